@@ -1,0 +1,75 @@
+"""What a model package says about itself: networks, the grids they work on, and where they come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from osteomet.core.volume import Modality
+
+PACKAGE_FORMAT = "osteomet-model/1"
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSpec:
+    """Shape of a network, enough to build it; its weights come as safetensors.
+
+    ``channels`` counts the features at each resolution, finest first; each further entry halves the resolution.
+    """
+
+    kind: Literal["unet3d"]
+    n_inputs: int
+    n_outputs: int
+    channels: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IntensityWindow:
+    """Clip to ``low`` … ``high`` (image unit, HU on CT), then scale linearly to −1 … 1. Keeps absolute values."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPart:
+    """One network of a package.
+
+    ``outputs`` names the channels of the softmax, background first. ``patch`` is the window in voxels at
+    ``spacing_mm``, on a grid whose axes run to the patient's left, posterior and superior. ``weights`` are paths inside
+    the package, one per ensemble member, averaged after the softmax.
+    """
+
+    name: str
+    network: NetworkSpec
+    spacing_mm: tuple[float, float, float]
+    patch: tuple[int, int, int]
+    window: IntensityWindow
+    outputs: tuple[str, ...]
+    weights: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDescription:
+    """The content of ``model.json``.
+
+    ``files`` maps every other file of the package to its SHA-256, so that damage and tampering are noticed.
+    """
+
+    name: str
+    version: str
+    task: str
+    modality: Modality
+    parts: tuple[ModelPart, ...]
+    training_data: str
+    training_command: str
+    intended_use: str
+    limitations: str
+    licence: str
+    metrics: dict[str, Any]
+    files: dict[str, str]
+    format: str = PACKAGE_FORMAT
+
+    def part(self, name: str) -> ModelPart:
+        """Return the part of this name; raises KeyError where there is none."""
+        return {part.name: part for part in self.parts}[name]
