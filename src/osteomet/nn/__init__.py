@@ -1,0 +1,1 @@
+"""Networks and losses, each a small module that cites its source."""

@@ -1,0 +1,82 @@
+"""U-Net for volumes.
+
+References
+----------
+Çiçek Ö. et al. 3D U-Net: learning dense volumetric segmentation from sparse annotation. https://doi.org/10.1007/978-3-319-46723-8_49
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from osteomet.core.errors import ModelError
+from osteomet.core.model import NetworkSpec
+
+
+class UNet3d(nn.Module):
+    """Encoder and decoder with skip connections; up-sampling by nearest neighbour followed by convolution.
+
+    Batch normalisation, not instance normalisation: absolute HU carry meaning (sclerosis is a value, not a contrast), and
+    a normalisation by each patch would remove them. In inference it folds into the convolutions.
+
+    Parameters
+    ----------
+    n_inputs, n_outputs
+        Channels of the image and of the logits.
+    channels
+        Features at each resolution, finest first. Patch sides must be divisible by ``2 ** (len(channels) - 1)``.
+    """
+
+    def __init__(self, n_inputs: int, n_outputs: int, channels: tuple[int, ...]) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleList(
+            _block(before, after) for before, after in zip((n_inputs, *channels[:-1]), channels, strict=True)
+        )
+        self.decoders = nn.ModuleList(_block(below + here, here) for here, below in zip(channels, channels[1:]))
+        self.head = nn.Conv3d(channels[0], n_outputs, kernel_size=1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map images (n, n_inputs, i, j, k) to logits (n, n_outputs, i, j, k)."""
+        skips: list[Tensor] = []
+        features = image
+        for depth, encoder in enumerate(self.encoders):
+            if depth:
+                features = nn.functional.max_pool3d(features, 2)
+            features = encoder(features)
+            skips.append(features)
+        for depth in reversed(range(len(self.decoders))):
+            features = nn.functional.interpolate(features, scale_factor=2.0, mode="nearest")
+            features = self.decoders[depth](torch.cat([skips[depth], features], dim=1))
+        logits: Tensor = self.head(features)
+        return logits
+
+
+def build_network(spec: NetworkSpec) -> nn.Module:
+    """Build the network that a model package describes, with fresh weights.
+
+    Raises
+    ------
+    ModelError
+        If this version of osteomet does not know the kind of network.
+    """
+    if spec.kind != "unet3d":
+        raise ModelError(
+            "the model uses a network that this version does not know",
+            expected="unet3d",
+            got=spec.kind,
+            remedy="install the version of osteomet that wrote the model",
+        )
+    return UNet3d(spec.n_inputs, spec.n_outputs, spec.channels)
+
+
+def _block(before: int, after: int) -> nn.Sequential:
+    """Two convolutions, each followed by batch normalisation and ReLU."""
+    return nn.Sequential(
+        nn.Conv3d(before, after, kernel_size=3, padding=1, bias=False),
+        nn.BatchNorm3d(after),
+        nn.ReLU(inplace=True),
+        nn.Conv3d(after, after, kernel_size=3, padding=1, bias=False),
+        nn.BatchNorm3d(after),
+        nn.ReLU(inplace=True),
+    )

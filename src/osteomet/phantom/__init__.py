@@ -1,0 +1,1 @@
+"""Labelled synthetic studies: parametric anatomy, metastases and mimics, imaged by simulated scanners."""

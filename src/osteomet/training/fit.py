@@ -1,0 +1,209 @@
+"""The training loop: schedule, step, log, checkpoint, in reading order."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from osteomet.nn.losses import dice_cross_entropy
+from osteomet.nn.unet import build_network
+from osteomet.training.recipe import OptimiserRecipe, PartRecipe
+from osteomet.training.samples import Sample, draw_sample
+
+_POOL = 160
+_CHECKPOINT_EVERY = 100
+_LOG_EVERY = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One line of the log. ``pseudo_dice`` is the mean over foreground classes on training patches: a sanity curve."""
+
+    step: int
+    loss: float
+    pseudo_dice: float
+    learning_rate: float
+    seconds: float
+
+
+def fit_part(
+    part: str,
+    recipe: PartRecipe,
+    optimiser: OptimiserRecipe,
+    folder: Path,
+    *,
+    device: str,
+    report: Callable[[Progress], None],
+) -> dict[str, Tensor]:
+    """Train one network of a recipe and return the mean weights.
+
+    Each step learns from one new sample and one from a pool of the last ones, so that making phantoms never holds the
+    network up; both are a function of the step alone, hence a stopped run resumes where its last checkpoint stood and
+    sees the same samples. Writes ``checkpoint.safetensors``, ``checkpoint.json`` and ``log.csv`` into ``folder``.
+    """
+    torch.manual_seed(recipe.seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    network = build_network(recipe.network).to(device).to(memory_format=torch.channels_last_3d)
+    mean = {name: value.detach().clone() for name, value in network.state_dict().items()}
+    adam = torch.optim.AdamW(network.parameters(), lr=optimiser.learning_rate, weight_decay=optimiser.weight_decay)
+    start = _resume(folder, network, mean, adam)
+    samples = iter(_loader(part, recipe, max(0, start - _POOL)))
+    pool: deque[Sample] = deque(maxlen=_POOL)
+    for _ in range(start - max(0, start - _POOL)):
+        pool.append(next(samples))
+    network.train()
+    began, dice_sum, loss_sum, n_since = time.monotonic(), 0.0, 0.0, 0
+    for step in range(start, recipe.n_steps):
+        rate = _learning_rate(step, recipe.n_steps, optimiser)
+        for group in adam.param_groups:
+            group["lr"] = rate
+
+        pool.append(next(samples))
+        images, targets = _batch(pool, np.random.default_rng([recipe.seed, 2, step]), device)
+        with torch.autocast(device_type=device, dtype=torch.bfloat16):
+            logits = network(images)
+        loss = dice_cross_entropy(logits, targets)
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"the loss of {part} is not finite at step {step}; lower the learning rate")
+        adam.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(network.parameters(), optimiser.gradient_clip)
+        adam.step()
+        _update_mean(mean, network, min(optimiser.ema_decay, (1 + step) / (10 + step)))
+
+        loss_sum, dice_sum, n_since = loss_sum + loss.item(), dice_sum + _hard_dice(logits, targets), n_since + 1
+        if (step + 1) % _LOG_EVERY == 0 or step + 1 == recipe.n_steps:
+            line = Progress(step + 1, loss_sum / n_since, dice_sum / n_since, rate, time.monotonic() - began)
+            _write_log(folder / "log.csv", line)
+            report(line)
+            dice_sum, loss_sum, n_since = 0.0, 0.0, 0
+        if (step + 1) % _CHECKPOINT_EVERY == 0 or step + 1 == recipe.n_steps:
+            _save(folder, step + 1, network, mean, adam)
+    return mean
+
+
+class _Samples(Dataset[Sample]):
+    """Samples by number, from ``first`` on."""
+
+    def __init__(self, part: str, recipe: PartRecipe, first: int) -> None:
+        self.part, self.recipe, self.first = part, recipe, first
+
+    def __len__(self) -> int:
+        return self.recipe.n_steps - self.first
+
+    def __getitem__(self, index: int) -> Sample:
+        return draw_sample(self.part, self.recipe, self.first + index)
+
+
+def _loader(part: str, recipe: PartRecipe, first: int) -> DataLoader[Sample]:
+    """One worker process makes samples ahead of the network, in order."""
+    return DataLoader(
+        _Samples(part, recipe, first), batch_size=None, num_workers=1, prefetch_factor=8, worker_init_fn=_one_thread
+    )
+
+
+def _one_thread(_worker: int) -> None:
+    """Leave the cores to the network."""
+    torch.set_num_threads(1)
+
+
+def _batch(pool: deque[Sample], rng: np.random.Generator, device: str) -> tuple[Tensor, Tensor]:
+    """The newest sample and an older one whose brightness and contrast are drawn anew."""
+    old = pool[int(rng.integers(len(pool)))]
+    gain, shift = rng.uniform(0.9, 1.1), rng.normal(0, 0.03)
+    changed = np.clip((old.image + 1) * gain - 1 + shift, -1, 1).astype(np.float32)
+    images = torch.from_numpy(np.stack([pool[-1].image, changed]))
+    targets = torch.from_numpy(np.stack([pool[-1].target, old.target])).long()
+    return images.to(device).contiguous(memory_format=torch.channels_last_3d), targets.to(device)
+
+
+def _learning_rate(step: int, n_steps: int, optimiser: OptimiserRecipe) -> float:
+    """Linear warm-up, then cosine to one hundredth."""
+    if step < optimiser.warm_up_steps:
+        return optimiser.learning_rate * (step + 1) / optimiser.warm_up_steps
+    part = (step - optimiser.warm_up_steps) / max(1, n_steps - optimiser.warm_up_steps)
+    return optimiser.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * part)))
+
+
+@torch.no_grad()
+def _update_mean(mean: dict[str, Tensor], network: nn.Module, decay: float) -> None:
+    """Exponential mean of weights and running statistics."""
+    for name, value in network.state_dict().items():
+        if value.dtype.is_floating_point:
+            mean[name].lerp_(value, 1 - decay)
+        else:
+            mean[name].copy_(value)
+
+
+@torch.no_grad()
+def _hard_dice(logits: Tensor, targets: Tensor) -> float:
+    """Mean Dice of the foreground classes in the batch's target; 1 where the batch shows none and none is called."""
+    called = logits.argmax(dim=1)
+    scores = []
+    for label in range(1, logits.shape[1]):
+        truth, guess = targets == label, called == label
+        if bool(truth.any()):
+            scores.append(float(2 * (truth & guess).sum() / (truth.sum() + guess.sum())))
+    return float(np.mean(scores)) if scores else float(not bool((called > 0).any()))
+
+
+def _save(folder: Path, step: int, network: nn.Module, mean: dict[str, Tensor], adam: torch.optim.AdamW) -> None:
+    """Write the checkpoint beside the old one, then replace it: a kill leaves one of the two whole."""
+    tensors = {f"network.{n}": v.contiguous() for n, v in network.state_dict().items()}
+    tensors |= {f"mean.{n}": v.contiguous() for n, v in mean.items()}
+    for index, state in adam.state_dict()["state"].items():
+        tensors |= {f"adam.{index}.{n}": v.contiguous() for n, v in state.items()}
+    temporary = folder / "checkpoint.partial"
+    save_file(tensors, temporary, metadata={"step": json.dumps(step)})
+    os.replace(temporary, folder / "checkpoint.safetensors")
+    (folder / "checkpoint.json").write_text(json.dumps({"step": step}) + "\n", encoding="utf-8")
+
+
+def _resume(folder: Path, network: nn.Module, mean: dict[str, Tensor], adam: torch.optim.AdamW) -> int:
+    """Load the checkpoint of a stopped run, if there is one, and return the step to go on from."""
+    path = folder / "checkpoint.safetensors"
+    if not path.exists():
+        return 0
+    tensors = load_file(path)
+    network.load_state_dict({n.removeprefix("network."): v for n, v in tensors.items() if n.startswith("network.")})
+    for name in mean:
+        mean[name].copy_(tensors[f"mean.{name}"])
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith("adam."):
+            _, index, key = name.split(".")
+            state.setdefault(int(index), {})[key] = value
+    adam.load_state_dict({"state": state, "param_groups": adam.state_dict()["param_groups"]})
+    return int(json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))["step"])
+
+
+def _write_log(path: Path, line: Progress) -> None:
+    """Append one line, with a header in a new file."""
+    is_new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        if is_new:
+            writer.writerow(["step", "loss", "pseudo_dice", "learning_rate", "seconds"])
+        row: Iterator[str] = iter(
+            [
+                str(line.step),
+                f"{line.loss:.5f}",
+                f"{line.pseudo_dice:.4f}",
+                f"{line.learning_rate:.6f}",
+                f"{line.seconds:.1f}",
+            ]
+        )
+        writer.writerow(row)

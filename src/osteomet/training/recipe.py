@@ -1,0 +1,105 @@
+"""Recipes: typed settings of a training, read from TOML."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from osteomet.core.errors import UsageError
+from osteomet.core.model import NetworkSpec
+from osteomet.core.volume import Modality
+
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class PartRecipe:
+    """One network: its grid, shape and outputs, and how many steps on what kind of phantoms it learns.
+
+    ``patch`` is in voxels of ``spacing_mm``; ``window_hu`` is mapped to −1 … 1; ``n_metastases`` is the number in each
+    phantom body that samples are cut from.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    spacing_mm: tuple[float, float, float]
+    patch: tuple[int, int, int]
+    window_hu: tuple[float, float]
+    channels: tuple[int, ...]
+    outputs: tuple[str, ...]
+    n_steps: int
+    n_metastases: int
+    seed: int
+
+    @property
+    def network(self) -> NetworkSpec:
+        """Shape of the network."""
+        return NetworkSpec("unet3d", 1, len(self.outputs), self.channels)
+
+
+@dataclass(frozen=True, slots=True)
+class OptimiserRecipe:
+    """AdamW with linear warm-up and cosine decay, gradient clipping (norm), and an exponential mean of the weights."""
+
+    __pydantic_config__ = _STRICT
+
+    learning_rate: float
+    weight_decay: float
+    warm_up_steps: int
+    gradient_clip: float
+    ema_decay: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A whole training."""
+
+    __pydantic_config__ = _STRICT
+
+    version: Literal[1]
+    name: str
+    modality: Modality
+    licence: str
+    intended_use: str
+    limitations: str
+    bones: PartRecipe
+    lesions: PartRecipe
+    optimiser: OptimiserRecipe
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that ship with osteomet."""
+    folder = resources.files("osteomet.recipes")
+    return sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml"))
+
+
+def read_recipe(name_or_path: str) -> Recipe:
+    """Read a recipe that ships with osteomet, by name, or a TOML file of the user's.
+
+    Raises
+    ------
+    UsageError
+        If there is no such recipe, the file is not TOML, or a key is missing, unknown or of the wrong type; the message
+        names the key.
+    """
+    if name_or_path in recipe_names():
+        text = resources.files("osteomet.recipes").joinpath(f"{name_or_path}.toml").read_text(encoding="utf-8")
+    elif Path(name_or_path).is_file():
+        text = Path(name_or_path).read_text(encoding="utf-8")
+    else:
+        raise UsageError(
+            "there is no such recipe", expected=" or ".join([*recipe_names(), "a TOML file"]), got=name_or_path
+        )
+    try:
+        return TypeAdapter(Recipe).validate_python(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"the recipe {name_or_path} is not TOML", got=str(error)) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"the recipe {name_or_path} has a wrong key", got=f"{key}: {first['msg']}") from error

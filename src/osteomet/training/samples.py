@@ -1,0 +1,121 @@
+"""Training samples cut from phantom bodies on the fly: a number in, the same patch out, always."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+from scipy.spatial.transform import Rotation
+
+from osteomet.core.grid import Grid
+from osteomet.core.vocabulary import STRUCTURES, Group
+from osteomet.image.intensity import apply_window
+from osteomet.phantom.bones import BODY, POSTERIOR
+from osteomet.phantom.ct import Body, CtPhantom, render_ct, sample_body, sample_scanner
+from osteomet.training.recipe import PartRecipe
+
+CORE_DEPTH_MM = 2.5
+"""A voxel of a vertebral body this far below its surface belongs to the core, so that cores of neighbours never touch."""
+_CROPS_PER_BODY = 4
+_OUTSIDE_HU = -1024
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """A patch: image scaled to −1 … 1, float32, shape (1, i, j, k), and the class of each voxel, uint8, (i, j, k)."""
+
+    image: NDArray[np.float32]
+    target: NDArray[np.uint8]
+
+
+def bone_targets(phantom: CtPhantom, outputs: tuple[str, ...]) -> NDArray[np.uint8]:
+    """Class of each voxel for the bone network; ``outputs`` gives the order of the classes."""
+    code = {name: index for index, name in enumerate(outputs)}
+    table = np.zeros((256, 3), dtype=np.uint8)
+    for structure in STRUCTURES.values():
+        name = structure.name
+        if structure.group in (Group.CERVICAL, Group.THORACIC, Group.LUMBAR):
+            table[structure.id] = (code[f"core_{structure.group}"], code["body_rim"], code["posterior"])
+        elif name in ("sacrum", "coccyx"):
+            table[structure.id] = code["sacrum"]
+        elif name in code:
+            table[structure.id] = code[name]
+    zone = np.where(phantom.parts == POSTERIOR, 2, 1)
+    zone = np.where((phantom.parts == BODY) & (phantom.depth_mm > CORE_DEPTH_MM), 0, zone)
+    return np.asarray(table[phantom.bones, zone])
+
+
+def lesion_targets(phantom: CtPhantom, outputs: tuple[str, ...]) -> NDArray[np.uint8]:
+    """Class of each voxel for the lesion network, in the order of ``outputs``."""
+    table = np.array([0, outputs.index("lytic"), outputs.index("sclerotic")], dtype=np.uint8)
+    return np.asarray(table[phantom.lesion_kinds])
+
+
+TARGETS: dict[str, Callable[[CtPhantom, tuple[str, ...]], NDArray[np.uint8]]] = {
+    "bones": bone_targets,
+    "lesions": lesion_targets,
+}
+"""What each part of a CT model learns."""
+
+
+def draw_sample(part: str, recipe: PartRecipe, number: int) -> Sample:
+    """Make the sample of one number: the same recipe, part and number always give the same bytes."""
+    body = _body(recipe.seed, number // _CROPS_PER_BODY, recipe.n_metastases)
+    rng = np.random.default_rng([recipe.seed, 1, number])
+    centre = _lesion_centre(body, rng) if part == "lesions" and rng.random() < 0.75 else _bone_centre(body, rng)
+    rotation = Rotation.from_rotvec(rng.normal(0, 0.09, 3)).as_matrix()
+    spacing = np.array(recipe.spacing_mm)
+    origin = centre - rotation @ (spacing * (np.array(recipe.patch) - 1) / 2)
+    grid = Grid.from_spacing(recipe.patch, recipe.spacing_mm, origin_mm=origin.tolist(), direction=rotation)
+    phantom = render_ct(body, grid, sample_scanner(rng), rng)
+    image = _thick_slices(phantom.volume.array.astype(np.float32), grid, rng)
+    target = TARGETS[part](phantom, recipe.outputs)
+    _cut_field_of_view(image, target, rng)
+    return Sample(apply_window(image, *recipe.window_hu)[None], target)
+
+
+@lru_cache(maxsize=2)
+def _body(seed: int, number: int, n_metastases: int) -> Body:
+    """Keep the last bodies, since neighbouring samples share them."""
+    return sample_body(np.random.default_rng([seed, 0, number]), n_metastases=n_metastases)
+
+
+def _bone_centre(body: Body, rng: np.random.Generator) -> NDArray[np.float64]:
+    """A place near the column or pelvis, more seldom anywhere between thighs and neck."""
+    if rng.random() < 0.15:
+        return rng.uniform([-130, -90, -130], [130, 100, body.top_mm])
+    odds = np.array([0.15 if owner >= 50 else 1.0 for owner in body.bones.owners])
+    row = int(rng.choice(len(body.bones), p=odds / odds.sum()))
+    middle = body.bones.boxes[row].mean(axis=0)
+    middle[2] = max(middle[2], -120.0)
+    return np.asarray(middle + rng.normal(0, 22, 3))
+
+
+def _lesion_centre(body: Body, rng: np.random.Generator) -> NDArray[np.float64]:
+    """A place near one of the metastases or mimics."""
+    deposit = body.deposits[int(rng.integers(len(body.deposits)))]
+    return np.asarray(deposit.lobes_mm[0, :3] + rng.normal(0, 16, 3))
+
+
+def _thick_slices(image: NDArray[np.float32], grid: Grid, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Blur along the body axis as slices of up to 5 mm do."""
+    if rng.random() < 0.5:
+        return image
+    sigma = float(rng.uniform(0.3, 1.7)) / grid.spacing_mm[2]
+    return np.asarray(gaussian_filter1d(image, sigma, axis=2, mode="nearest"), dtype=np.float32)
+
+
+def _cut_field_of_view(image: NDArray[np.float32], target: NDArray[np.uint8], rng: np.random.Generator) -> None:
+    """Blank one side of the patch, in place, as the edge of a scan or of a mask does."""
+    if rng.random() < 0.7:
+        return
+    axis = int(rng.integers(3))
+    n = int(rng.integers(1, image.shape[axis] // 2))
+    side = slice(0, n) if rng.random() < 0.5 else slice(-n, None)
+    index = tuple(side if a == axis else slice(None) for a in range(3))
+    image[index] = _OUTSIDE_HU
+    target[index] = 0
