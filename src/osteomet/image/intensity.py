@@ -1,0 +1,117 @@
+"""Intensity scalings that networks and recipes use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.exposure import equalize_adapthist
+
+from osteomet.core.errors import InputError, UsageError
+
+
+def window(array: NDArray[Any], low: float, high: float) -> NDArray[np.float32]:
+    """Clip to ``low`` … ``high`` (image unit, HU on CT) and scale linearly to −1 … 1.
+
+    Absolute values are kept: the same HU gives the same result in every scan.
+
+    Raises
+    ------
+    UsageError
+        If ``high`` is not above ``low``.
+
+    Examples
+    --------
+    >>> window(np.array([-2000, -1000, 0, 500, 1000, 3000]), -1000, 1000).tolist()
+    [-1.0, -1.0, 0.0, 0.5, 1.0, 1.0]
+    """
+    if not high > low:
+        raise UsageError("an intensity window needs a high end above its low end", got=f"{low} … {high}")
+    scaled = np.array(array, dtype=np.float32)
+    np.clip(scaled, low, high, out=scaled)
+    scaled -= (low + high) / 2
+    scaled /= (high - low) / 2
+    return scaled
+
+
+def to_0_255(array: NDArray[Any]) -> NDArray[np.uint8]:
+    """Scale so that the smallest value becomes 0 and the largest 255, rounded to integers.
+
+    A constant array becomes 0 everywhere.
+
+    References
+    ----------
+    The min–max scaling of Kim et al. 2024 (`kim2024`).
+
+    Examples
+    --------
+    >>> to_0_255(np.array([100.0, 120.0, 300.0])).tolist()
+    [0, 26, 255]
+    """
+    low, high = float(array.min()), float(array.max())
+    if low == high:
+        return np.zeros(array.shape, dtype=np.uint8)
+    scaled = np.array(array, dtype=np.float32)
+    scaled -= low
+    scaled *= 255 / (high - low)
+    np.rint(scaled, out=scaled)
+    return scaled.astype(np.uint8)
+
+
+def z_score(array: NDArray[Any], mask: NDArray[Any] | None = None) -> NDArray[np.float32]:
+    """Subtract the mean and divide by the standard deviation (of the population: divided by n).
+
+    Parameters
+    ----------
+    array
+        Image values, any shape.
+    mask
+        Voxels whose mean and standard deviation are taken, same shape; all voxels by default. Every voxel is scaled.
+
+    Returns
+    -------
+    float32 array of the same shape; 0 everywhere when the voxels that count are all alike.
+
+    Raises
+    ------
+    InputError
+        If the mask is empty.
+
+    References
+    ----------
+    The z-score of Liu et al. 2021 (https://doi.org/10.1186/s40644-021-00430-9).
+
+    Examples
+    --------
+    >>> z_score(np.array([1.0, 3.0])).tolist()
+    [-1.0, 1.0]
+    """
+    sample = array if mask is None else array[mask]
+    if not sample.size:
+        raise InputError("a z-score needs at least one voxel to take mean and spread from", got="an empty mask")
+    mean, deviation = float(sample.mean(dtype=np.float64)), float(sample.std(dtype=np.float64))
+    if deviation == 0:
+        return np.zeros(array.shape, dtype=np.float32)
+    scaled = np.array(array, dtype=np.float32)
+    scaled -= mean
+    scaled /= deviation
+    return scaled
+
+
+def clahe(array: NDArray[np.uint8], *, n_tiles: int = 8, clip_limit: float = 0.01) -> NDArray[np.uint8]:
+    """Contrast-limited adaptive histogram equalisation of each slice along the last axis.
+
+    Parameters
+    ----------
+    array
+        Values 0–255 as from `to_0_255`, shape (i, j, k).
+    n_tiles
+        Tiles along each in-plane axis; each has its own histogram, and neighbouring ones are blended.
+    clip_limit
+        Largest share of a tile's pixels in one of 256 bins before it is cut.
+    """
+    rows, columns, _ = array.shape
+    tile = (max(1, -(-rows // n_tiles)), max(1, -(-columns // n_tiles)), 1)
+    equalised = equalize_adapthist(array, kernel_size=tile, clip_limit=clip_limit, nbins=256)
+    return np.asarray(np.rint(equalised * 255), dtype=np.uint8)
