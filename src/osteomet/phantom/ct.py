@@ -33,6 +33,7 @@ class Body:
     warp: Warp
     density: float
     cortex_hu: float
+    cortex_factor: float
     texture_hu: float
     implant_side: str | None
 
@@ -86,7 +87,8 @@ def sample_body(rng: np.random.Generator, *, n_metastases: int) -> Body:
         deposits=tuple(mimics + sample_metastases(rng, bones, n_metastases)),
         warp=random_warp(rng, amplitude_mm=5.0),
         density=float(rng.uniform(50, 300)),
-        cortex_hu=float(rng.uniform(900, 1500)),
+        cortex_hu=float(rng.uniform(550, 1400)),
+        cortex_factor=float(rng.uniform(0.5, 1.3)),
         texture_hu=float(rng.uniform(10, 55)),
         implant_side=str(rng.choice(["left", "right"])) if rng.random() < 0.06 else None,
     )
@@ -94,7 +96,7 @@ def sample_body(rng: np.random.Generator, *, n_metastases: int) -> Body:
 
 def sample_scanner(rng: np.random.Generator) -> CtScanner:
     """Draw a kernel from soft to sharp and a dose from ample to low."""
-    return CtScanner(float(rng.uniform(0.35, 1.1)), float(rng.lognormal(np.log(16), 0.6)), float(rng.uniform(0.4, 1.3)))
+    return CtScanner(float(rng.uniform(0.35, 1.3)), float(rng.lognormal(np.log(16), 0.6)), float(rng.uniform(0.4, 1.3)))
 
 
 def render_ct(body: Body, grid: Grid, scanner: CtScanner, rng: np.random.Generator) -> CtPhantom:
@@ -178,7 +180,7 @@ def _bone_density(
     spongiosa, thickness = np.zeros(256, dtype=np.float32), np.full(256, 1.0, dtype=np.float32)
     for id_, group in _GROUP_OF_OWNER.items():
         spongiosa[id_] = body.density * relative.get(group, 0.6) * rng.normal(1, 0.05) - 10
-        thickness[id_] = {Group.PELVIS: 1.3, Group.FEMUR: 1.8, Group.THORAX: 0.8}.get(group, 0.8) * rng.normal(1, 0.1)
+        thickness[id_] = {Group.PELVIS: 1.3, Group.FEMUR: 1.8}.get(group, 0.8) * body.cortex_factor * rng.normal(1, 0.1)
     density = spongiosa[owner]
     cortex = thickness[owner]
     is_body = part == BODY

@@ -52,7 +52,7 @@ def sample_soft_tissue(rng: np.random.Generator, column: Column) -> SoftTissue:
     heights = np.array([c[2] for c in centres.values()])
     depths = np.array([c[1] for c in centres.values()])
     trunk = _trunk(rng, column, heights, depths)
-    muscle, contrast = float(rng.uniform(40, 70)), float(rng.choice([45.0, rng.uniform(100, 400)]))
+    muscle, contrast = float(rng.uniform(40, 70)), float(rng.choice([45.0, rng.uniform(100, 550)]))
     cavity_top, cavity_low = centres["T10"][2], -30.0
     belly_y = float(np.interp(0.0, trunk.z_mm, trunk.centre_y_mm)) - 15
     half = np.interp(centres["L2"][2], trunk.z_mm, trunk.half_width_mm) - trunk.fat_mm - trunk.wall_mm

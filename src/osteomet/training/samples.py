@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES, Group
-from osteomet.image.intensity import apply_window
+from osteomet.image.intensity import window
 from osteomet.phantom.bones import BODY, POSTERIOR
 from osteomet.phantom.ct import Body, CtPhantom, render_ct, sample_body, sample_scanner
 from osteomet.training.recipe import PartRecipe
@@ -75,7 +75,7 @@ def draw_sample(part: str, recipe: PartRecipe, number: int) -> Sample:
     image = _thick_slices(phantom.volume.array.astype(np.float32), grid, rng)
     target = TARGETS[part](phantom, recipe.outputs)
     _cut_field_of_view(image, target, rng)
-    return Sample(apply_window(image, *recipe.window_hu)[None], target)
+    return Sample(window(image, *recipe.window_hu)[None], target)
 
 
 @lru_cache(maxsize=2)
