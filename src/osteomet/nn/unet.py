@@ -7,6 +7,8 @@ References
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -17,8 +19,8 @@ from osteomet.core.model import NetworkSpec
 class UNet3d(nn.Module):
     """Encoder and decoder with skip connections; up-sampling by nearest neighbour followed by convolution.
 
-    Batch normalisation, not instance normalisation: absolute HU carry meaning (sclerosis is a value, not a contrast), and
-    a normalisation by each patch would remove them. In inference it folds into the convolutions.
+    Batch normalisation, not instance normalisation: absolute HU carry meaning (sclerosis is a value, not a contrast),
+    and a normalisation by each patch would remove them. In inference it folds into the convolutions.
 
     Parameters
     ----------
@@ -33,7 +35,7 @@ class UNet3d(nn.Module):
         self.encoders = nn.ModuleList(
             _block(before, after) for before, after in zip((n_inputs, *channels[:-1]), channels, strict=True)
         )
-        self.decoders = nn.ModuleList(_block(below + here, here) for here, below in zip(channels, channels[1:]))
+        self.decoders = nn.ModuleList(_block(below + here, here) for here, below in pairwise(channels))
         self.head = nn.Conv3d(channels[0], n_outputs, kernel_size=1)
 
     def forward(self, image: Tensor) -> Tensor:

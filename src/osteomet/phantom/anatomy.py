@@ -36,7 +36,7 @@ _TILT_KNOTS = {"L5": -22.0, "L3": 0.0, "L1": 9.0, "T10": 10.0, "T6": -3.0, "T2":
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Vertebra:
-    """One vertebra: centre of its body (LPS mm), own axes as columns (left, posterior, superior) and body size in mm."""
+    """One vertebra: centre of its body (LPS mm), own axes as columns (left, posterior, superior), body size in mm."""
 
     name: str
     centre_mm: NDArray[np.float64]

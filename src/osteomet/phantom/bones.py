@@ -6,6 +6,8 @@ two skeletons are alike. Owners are vocabulary ids, parts are `BODY` and `POSTER
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -99,7 +101,7 @@ def add_ribs(table: ShapeTable, column: Column, rng: np.random.Generator) -> Non
                 axis=1,
             )
             points = np.vstack([head, neck, arc + centre])
-            for a, b in zip(points[:-1], points[1:], strict=True):
+            for a, b in pairwise(points):
                 table.capsule(a, b, (4.2, 4.2), owner=owner)
                 table.capsule(a - [0, 0, 4], b - [0, 0, 4], (3.2, 3.2), owner=owner)
     _add_sternum(table, thoracic, depth, rng)
@@ -205,7 +207,7 @@ def _add_hip(
     opening = np.array([0.78, -0.28, -0.56]) * mirror
     table.cup(m["head"], 29.5 * scale, 4.5, opening / np.linalg.norm(opening), owner=owner)
     rim = ("roof", "aiis", "asis", "crest_front", "crest_top", "crest_back")
-    for a, b in zip(rim[:-1], rim[1:], strict=True):
+    for a, b in pairwise(rim):
         table.plate(np.array([m[a], m[b], m["wing"]]), wing, owner=owner)
     for corners in (
         ("roof", "joint_low", "wing"),

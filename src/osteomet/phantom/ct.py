@@ -45,7 +45,7 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class CtScanner:
-    """Blur (standard deviation of the point spread, mm) and noise (standard deviation, HU, and correlation length, mm)."""
+    """Blur (standard deviation of the point spread, mm), noise (standard deviation, HU) and its grain (length, mm)."""
 
     blur_mm: float
     noise_hu: float
@@ -56,8 +56,8 @@ class CtScanner:
 class CtPhantom:
     """A rendered phantom with its truth, all on one grid.
 
-    ``bones`` holds vocabulary ids, ``parts`` 1 for vertebral bodies and 2 for the arches, ``depth_mm`` the distance below
-    the bone surface (negative outside), ``lesions`` the instance number of metastases (1 is the first of
+    ``bones`` holds vocabulary ids, ``parts`` 1 for vertebral bodies and 2 for the arches, ``depth_mm`` the distance
+    below the bone surface (negative outside), ``lesions`` the instance number of metastases (1 is the first of
     ``body.deposits`` that is one), ``lesion_kinds`` 1 for lytic and 2 for sclerotic voxels.
     """
 

@@ -29,7 +29,7 @@ class Deposit:
 
     ``lobes_mm`` has shape (n, 4): centre (LPS mm, in the unwarped frame) and radius. ``types`` names the change of each
     lobe; ``is_metastasis`` is False for a mimic, which changes the picture but not the labels. ``shift_hu`` is added to
-    sclerotic lobes; lytic lobes move towards ``fill_hu``. ``breach`` lets a lytic lobe destroy cortex and grow beyond it.
+    sclerotic lobes; lytic lobes move towards ``fill_hu``. ``breach`` lets a lytic lobe destroy cortex and outgrow it.
     """
 
     lobes_mm: NDArray[np.float64]
@@ -99,7 +99,8 @@ def sample_mimics(rng: np.random.Generator, vertebrae: tuple[Vertebra, ...], bon
             if rng.random() < 0.35 * wear:
                 found.append(_endplate_sclerosis(rng, v, owner, end))
             if rng.random() < 0.12 * wear:
-                place = v.at(*(rng.uniform(-0.5, 0.5, 2) * [v.width_mm * 0.6, v.depth_mm * 0.6]), end * (half - 1))
+                across, along = rng.uniform(-0.3, 0.3, 2) * [v.width_mm, v.depth_mm]
+                place = v.at(across, along, end * (half - 1))
                 found.append(_mimic(rng, place, rng.uniform(2.5, 5.0), LesionType.LYTIC, owner, rim_hu=250.0))
         if rng.random() < 0.8:
             vein = v.at(rng.uniform(-2, 2), v.depth_mm * 0.42, rng.uniform(-2, 2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +64,7 @@ def sample_soft_tissue(rng: np.random.Generator, column: Column) -> SoftTissue:
         values.append(hu)
 
     def tube(names: list[str], offset: tuple[float, float, float], radius: float, hu: float) -> None:
-        for a, b in zip(names[:-1], names[1:], strict=True):
+        for a, b in pairwise(names):
             table.capsule(centres[a] + offset, centres[b] + offset, (radius, radius), owner=0)
             values.append(hu)
 
@@ -99,7 +100,7 @@ def sample_soft_tissue(rng: np.random.Generator, column: Column) -> SoftTissue:
         table.capsule(start, start + rng.normal(0, 16, 3), (2.2, 1.2), owner=0)
         values.append(contrast * 0.6)
     _add_muscles(table, values, rng, column, muscle)
-    aorta = [n for n in ("L4", "L3", "L2", "L1", "T12", "T11", "T10", "T9", "T8", "T7", "T6", "T5")]
+    aorta = ["L4", "L3", "L2", "L1", "T12", "T11", "T10", "T9", "T8", "T7", "T6", "T5"]
     tube(aorta, (rng.uniform(6, 16), -rng.uniform(28, 36), 0), float(rng.uniform(8, 14)), contrast)
     tube(aorta[:6], (-rng.uniform(10, 22), -rng.uniform(26, 33), 0), float(rng.uniform(8, 12)), 0.7 * contrast + 10)
     _add_column_contents(table, values, rng, column)
@@ -133,7 +134,7 @@ def _add_muscles(
 ) -> None:
     """Psoas beside the lumbar bodies and the erector spinae behind the whole column."""
     vertebrae = column.vertebrae
-    for lower, upper in zip(vertebrae[:-1], vertebrae[1:], strict=True):
+    for lower, upper in pairwise(vertebrae):
         for side in (1, -1):
             table.capsule(lower.at(side * 20, 42, 0), upper.at(side * 20, 42, 0), (15, 15), owner=0)
             values.append(muscle_hu + rng.normal(0, 4))
@@ -158,7 +159,7 @@ def _add_column_contents(table: ShapeTable, values: list[float], rng: np.random.
         if gas and rng.random() < 0.3:
             table.ellipsoid(place, (v.width_mm * 0.2, v.depth_mm * 0.2, 1.5), axes=v.axes, owner=0)
             values.append(-500.0)
-    for lower, upper in zip(column.vertebrae[:-1], column.vertebrae[1:], strict=True):
+    for lower, upper in pairwise(column.vertebrae):
         for radius, hu in ((9.0, -60.0), (7.0, 18.0), (4.5, 38.0)):
             a, b = (v.at(0, v.depth_mm / 2 + 7.5, 0) for v in (lower, upper))
             table.capsule(a, b, (radius, radius), owner=0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -56,7 +55,8 @@ def fit_part(
     """
     torch.manual_seed(recipe.seed)
     folder.mkdir(parents=True, exist_ok=True)
-    network = build_network(recipe.network).to(device).to(memory_format=torch.channels_last_3d)
+    network = build_network(recipe.network).to(device)
+    network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     mean = {name: value.detach().clone() for name, value in network.state_dict().items()}
     adam = torch.optim.AdamW(network.parameters(), lr=optimiser.learning_rate, weight_decay=optimiser.weight_decay)
     start = _resume(folder, network, mean, adam)
@@ -168,7 +168,7 @@ def _save(folder: Path, step: int, network: nn.Module, mean: dict[str, Tensor], 
         tensors |= {f"adam.{index}.{n}": v.contiguous() for n, v in state.items()}
     temporary = folder / "checkpoint.partial"
     save_file(tensors, temporary, metadata={"step": json.dumps(step)})
-    os.replace(temporary, folder / "checkpoint.safetensors")
+    temporary.replace(folder / "checkpoint.safetensors")
     (folder / "checkpoint.json").write_text(json.dumps({"step": step}) + "\n", encoding="utf-8")
 
 

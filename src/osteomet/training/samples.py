@@ -19,7 +19,7 @@ from osteomet.phantom.ct import Body, CtPhantom, render_ct, sample_body, sample_
 from osteomet.training.recipe import PartRecipe
 
 CORE_DEPTH_MM = 2.5
-"""A voxel of a vertebral body this far below its surface belongs to the core, so that cores of neighbours never touch."""
+"""A voxel of a vertebral body this far below its surface belongs to the core, so cores of neighbours never touch."""
 _CROPS_PER_BODY = 4
 _OUTSIDE_HU = -1024
 
