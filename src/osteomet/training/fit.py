@@ -151,13 +151,13 @@ def _update_mean(mean: dict[str, Tensor], network: nn.Module, decay: float) -> N
 @torch.no_grad()
 def _hard_dice(logits: Tensor, targets: Tensor) -> float:
     """Mean Dice of the foreground classes in the batch's target; 1 where the batch shows none and none is called."""
-    called = logits.argmax(dim=1)
-    scores = []
-    for label in range(1, logits.shape[1]):
-        truth, guess = targets == label, called == label
-        if bool(truth.any()):
-            scores.append(float(2 * (truth & guess).sum() / (truth.sum() + guess.sum())))
-    return float(np.mean(scores)) if scores else float(not bool((called > 0).any()))
+    n = logits.shape[1]
+    confusion = torch.bincount((targets * n + logits.argmax(dim=1)).reshape(-1), minlength=n * n).reshape(n, n)
+    truth, called = confusion.sum(dim=1)[1:], confusion.sum(dim=0)[1:]
+    shown = truth > 0
+    if not bool(shown.any()):
+        return float(not bool(called.any()))
+    return float((2 * confusion.diagonal()[1:][shown] / (truth + called)[shown]).mean())
 
 
 def _save(folder: Path, step: int, network: nn.Module, mean: dict[str, Tensor], adam: torch.optim.AdamW) -> None:
