@@ -20,7 +20,7 @@ from osteomet.training.recipe import PartRecipe
 
 CORE_DEPTH_MM = 2.5
 """A voxel of a vertebral body this far below its surface belongs to the core, so cores of neighbours never touch."""
-_CROPS_PER_BODY = 4
+_CROPS_PER_BODY = 6
 _OUTSIDE_HU = -1024
 
 

@@ -1,0 +1,71 @@
+"""`osteomet analyze`: a study in, findings out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from osteomet.cli.console import (
+    DeviceOption,
+    Json,
+    OutFolder,
+    Overwrite,
+    Verbose,
+    cache_folder,
+    emit,
+    progress_bars,
+    say,
+)
+from osteomet.core.errors import UsageError
+from osteomet.core.vocabulary import SequenceRole
+
+
+def analyze(
+    out: OutFolder,
+    inputs: Annotated[
+        list[Path] | None, typer.Argument(metavar="INPUT...", help="DICOM folders or zips, or a NIfTI, NRRD or MHA file.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="Name of an embedded model, or path of a package.")] = "default-ct",
+    device: DeviceOption = "auto",
+    sequence: Annotated[
+        list[str] | None, typer.Option(metavar="ROLE=PATH", help="State what a series is for, e.g. CT=scan.nii.gz.")
+    ] = None,
+    overwrite: Overwrite = False,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Analyse a study: findings.json, lesion and bone maps, a table and a report."""
+    sequences = _parse_sequences(sequence or [])
+    if not inputs and not sequences:
+        raise UsageError("there is nothing to analyse", remedy="name an input, or a series with --sequence ROLE=PATH")
+    from osteomet.pipeline.analyze import AnalyzeSettings, analyze_study
+
+    with progress_bars() as update:
+        result = analyze_study(
+            inputs or [],
+            out,
+            AnalyzeSettings(model=model, device=device, cache_dir=cache_folder(), overwrite=overwrite),
+            sequences=sequences,
+            progress=update,
+        )
+    if verbose:
+        for line in result.log:
+            say(line)
+    emit(result.summary(), as_json=json, text=f"{result.statement()}\n{out / 'report.html'}")
+
+
+def _parse_sequences(entries: list[str]) -> dict[SequenceRole, Path]:
+    """Read ``ROLE=PATH`` entries."""
+    roles = {role.value.lower(): role for role in SequenceRole}
+    found: dict[SequenceRole, Path] = {}
+    for entry in entries:
+        name, _, path = entry.partition("=")
+        if name.lower() not in roles or not path:
+            expected = "ROLE=PATH with a role of " + ", ".join(role.value for role in SequenceRole)
+            raise UsageError("a sequence is not stated as it should be", expected=expected, got=entry)
+        if roles[name.lower()] in found:
+            raise UsageError("a role is stated twice", got=entry, remedy="name one path for each role")
+        found[roles[name.lower()]] = Path(path)
+    return found
