@@ -32,7 +32,7 @@ def convert(
     from osteomet.pipeline.files import convert_image, convert_labels
 
     if labels:
-        grid = convert_labels(source, out, ids_from=ids_from, ids_to=ids_to)
+        grid = convert_labels(source, out, old=ids_from, new=ids_to)
     else:
         grid = convert_image(source, out, modality=modality)
     emit({"out": str(out), "grid": grid.describe()}, as_json=json, text=f"{out}: {grid.describe()}")
