@@ -1,10 +1,8 @@
-"""Images through SimpleITK: between its objects and ours, and text headers that it would fill in silently."""
+"""Images through SimpleITK: between its objects and ours."""
 
 from __future__ import annotations
 
 import re
-import zlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +14,6 @@ from osteomet.core.errors import GeometryError, OsteometError
 from osteomet.core.grid import Grid
 from osteomet.core.volume import LabelMap, Volume
 from osteomet.io.stored import COMPRESSION_LEVEL, check_single_image, damaged
-
-_ZLIB_OR_GZIP = zlib.MAX_WBITS + 32
-_CHUNK = 1 << 16
 
 
 def read_itk(path: Path, *, image_io: str) -> tuple[NDArray[Any], Grid]:
@@ -67,38 +62,6 @@ def write_itk(image: Any, path: Path) -> None:
         sitk.WriteImage(image, str(path), True, COMPRESSION_LEVEL)
     except RuntimeError as error:
         raise OsteometError("the file could not be written", got=_reason(error, path)) from error
-
-
-def check_compressed(path: Path, start: int, *, kind: str) -> None:
-    """Raise `FormatError` unless the zlib or gzip stream from byte ``start`` on decodes and its checksum is right.
-
-    ITK reads compressed voxels without a look at the checksum; of a damaged MetaImage it returns noise and no error.
-    """
-    decoder = zlib.decompressobj(wbits=_ZLIB_OR_GZIP)
-    try:
-        with path.open("rb") as file:
-            file.seek(start)
-            while not decoder.eof and (chunk := file.read(_CHUNK)):
-                decoder.decompress(chunk)
-    except (OSError, zlib.error) as error:
-        raise damaged(kind, reason=str(error)) from error
-    if not decoder.eof:
-        raise damaged(kind, reason="compressed voxels that end early")
-
-
-def check_stated(header: Mapping[str, str], *keys: tuple[str, ...]) -> None:
-    """Raise `GeometryError` unless one spelling of each key stands in the header.
-
-    Where one is missing ITK silently takes a spacing of 1 mm, the origin, or axes of its own.
-    """
-    missing = [spellings[0] for spellings in keys if not any(header.get(key) for key in spellings)]
-    if missing:
-        raise GeometryError(
-            "the header does not state where the voxels lie",
-            expected=", ".join(spellings[0] for spellings in keys),
-            got=f"no {' and no '.join(missing)}",
-            remedy="export the image again with its geometry",
-        )
 
 
 def _reason(error: Exception, path: Path) -> str:

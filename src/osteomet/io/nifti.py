@@ -32,6 +32,7 @@ import nibabel as nib
 import numpy as np
 from nibabel.spatialimages import HeaderDataError
 from nibabel.volumeutils import array_from_file
+from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from osteomet.core.errors import GeometryError
@@ -46,7 +47,18 @@ _MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 _HEADERS: Mapping[int, Any] = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 _IMAGE: Any = nib.Nifti1Image
 _SCANNER = 1
-_LIBRARY_ERRORS = (OSError, EOFError, zlib.error, ValueError, HeaderDataError, MemoryError, np.linalg.LinAlgError)
+_LOG = logging.getLogger(__name__)
+_LOG.addHandler(logging.NullHandler())
+_LIBRARY_ERRORS = (
+    OSError,
+    EOFError,
+    zlib.error,
+    ValueError,
+    HeaderDataError,
+    WrapStructError,
+    MemoryError,
+    np.linalg.LinAlgError,
+)
 
 
 def read_nifti(path: Path) -> StoredImage:
@@ -107,14 +119,11 @@ def _open(path: Path) -> io.BufferedIOBase:
 
 def _read_header(stream: io.BufferedIOBase) -> Any:
     """Header as stored, of NIfTI-1 or NIfTI-2; spacing is checked before nibabel can mend it."""
-    head = stream.read(512)
-    kind = next(
-        (h for size, h in _HEADERS.items() if head[:4] in (size.to_bytes(4, e) for e in ("little", "big"))), None
-    )
-    if kind is None:
+    head = stream.read(max(_HEADERS))
+    size = next((n for n in _HEADERS if head[:4] in (n.to_bytes(4, "little"), n.to_bytes(4, "big"))), None)
+    if size is None:
         raise wrong_content(head, expected="NIfTI")
-    stream.seek(0)
-    header = kind.from_fileobj(stream, check=False)
+    header = _HEADERS[size](head[:size], check=False)
     spacing = header["pixdim"][1:4].astype(float)
     if not (np.isfinite(spacing).all() and (spacing > 0).all()):
         raise GeometryError(
@@ -123,7 +132,7 @@ def _read_header(stream: io.BufferedIOBase) -> Any:
             got=f"{tuple(spacing.tolist())}",
             remedy="export the image again with its true spacing",
         )
-    header.check_fix(logger=logging.getLogger(__name__))
+    header.check_fix(logger=_LOG)
     return header
 
 

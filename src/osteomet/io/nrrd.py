@@ -16,6 +16,7 @@ Segmentation header keys: 3D Slicer, vtkMRMLSegmentationStorageNode.cxx.
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -28,9 +29,9 @@ from numpy.typing import NDArray
 from osteomet.core.errors import FormatError, GeometryError
 from osteomet.core.vocabulary import STRUCTURES
 from osteomet.core.volume import LabelMap, Volume
-from osteomet.io.itk import check_compressed, check_stated, read_itk, to_itk, write_itk
+from osteomet.io.itk import read_itk, to_itk, write_itk
 from osteomet.io.sniff import wrong_content
-from osteomet.io.stored import StoredImage, check_single_image
+from osteomet.io.stored import StoredImage, check_single_image, check_stated, damaged
 
 _IMAGE_IO = "NrrdImageIO"
 _PATIENT_SPACES = {
@@ -44,6 +45,7 @@ _PATIENT_SPACES = {
 
 _GZIP = {"gzip", "gz"}
 _DETACHED = {"data file", "datafile", "byte skip", "line skip"}
+_CHUNK = 1 << 16
 _AXIS_KINDS = {"domain", "space", "time", "???", "none"}
 
 
@@ -72,7 +74,7 @@ def read_nrrd(path: Path) -> StoredImage:
     _check_space(header)
     segments = _segments(header)
     if header.get("encoding", "").lower() in _GZIP and not _DETACHED & header.keys():
-        check_compressed(path, end, kind="NRRD")
+        _check_gzip(path, end)
     array, grid = read_itk(path, image_io=_IMAGE_IO)
     if not segments and array.ndim > 3:
         raise FormatError("a voxel holds several numbers", expected="one", got=str(array.shape[3]))
@@ -143,6 +145,20 @@ def _read_header(path: Path) -> tuple[dict[str, str], int]:
                 key, _, value = line.partition(":")
                 header[key.lower()] = value.strip()
         return header, file.tell()
+
+
+def _check_gzip(path: Path, start: int) -> None:
+    """Refuse voxels, gzip-compressed from byte ``start`` on, whose checksum is wrong; ITK does not look at it."""
+    decoder = zlib.decompressobj(wbits=zlib.MAX_WBITS + 16)
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            while not decoder.eof and (chunk := file.read(_CHUNK)):
+                decoder.decompress(chunk)
+    except (OSError, zlib.error) as error:
+        raise damaged("NRRD", reason=str(error)) from error
+    if not decoder.eof:
+        raise damaged("NRRD", reason="compressed voxels that end early")
 
 
 def _axes(header: Mapping[str, str]) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from osteomet.core.errors import FormatError
+from osteomet.core.errors import FormatError, GeometryError
 from osteomet.core.grid import Grid
 
 COMPRESSION_LEVEL = 2
@@ -112,6 +112,21 @@ def check_single_image(shape: tuple[int, ...]) -> tuple[int, int, int]:
             remedy="write the wanted volume into a file of its own and pass that",
         )
     return shape[0], shape[1], shape[2]
+
+
+def check_stated(header: Mapping[str, str], *keys: tuple[str, ...]) -> None:
+    """Raise `GeometryError` unless one spelling of each key stands in the header.
+
+    Libraries silently take a spacing of 1 mm, the origin, or the scanner's axes for what is missing.
+    """
+    missing = [spellings[0] for spellings in keys if not any(header.get(key) for key in spellings)]
+    if missing:
+        raise GeometryError(
+            "the header does not state where the voxels lie",
+            expected=", ".join(spellings[0] for spellings in keys),
+            got=f"no {' and no '.join(missing)}",
+            remedy="export the image again with its geometry",
+        )
 
 
 def damaged(kind: str, *, shape: tuple[int, ...] | None = None, reason: str = "") -> FormatError:
