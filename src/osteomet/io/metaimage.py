@@ -107,7 +107,8 @@ def _check_supported(header: Mapping[str, str]) -> None:
     if n_channels != "1":
         raise FormatError("a voxel holds several numbers", expected="one", got=n_channels)
     in_several_files = header[_LAST_KEY].startswith("LIST") or "%" in header[_LAST_KEY]
-    if not _is_true(header, "BinaryData") or in_several_files or header.get("HeaderSize", "0") != "0":
+    in_text = header.get("BinaryData", "True").lower() == "false"
+    if in_text or in_several_files or header.get("HeaderSize", "0") != "0":
         raise FormatError(
             "the voxels are stored in a way that is not supported",
             expected="binary, in one file, without a header of their own",

@@ -90,7 +90,7 @@ def read_nifti(path: Path) -> StoredImage:
 def write_nifti(image: Volume | LabelMap, path: Path) -> None:
     """Write NIfTI-1 with qform and sform alike, both with code 1 (scanner), in millimetres."""
     affine = _RAS_TO_LPS @ image.grid.affine
-    nifti = _IMAGE(image.array, affine)
+    nifti = _IMAGE(np.asfortranarray(image.array), affine)
     nifti.set_sform(affine, _SCANNER)
     nifti.set_qform(affine, _SCANNER)
     nifti.header.set_xyzt_units("mm")
