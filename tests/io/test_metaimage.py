@@ -80,7 +80,11 @@ def test_big_endian_voxels(tmp_path: Path) -> None:
 
 
 def test_older_spellings(tmp_path: Path) -> None:
-    changes: tuple[tuple[str, str], ...] = ("TransformMatrix", "Orientation"), ("Offset", "Position"), ("ElementSpacing", "ElementSize")
+    changes: tuple[tuple[str, str], ...] = (
+        ("TransformMatrix", "Orientation"),
+        ("Offset", "Position"),
+        ("ElementSpacing", "ElementSize"),
+    )
     changes += (("BinaryData = True\n", ""),)
     assert ct(write(tmp_path / "x.mha", *changes)).grid.same_as(ct(write(tmp_path / "y.mha")).grid)
 
