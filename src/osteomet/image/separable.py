@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ive
 
-_SLAB_ROWS = 16
+_SLAB_VOXELS = 1 << 23
 _STRETCH = 1024
 _EDGE_TOLERANCE = 1e-6
 
@@ -86,8 +86,9 @@ def apply_weights(array: NDArray[Any], weights: Sequence[AxisWeights], *, outsid
     slow, middle, fast = (weights[axis] for axis in order)
     out = np.empty((len(slow.start), len(middle.start), len(fast.start)), dtype=np.float32)
     across = (middle.band(slice(None)), fast.band(slice(None)))
-    for first in range(0, len(out), _SLAB_ROWS):
-        rows = slice(first, first + _SLAB_ROWS)
+    step = _rows_a_slab(slow, across)
+    for first in range(0, len(out), step):
+        rows = slice(first, first + step)
         band = slow.band(rows)
         slab = np.asarray(source[band, *across], dtype=np.float32, order="C")
         mixed = np.empty((1, len(out[rows]), slab[0].size), dtype=np.float32)
@@ -99,6 +100,15 @@ def apply_weights(array: NDArray[Any], weights: Sequence[AxisWeights], *, outsid
     for axis, along in enumerate((slow, middle, fast)):
         np.moveaxis(out, axis, 0)[~along.inside] = outside
     return out.transpose(np.argsort(order))
+
+
+def _rows_a_slab(slow: AxisWeights, across: tuple[slice, slice]) -> int:
+    """Target rows whose source slab holds about ``_SLAB_VOXELS``, at least one."""
+    band = slow.band(slice(None))
+    voxels_a_row = (band.stop - band.start) / len(slow.start)
+    for s in across:
+        voxels_a_row *= s.stop - s.start
+    return max(1, int(_SLAB_VOXELS / voxels_a_row))
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract"})
