@@ -4,7 +4,7 @@ from dataclasses import replace
 import jsonschema
 import pytest
 
-from osteomet.core.errors import FormatError
+from osteomet.core.errors import FormatError, InputError
 from osteomet.core.findings import (
     SCHEMA_VERSION,
     Abstention,
@@ -166,6 +166,13 @@ def test_the_place_of_the_first_fault_is_told() -> None:
     document = json.loads(to_json(FULL))
     document["lesions"][0]["type"] = "purple"
     with pytest.raises(FormatError, match=r"at lesions\.0\.type"):
+        from_json(json.dumps(document))
+
+
+def test_a_document_with_an_impossible_lesion_is_refused() -> None:
+    document = json.loads(to_json(FULL))
+    document["lesions"][0]["short_axis_mm"] = 99.0
+    with pytest.raises(InputError, match="long axis that is not the shorter one"):
         from_json(json.dumps(document))
 
 

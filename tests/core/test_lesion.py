@@ -52,7 +52,10 @@ def test_a_round_lesion_has_equal_axes() -> None:
         ({"confidence": -0.1}, "between 0 and 1"),
         ({"confidence": np.nan}, "between 0 and 1"),
         ({"centroid_xyz_mm": (0.0, np.nan, 0.0)}, "finite place"),
-        ({"mean_intensity": np.inf}, "finite intensity"),
+        ({"mean_intensity": np.inf}, "finite size and intensity"),
+        ({"volume_ml": np.inf}, "finite size and intensity"),
+        ({"long_axis_mm": np.inf}, "finite size and intensity"),
+        ({"long_axis_ends_xyz_mm": ((0.0, 0.0, 0.0), (0.0, 0.0, np.nan))}, "finite place"),
     ],
 )
 def test_what_cannot_be_a_lesion_is_refused(changes: dict[str, object], message: str) -> None:

@@ -65,9 +65,14 @@ def axis_weights(centres: NDArray[np.float64], n_source: int, sigma: float) -> A
     start = np.clip(base - radius, 0, n_source - n_taps)
     offset = start[:, None] + np.arange(n_taps) - base[:, None]
     fraction = (clamped - base)[:, None]
-    taps = (1 - fraction) * ive(np.abs(offset), sigma**2) + fraction * ive(np.abs(offset - 1), sigma**2)
-    taps *= inside[:, None] / taps.sum(axis=1, keepdims=True)
-    return AxisWeights(start, taps.astype(np.float32), inside)
+    taps = (1 - fraction) * _gaussian(offset, sigma) + fraction * _gaussian(offset - 1, sigma)
+    return AxisWeights(start, (taps * inside[:, None]).astype(np.float32), inside)
+
+
+def _gaussian(offset: NDArray[np.int64], sigma: float) -> NDArray[np.float64]:
+    """Discrete Gaussian at these offsets from its centre, each row scaled to sum to 1 (or left at 0)."""
+    taps = ive(np.abs(offset), sigma**2)
+    return np.asarray(taps / np.maximum(taps.sum(axis=1, keepdims=True), 1e-30))
 
 
 def kernel_radius(sigma: float) -> int:
