@@ -118,8 +118,10 @@ def clahe(array: NDArray[np.uint8], *, n_tiles: int = 8, clip_limit: float = 0.0
     Notes
     -----
     By scikit-image, slice by slice on purpose: given a stack, it takes three or four slices for the channels of a
-    colour picture, and with tiles one slice thick it applies the histogram of the neighbouring slice. Eight tiles and a
-    limit of 0.01 are its defaults; Kim et al. 2024 (`kim2024`) state neither.
+    colour picture, and with tiles one slice thick it applies the histogram of the neighbouring slice. Where it spreads
+    what was cut it may hand out up to one pixel too many to each bin, so a tile should hold several hundred pixels
+    (784 for a slice of 224 × 224), or its brightest values saturate. Eight tiles and a limit of 0.01 are its defaults;
+    Kim et al. 2024 (`kim2024`) state neither.
 
     References
     ----------

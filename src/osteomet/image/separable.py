@@ -76,7 +76,7 @@ def _gaussian(offset: NDArray[np.int64], sigma: float) -> NDArray[np.float64]:
 
 
 def kernel_radius(sigma: float) -> int:
-    """Reach of the discrete Gaussian, voxels; all that lies beyond weighs less than 1e-6."""
+    """Reach of the discrete Gaussian, voxels; all that lies beyond weighs less than 1e-5."""
     return int(np.ceil(4 * sigma + 3)) if sigma > 0 else 0
 
 
