@@ -189,6 +189,8 @@ def from_json(text: str) -> Findings:
     FormatError
         If the text is not valid against the schema, with the first place where it fails, or its major version is not
         ours.
+    InputError
+        If it describes a lesion that cannot be.
     """
     try:
         findings = _ADAPTER.validate_json(text)

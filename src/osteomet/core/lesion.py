@@ -45,8 +45,8 @@ class Lesion:
     Raises
     ------
     InputError
-        If a size is not positive, the short axis exceeds the long one, the confidence lies outside 0–1, or a name is
-        not in the vocabulary.
+        If a size is not positive, the short axis exceeds the long one, a number is not finite, the confidence lies
+        outside 0–1, or a name is not in the vocabulary.
     """
 
     id: int
@@ -76,5 +76,7 @@ class Lesion:
             )
         if self.confidence is not None and not 0 <= self.confidence <= 1:
             raise InputError("confidence is a probability between 0 and 1, or None", got=str(self.confidence))
-        if not all(math.isfinite(v) for v in (*self.centroid_xyz_mm, self.mean_intensity)):
-            raise InputError("a lesion lies at a finite place and has a finite intensity", got=str(self))
+        places = (self.centroid_xyz_mm, *self.long_axis_ends_xyz_mm)
+        numbers = (self.mean_intensity, self.volume_ml, self.long_axis_mm, *(v for place in places for v in place))
+        if not all(math.isfinite(v) for v in numbers):
+            raise InputError("a lesion lies at a finite place and has a finite size and intensity", got=str(self))

@@ -107,11 +107,31 @@ def clahe(array: NDArray[np.uint8], *, n_tiles: int = 8, clip_limit: float = 0.0
     array
         Values 0–255 as from `to_0_255`, shape (i, j, k).
     n_tiles
-        Tiles along each in-plane axis; each has its own histogram, and neighbouring ones are blended.
+        Tiles along each in-plane axis; each has its own histogram of 256 bins, and neighbouring ones are blended.
     clip_limit
-        Largest share of a tile's pixels in one of 256 bins before it is cut.
+        Largest share of a tile's pixels that a bin may hold; what exceeds it is spread over all bins. 1 clips nothing.
+
+    Returns
+    -------
+    Values of the same shape. Every slice spans 0–255; a constant slice stays as it is.
+
+    Notes
+    -----
+    By scikit-image, slice by slice on purpose: given a stack, it takes three or four slices for the channels of a
+    colour picture, and with tiles one slice thick it applies the histogram of the neighbouring slice. Where it spreads
+    what was cut it may hand out up to one pixel too many to each bin, so a tile should hold several hundred pixels
+    (784 for a slice of 224 × 224), or its brightest values saturate. Eight tiles and a limit of 0.01 are its defaults;
+    Kim et al. 2024 (`kim2024`) state neither.
+
+    References
+    ----------
+    Zuiderveld K. Contrast limited adaptive histogram equalization. Graphics Gems IV, 1994.
+    https://doi.org/10.1016/B978-0-12-336156-1.50061-6
     """
-    rows, columns, _ = array.shape
-    tile = (max(1, -(-rows // n_tiles)), max(1, -(-columns // n_tiles)), 1)
-    equalised = equalize_adapthist(array, kernel_size=tile, clip_limit=clip_limit, nbins=256)
-    return np.asarray(np.rint(equalised * 255), dtype=np.uint8)
+    tile = tuple(max(1, -(-n // n_tiles)) for n in array.shape[:2])
+    out = array.copy()
+    for k in range(array.shape[2]):
+        if array[:, :, k].min() < array[:, :, k].max():
+            equalised = equalize_adapthist(array[:, :, k], kernel_size=tile, clip_limit=clip_limit, nbins=256)
+            out[:, :, k] = np.rint(equalised * 255)
+    return out
