@@ -25,7 +25,8 @@ from osteomet.core.vocabulary import SequenceRole
 def analyze(
     out: OutFolder,
     inputs: Annotated[
-        list[Path] | None, typer.Argument(metavar="INPUT...", help="DICOM folders or zips, or a NIfTI, NRRD or MHA file.")
+        list[Path] | None,
+        typer.Argument(metavar="INPUT...", help="DICOM folders or zips, or a NIfTI, NRRD or MHA file."),
     ] = None,
     model: Annotated[str, typer.Option(help="Name of an embedded model, or path of a package.")] = "default-ct",
     device: DeviceOption = "auto",

@@ -16,7 +16,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on 
 Verbose = Annotated[bool, typer.Option("--verbose", help="Say more on standard error; show the traceback of an error.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output folder that osteomet wrote before.")]
 DeviceOption = Annotated[
-    Literal["auto", "cpu", "cuda"], typer.Option("--device", help="Where networks run; auto takes a CUDA device if any.")
+    Literal["auto", "cpu", "cuda"],
+    typer.Option("--device", help="Where networks run; auto takes a CUDA device if any."),
 ]
 OutFolder = Annotated[Path, typer.Option("--out", help="Folder to make; it appears whole or not at all.")]
 

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from importlib import resources
 from pathlib import Path
-from string import Template
 from typing import Literal
 
-from osteomet import __version__
 from osteomet.core.errors import UsageError
-from osteomet.core.model import IntensityWindow, ModelDescription, ModelPart
-from osteomet.io.model_package import Tensors, find_package, read_package, write_package
-from osteomet.training.fit import Progress, fit_part
-from osteomet.training.recipe import PartRecipe, Recipe
-from osteomet.training.validate import PhantomScore, validate_on_phantoms
+from osteomet.io.model_package import Tensors, read_package, write_package
+from osteomet.training.fit import fit_part
+from osteomet.training.recipe import Recipe
+from osteomet.training.validate import validate_on_phantoms
 
 VALIDATION_SEED = 7_2026
 N_VALIDATION_CASES = 20
@@ -47,10 +43,17 @@ def train_model(
     parts = []
     for name, part in (("bones", recipe.bones), ("lesions", recipe.lesions)):
         mean = fit_part(
-            name, part, recipe.optimiser, out / name, device=chosen, report=lambda line, name=name: report(_line(name, line))
+            name,
+            part,
+            recipe.optimiser,
+            out / name,
+            device=chosen,
+            report=lambda line, name=name: report(_line(name, line)),
         )
         file = f"weights/{name}-0.safetensors"
-        weights[file] = {key: value.cpu().numpy() for key, value in mean.items() if not key.endswith("num_batches_tracked")}
+        weights[file] = {
+            key: value.cpu().numpy() for key, value in mean.items() if not key.endswith("num_batches_tracked")
+        }
         parts.append(_describe_part(name, part, file))
     draft = out / "draft"
     shutil.rmtree(draft, ignore_errors=True)

@@ -74,7 +74,7 @@ class Recipe:
 
 def recipe_names() -> list[str]:
     """Names of the recipes that ship with osteomet."""
-    folder = resources.files("osteomet.recipes")
+    folder = resources.files("osteomet") / "recipes"
     return sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml"))
 
 
@@ -88,7 +88,7 @@ def read_recipe(name_or_path: str) -> Recipe:
         names the key.
     """
     if name_or_path in recipe_names():
-        text = resources.files("osteomet.recipes").joinpath(f"{name_or_path}.toml").read_text(encoding="utf-8")
+        text = resources.files("osteomet") / "recipes".joinpath(f"{name_or_path}.toml").read_text(encoding="utf-8")
     elif Path(name_or_path).is_file():
         text = Path(name_or_path).read_text(encoding="utf-8")
     else:

@@ -1,1 +1,0 @@
-"""Recipe files (TOML), one per study or model; `osteomet.training.recipe` reads them."""

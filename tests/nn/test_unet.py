@@ -1,0 +1,70 @@
+import pytest
+import torch
+
+from osteomet.core.errors import ModelError
+from osteomet.core.model import NetworkSpec
+from osteomet.nn.losses import dice_cross_entropy
+from osteomet.nn.unet import UNet3d, build_network
+
+SPEC = NetworkSpec("unet3d", 2, 3, (4, 8, 16))
+
+
+def test_logits_have_the_shape_of_the_image() -> None:
+    assert build_network(SPEC)(torch.zeros(2, 2, 8, 12, 16)).shape == (2, 3, 8, 12, 16)
+
+
+def test_number_of_parameters_is_what_the_layers_add_up_to() -> None:
+    # Convolutions without bias, then scale and shift of each batch normalisation, then the head with bias.
+    def block(before: int, after: int) -> int:
+        return 27 * (before * after + after * after) + 2 * 2 * after
+
+    expected = block(2, 4) + block(4, 8) + block(8, 16) + block(16 + 8, 8) + block(8 + 4, 4) + (4 * 3 + 3)
+    assert sum(p.numel() for p in build_network(SPEC).parameters()) == expected
+
+
+def test_every_parameter_learns() -> None:
+    torch.manual_seed(0)
+    network = build_network(SPEC)
+    dice_cross_entropy(network(torch.randn(2, 2, 8, 8, 8)), torch.randint(0, 3, (2, 8, 8, 8))).backward()
+    assert all(p.grad is not None and float(p.grad.abs().sum()) > 0 for p in network.parameters())
+
+
+def test_a_fresh_network_expects_rare_foreground() -> None:
+    torch.manual_seed(0)
+    network = UNet3d(1, 3, (4, 8)).eval()
+    probability = network(torch.zeros(1, 1, 8, 8, 8)).softmax(dim=1)[0]
+    assert probability[0].mean() > 0.9
+
+
+def test_shift_by_the_coarsest_step_shifts_the_output() -> None:
+    torch.manual_seed(0)
+    network = build_network(SPEC).eval()
+    image = torch.zeros(1, 2, 48, 8, 8)
+    image[:, :, 20:24] = torch.randn(1, 2, 4, 8, 8)
+    shifted = torch.roll(image, 4, dims=2)
+    with torch.no_grad():
+        first, second = network(image), network(shifted)
+    torch.testing.assert_close(first[:, :, 16:28], second[:, :, 20:32], atol=1e-5, rtol=1e-5)
+
+
+def test_unknown_networks_are_refused() -> None:
+    spec = NetworkSpec("transformer", 1, 2, (4,))  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match="network that this version does not know; expected unet3d; got transformer"):
+        build_network(spec)
+
+
+def test_loss_by_hand() -> None:
+    # Four voxels, two classes. p(class 1) = 0.9, 0.9, 0.1, 0.1 with target 1, 1, 0, 0.
+    p = torch.tensor([0.9, 0.9, 0.1, 0.1])
+    logits = torch.stack([(1 - p).log(), p.log()]).reshape(1, 2, 4, 1, 1)
+    target = torch.tensor([1, 1, 0, 0]).reshape(1, 4, 1, 1)
+    entropy = -torch.log(torch.tensor(0.9))
+    dice = (2 * 1.8 + 1) / (2.0 + 2 + 1)
+    assert float(dice_cross_entropy(logits, target)) == pytest.approx(float(entropy) + 1 - dice, abs=1e-6)
+
+
+def test_loss_without_foreground_is_the_cross_entropy_alone() -> None:
+    logits = torch.zeros(1, 2, 4, 1, 1)
+    assert float(dice_cross_entropy(logits, torch.zeros(1, 4, 1, 1, dtype=torch.long))) == pytest.approx(
+        0.693147, abs=1e-5
+    )
