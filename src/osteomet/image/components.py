@@ -95,7 +95,7 @@ def _label(block: NDArray[Any], connectivity: Connectivity) -> tuple[NDArray[np.
     """Number the components of a block."""
     solid = np.asarray(block, dtype=bool)
     labels, n = cc3d.connected_components(solid, connectivity=connectivity, return_N=True, out_dtype=np.uint32)
-    return labels, int(n)
+    return labels.astype(np.uint32, copy=False), int(n)
 
 
 def _keep(
