@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import cc3d
@@ -40,10 +41,8 @@ def label_components(mask: NDArray[Any], *, connectivity: Connectivity = 26) -> 
     box = bounding_box(mask)
     if box is None:
         return labels, 0
-    block = np.asarray(mask[box], dtype=bool)
-    found, n = cc3d.connected_components(block, connectivity=connectivity, return_N=True, out_dtype=np.uint32)
-    labels[box] = found
-    return labels, int(n)
+    labels[box], n = _label(mask[box], connectivity)
+    return labels, n
 
 
 def largest_components(mask: NDArray[Any], n: int, *, connectivity: Connectivity = 26) -> NDArray[np.bool_]:
@@ -56,21 +55,21 @@ def largest_components(mask: NDArray[Any], n: int, *, connectivity: Connectivity
     """
     if n < 1:
         raise UsageError("at least one component must be kept", got=f"n = {n}")
-    labels, n_found = label_components(mask, connectivity=connectivity)
-    sizes = _sizes(labels, n_found)
-    keep = np.zeros(n_found + 1, dtype=bool)
-    keep[1 + np.argsort(-sizes, kind="stable")[:n]] = True
-    return np.asarray(keep[labels])
+
+    def choose(n_voxels: NDArray[np.int64]) -> NDArray[np.bool_]:
+        chosen = np.zeros(len(n_voxels), dtype=bool)
+        chosen[np.argsort(-n_voxels, kind="stable")[:n]] = True
+        return chosen
+
+    return _keep(mask, connectivity, choose)
 
 
 def drop_small(
     mask: NDArray[Any], grid: Grid, minimum_ml: float, *, connectivity: Connectivity = 26
 ) -> NDArray[np.bool_]:
     """Drop every component whose volume is below ``minimum_ml``; one of exactly that volume stays."""
-    labels, n_found = label_components(mask, connectivity=connectivity)
-    sizes_ml = _sizes(labels, n_found) * grid.voxel_volume_ml
-    keep = np.concatenate([[False], sizes_ml >= minimum_ml * (1 - 1e-9)])
-    return np.asarray(keep[labels])
+    minimum = minimum_ml / grid.voxel_volume_ml * (1 - 1e-9)
+    return _keep(mask, connectivity, lambda n_voxels: n_voxels >= minimum)
 
 
 def bounding_box(mask: NDArray[Any]) -> tuple[slice, slice, slice] | None:
@@ -92,6 +91,22 @@ def bounding_box(mask: NDArray[Any]) -> tuple[slice, slice, slice] | None:
     return slices[0], slices[1], slices[2]
 
 
-def _sizes(labels: NDArray[np.uint32], n: int) -> NDArray[np.int64]:
-    """Voxels of components 1 … n."""
-    return np.asarray(cc3d.statistics(labels)["voxel_counts"][1 : n + 1], dtype=np.int64)
+def _label(block: NDArray[Any], connectivity: Connectivity) -> tuple[NDArray[np.uint32], int]:
+    """Number the components of a block."""
+    solid = np.asarray(block, dtype=bool)
+    labels, n = cc3d.connected_components(solid, connectivity=connectivity, return_N=True, out_dtype=np.uint32)
+    return labels.astype(np.uint32, copy=False), int(n)
+
+
+def _keep(
+    mask: NDArray[Any], connectivity: Connectivity, choose: Callable[[NDArray[np.int64]], NDArray[np.bool_]]
+) -> NDArray[np.bool_]:
+    """Keep the components that ``choose`` picks by their numbers of voxels, touching only the box that holds them."""
+    kept = np.zeros_like(mask, dtype=bool)
+    box = bounding_box(mask)
+    if box is None:
+        return kept
+    labels, n = _label(mask[box], connectivity)
+    n_voxels = np.asarray(cc3d.statistics(labels)["voxel_counts"][1 : n + 1], dtype=np.int64)
+    kept[box] = np.concatenate([[False], choose(n_voxels)])[labels]
+    return kept

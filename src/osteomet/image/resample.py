@@ -17,7 +17,7 @@ from osteomet.image.index_map import Block, IndexMap, clipped, size_of, split, w
 from osteomet.image.oblique import resample_oblique
 from osteomet.image.separable import apply_weights, axis_weights, kernel_radius
 
-_TIE = 1e-4
+_TIE = 1e-4  # votes that differ by less, which is rounding, count as equal
 _SLAB_VOXELS = 1 << 22
 
 
@@ -117,6 +117,11 @@ def axis_aligned_grid(grid: Grid, spacing_mm: Sequence[float]) -> Grid:
         Any grid; its box is measured from voxel edge to voxel edge.
     spacing_mm
         Three positive spacings, mm.
+
+    Raises
+    ------
+    GeometryError
+        If the spacing is not three positive numbers.
 
     Examples
     --------
