@@ -27,9 +27,8 @@ WATCH = """<script>
   for (const level of ["error", "warn"]) console[level] = (...words) => complaints.push(words.join(" "));
 </script>"""
 ASK = """<script>
-  addEventListener("load", async () => {
+  addEventListener("load", () => {
     const images = [...document.images];
-    await Promise.all(images.map((image) => image.decode()));
     const press = (key) => document.dispatchEvent(new KeyboardEvent("keydown", {key}));
     const top = (id) => Math.round(document.getElementById(id).getBoundingClientRect().top);
     const marks = [...document.querySelectorAll(".lift")];
@@ -59,7 +58,7 @@ def look(html: str, folder: Path, *, width: int) -> dict[str, Any]:
     assert CHROMIUM is not None
     flags = ["--headless", "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking"]
     flags += ["--disable-component-update", "--disable-sync", f"--user-data-dir={folder / f'profile-{width}'}"]
-    flags += [f"--window-size={width},800", "--virtual-time-budget=10000", "--dump-dom", page.as_uri()]
+    flags += [f"--window-size={width},800", "--dump-dom", page.as_uri()]
     done = subprocess.run([CHROMIUM, *flags], capture_output=True, text=True, timeout=120, check=False)
     seen = re.search(r'data-seen="([^"]*)"', done.stdout)
     assert seen is not None, done.stderr[-2000:]

@@ -68,7 +68,7 @@ def test_stage_and_grade_are_suggestions_or_openly_missing() -> None:
     assert suggestions(Exam(0.934, MStage.M1B, ExamGrade.APPARENT)) == (
         "Suggestion: M1b (distant spread to bone).",
         "Suggestion: exam grade apparent (none, mild or apparent).",
-        "Probability of bone metastasis: 0.93.",
+        "Model's probability of bone metastasis: 0.93.",
     )
     assert suggestions(Exam(None, None, None)) == (
         "No M category is suggested.",

@@ -111,7 +111,7 @@ def suggestions(exam: Exam) -> tuple[str, ...]:
         grade = f"Suggestion: exam grade {exam.grade.value} (none, mild or apparent)."
     probability = "Probability of bone metastasis not scored."
     if exam.probability is not None:
-        probability = f"Probability of bone metastasis: {exam.probability:.2f}."
+        probability = f"Model's probability of bone metastasis: {exam.probability:.2f}."
     return stage, grade, probability
 
 
