@@ -40,11 +40,13 @@ def test_levels_lie_in_the_body_and_not_in_the_canal(column: Phantom) -> None:
     assert min(level.centroid_xyz_mm[1] for level in findings.levels) > 3
 
 
-def test_uncertain_numbering_shows_in_every_name(make_phantom: Callable[..., Phantom], column_grid: Grid) -> None:
+def test_uncertain_numbering_shows_in_every_vertebra(make_phantom: Callable[..., Phantom], column_grid: Grid) -> None:
     box = ((-20.0, -15.0, 0.0), (20.0, 15.0, 24.0))
     doubt = (Abstention("numbering_uncertain", "no landmark"),)
-    findings, _, bones, _ = make_phantom(column_grid, {"L2": (box,)}, abstentions=doubt)
-    assert column_levels(findings, bones, label_boxes(bones.array))[0].label == "L2?"
+    below = ((-20.0, -15.0, -60.0), (20.0, 15.0, -20.0))
+    findings, _, bones, _ = make_phantom(column_grid, {"L2": (box,), "sacrum": (below,)}, abstentions=doubt)
+    labels = [level.label for level in column_levels(findings, bones, label_boxes(bones.array))]
+    assert labels == ["L2?", "sacrum"]
 
 
 def test_the_course_joins_the_vertebrae_and_ignores_the_sacrum() -> None:

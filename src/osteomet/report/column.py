@@ -29,7 +29,7 @@ class Level:
 
 
 def column_levels(findings: Findings, bones: LabelMap, boxes: Mapping[int, Box]) -> tuple[Level, ...]:
-    """Locate the levels of the findings, head to foot; their labels end in "?" where the numbering is uncertain.
+    """Locate the levels of the findings, head to foot; names of vertebrae end in "?" where the numbering is uncertain.
 
     Notes
     -----
@@ -46,7 +46,7 @@ def column_levels(findings: Findings, bones: LabelMap, boxes: Mapping[int, Box])
         box = boxes.get(bones.labels.get(level.name, 0))
         if box is not None and names.count(level.name) == 1:
             centre = _core_centre(bones, bones.labels[level.name], box)
-        label = "?" if level.name == "vertebra" else f"{site_name(level.name)}{doubt}"
+        label = "?" if level.name == "vertebra" else site_name(level.name) + (doubt if level.name in COLUMN else "")
         levels.append(Level(level.name, label, centre))
     return tuple(sorted(levels, key=lambda level: -level.centre_xyz_mm[2]))
 
