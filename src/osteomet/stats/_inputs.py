@@ -36,6 +36,11 @@ def binary(values: ArrayLike, what: str) -> NDArray[np.bool_]:
     return array.astype(bool)
 
 
+def vanishes(mean_square: float, values: NDArray[np.float64]) -> bool:
+    """Tell whether a mean square of these values is nothing but rounding."""
+    return mean_square <= (1e-12 * float(np.abs(values).max())) ** 2
+
+
 def check_paired(first: NDArray[np.generic], second: NDArray[np.generic], what: str) -> None:
     """Refuse two arrays whose last axes differ in length."""
     if first.shape[-1] != second.shape[-1]:

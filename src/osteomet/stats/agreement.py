@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from osteomet.core.errors import InputError
-from osteomet.stats._inputs import check_choice, check_level, check_paired, finite
+from osteomet.stats._inputs import check_choice, check_level, check_paired, finite, vanishes
 from osteomet.stats.intervals import Estimate
 
 IccForm = Literal["1,1", "2,1", "3,1", "1,k", "2,k", "3,k"]
@@ -69,7 +69,7 @@ def bland_altman(first: ArrayLike, second: ArrayLike, *, level: float = 0.95) ->
         bias = Estimate(float(difference[0]) if n else None, level=level)
         return BlandAltman(n, bias, None, Estimate(None, level=level), Estimate(None, level=level))
     mean, sd, tail = float(difference.mean()), float(difference.std(ddof=1)), (1 - level) / 2
-    error = sd / np.sqrt(n)
+    error = sd / float(np.sqrt(n))
     half = float(stats.t.isf(tail, n - 1)) * error
     inner, outer = (float(q) * error for q in stats.nct.ppf([tail, 1 - tail], n - 1, _AGREEMENT_Z * np.sqrt(n)))
     reach, method = _AGREEMENT_Z * sd, "noncentral t"
@@ -100,7 +100,8 @@ def icc(ratings: ArrayLike, *, form: IccForm, level: float = 0.95) -> Estimate:
     -------
     Estimate
         At most 1, negative when subjects differ less than chance would make them. Undefined with fewer than two
-        subjects or raters or when no two ratings differ; without interval when raters leave no residual.
+        subjects or raters, when all subjects have the same mean, and for forms ``k`` where it would be unbounded below
+        (a limit then is -infinity); without interval when raters leave no residual.
 
     References
     ----------
@@ -117,25 +118,26 @@ def icc(ratings: ArrayLike, *, form: IccForm, level: float = 0.95) -> Estimate:
     check_level(level)
     table = finite(ratings, "the ratings", ndim=2)
     n, k = table.shape
-    if n < 2 or k < 2 or np.ptp(table) == 0:
+    if n < 2 or k < 2:
+        return Estimate(None, level=level)
+    between, raters, residual, within = _mean_squares(table)
+    if vanishes(between, table):
         return Estimate(None, level=level)
     model, unit = form.split(",")
-    between, raters, residual, within = _mean_squares(table)
     error = within if model == "1" else residual
     offsets = k * (raters - residual) / n if model == "2" else 0.0
     single = (between - error) / (between + (k - 1) * error + offsets)
-    limits: tuple[float, ...] = ()
-    if error > 0 and model == "2":
+    if vanishes(error, table):
+        limits: tuple[float, ...] = ()
+    elif model == "2":
         limits = _agreement_limits(single, (between, raters, residual), (n, k), (1 - level) / 2)
-    elif error > 0:
+    else:
         df = n * (k - 1) if model == "1" else (n - 1) * (k - 1)
         limits = _ratio_limits(between / error, (n - 1, df), k, (1 - level) / 2)
-    figures = [single, *limits]
-    if unit == "k":
-        figures = [k * x / (1 + (k - 1) * x) for x in figures]
-    if not limits:
-        return Estimate(float(figures[0]), level=level)
-    value, low, high = (float(x) for x in figures)
+    figures = [x if unit == "1" else _stepped_up(x, k) for x in (single, *limits)]
+    if not limits or np.isinf(figures[0]):
+        return Estimate(None if np.isinf(figures[0]) else figures[0], level=level)
+    value, low, high = figures
     return Estimate(value, low, high, method=f"F, ICC({form})", level=level)
 
 
@@ -254,6 +256,12 @@ def _mean_squares(table: NDArray[np.float64]) -> tuple[float, float, float, floa
     residual = float(((table - subject[:, None] - rater + grand) ** 2).sum()) / ((n - 1) * (k - 1))
     within = float(((table - subject[:, None]) ** 2).sum()) / (n * (k - 1))
     return between, raters, residual, within
+
+
+def _stepped_up(single: float, k: int) -> float:
+    """Reliability of the mean of k raters (Spearman-Brown), -infinity at and below the pole at -1 / (k - 1)."""
+    scale = 1 + (k - 1) * single
+    return k * single / scale if scale > 1e-12 else -np.inf
 
 
 def _ratio_limits(f: float, df: tuple[int, int], k: int, tail: float) -> tuple[float, float]:

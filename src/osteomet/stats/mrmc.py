@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from osteomet.core.errors import InputError
-from osteomet.stats._inputs import check_choice, check_level, finite
+from osteomet.stats._inputs import check_choice, check_level, finite, vanishes
 from osteomet.stats.hypothesis import SignificanceTest
 from osteomet.stats.intervals import Estimate
 
@@ -237,11 +237,13 @@ def _mean_squares(table: NDArray[np.float64]) -> tuple[float, float, float]:
     t, r = table.shape
     grand, modality, reader = table.mean(), table.mean(axis=1), table.mean(axis=0)
     rest = table - modality[:, None] - reader + grand
-    return (
+    squares = (
         r * float(((modality - grand) ** 2).sum()) / (t - 1),
         t * float(((reader - grand) ** 2).sum()) / (r - 1),
         float((rest**2).sum()) / ((t - 1) * (r - 1)),
     )
+    a, b, c = (0.0 if vanishes(square, table) else square for square in squares)
+    return a, b, c
 
 
 def _components(blocks: NDArray[np.float64], squares: tuple[float, float], size: tuple[int, int]) -> OrComponents:
@@ -278,7 +280,9 @@ def _one_modality(figures: ArrayLike, covariance: ArrayLike, random: RandomFacto
     if random == "cases":
         noise, df = float(np.diag(matrix).mean()) + (r - 1) * cov2, np.inf
     else:
-        noise, df = _hillis(float(values.var(ddof=1)), r * cov2 if random == "readers and cases" else 0.0, r - 1)
+        spread = float(values.var(ddof=1))
+        spread = 0.0 if vanishes(spread, values) else spread
+        noise, df = _hillis(spread, r * cov2 if random == "readers and cases" else 0.0, r - 1)
     return float(values.mean()), float(np.sqrt(noise / r)), df
 
 
