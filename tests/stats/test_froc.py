@@ -161,6 +161,8 @@ def test_refusals() -> None:
         make([(0, -1, 0.5), (3, -1, 0.5)], [1])
     with pytest.raises(InputError, match="marks need at least one case"):
         make([], [])
+    with pytest.raises(InputError, match=r"numbered from 0 without gaps; got \[0, 2\]"):
+        make([], [1, 1], [0, 2])
     with pytest.raises(InputError, match="do not fit each other"):
         make([(0, -1, 0.5)], [1], [0, 1])
     with pytest.raises(InputError, match="the confidences hold values that are not numbers"):

@@ -2,9 +2,9 @@
 
 Data: Van Dyke, White, Obuchowski, Geisinger, Lorig, Meziane 1993, "Cine MRI in the diagnosis of thoracic aortic
 dissection", 79th RSNA meeting: five readers, spin-echo and cine MRI, 69 patients without and 45 with dissection,
-ratings 1 to 5, as distributed with the Medical Image Perception Laboratory's programs (University of Iowa). Expected
-figures: the program's report "VanDyke trap area jackknife anova" (trapezoidal area, jackknife covariance, factorial design),
-reprinted with the R package RJafroc.
+ratings 1 to 5, as distributed with the programs of the Medical Image Perception Laboratory, University of Iowa.
+Expected figures: the report "VanDyke trap area jackknife anova" of that program (trapezoidal area, jackknife
+covariance, factorial design), reprinted with the R package RJafroc.
 """
 
 import numpy as np

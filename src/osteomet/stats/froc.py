@@ -31,7 +31,7 @@ class Marks:
     n_lesions
         Lesions of each case, 0 for a normal case, shape (n_cases,). Cases without marks stand here too.
     patient
-        Index of the patient of each case, from 0, shape (n_cases,): the unit that is resampled.
+        Index of the patient of each case, from 0 without gaps, shape (n_cases,): the unit that is resampled.
 
     Raises
     ------
@@ -59,8 +59,10 @@ class Marks:
         if not case.shape == lesion.shape == confidence.shape or n_lesions.shape != patient.shape:
             shapes = {name: a.shape for name, a in fields.items()} | {"confidence": confidence.shape}
             raise InputError("the arrays of marks and cases do not fit each other", got=str(shapes))
-        if n_lesions.size == 0 or n_lesions.min() < 0 or patient.min() < 0:
-            raise InputError("marks need at least one case, with lesions and patients numbered from 0")
+        if n_lesions.size == 0 or n_lesions.min() < 0:
+            raise InputError("marks need at least one case, and no case has fewer than 0 lesions")
+        if not np.array_equal(np.unique(patient), np.arange(patient.max() + 1)):
+            raise InputError("patients must be numbered from 0 without gaps", got=str(np.unique(patient)[:10].tolist()))
         if case.size and (case.min() < 0 or case.max() >= n_lesions.size):
             raise InputError(
                 "a mark lies on an unknown case",
@@ -136,7 +138,7 @@ def froc_curve(marks: Marks) -> FrocCurve:
     """
     thresholds = np.unique(marks.confidence)[::-1]
     found, false = (
-        np.array([0, *(np.count_nonzero(values >= t) for t in thresholds)], dtype=np.float64)
+        np.concatenate([[0.0], values.size - np.searchsorted(np.sort(values), thresholds)])
         for values in (marks.lesion_confidence(), marks.confidence[marks.lesion < 0])
     )
     total = int(marks.n_lesions.sum())
