@@ -163,7 +163,7 @@ LIU2021_STRUCTURES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         },
     }
 )
-"""The eight pelvic structures of Liu et al. 2021 (https://doi.org/10.1186/s40644-021-00430-9) in our names."""
+"""The eight pelvic structures of Liu et al. 2021 (https://doi.org/10.3389/fonc.2021.773299) in our names."""
 
 
 class LabelConvention(StrEnum):
