@@ -40,9 +40,10 @@ def label_components(mask: NDArray[Any], *, connectivity: Connectivity = 26) -> 
     box = bounding_box(mask)
     if box is None:
         return labels, 0
-    block = np.asarray(mask[box], dtype=bool)
+    # A last empty layer on each axis: without it cc3d refuses small blocks with a component in every second voxel.
+    block = np.pad(np.asarray(mask[box], dtype=bool), (0, 1))
     found, n = cc3d.connected_components(block, connectivity=connectivity, return_N=True, out_dtype=np.uint32)
-    labels[box] = found
+    labels[box] = found[:-1, :-1, :-1]
     return labels, int(n)
 
 
