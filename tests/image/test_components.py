@@ -76,6 +76,16 @@ def test_a_full_mask_is_one_component() -> None:
     assert bounding_box(full) == (slice(0, 4), slice(0, 6), slice(0, 8))
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 3), (3, 3, 3), (1, 21, 21), (3, 1, 101), (9, 9, 9)])
+def test_a_component_in_every_second_voxel(shape: tuple[int, int, int]) -> None:
+    mask = np.zeros(shape, dtype=bool)
+    mask[::2, ::2, ::2] = True
+    labels, n = label_components(mask)
+    assert n == np.count_nonzero(mask)
+    assert sorted(labels[mask].tolist()) == list(range(1, n + 1))
+    assert labels.shape == shape
+
+
 def test_the_largest_are_kept() -> None:
     two, four, three = ((0, 0, 0), 2), ((5, 5, 5), 4), ((12, 12, 12), 3)
     mask = cubes(two, four, three)

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -36,7 +38,7 @@ def test_bodies_of_a_column_never_overlap_and_climb() -> None:
     for seed in range(10):
         vertebrae = sample_column(np.random.default_rng(seed)).vertebrae
         assert [v.name for v in vertebrae][:3] == ["L5", "L4", "L3"]
-        for lower, upper in zip(vertebrae[:-1], vertebrae[1:], strict=True):
+        for lower, upper in pairwise(vertebrae):
             step = np.linalg.norm(upper.centre_mm - lower.centre_mm)
             assert step > (lower.height_mm + upper.height_mm) / 2
             assert upper.centre_mm[2] > lower.centre_mm[2]

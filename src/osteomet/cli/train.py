@@ -22,7 +22,5 @@ def train(
     from osteomet.training.default_model import train_model
     from osteomet.training.recipe import read_recipe
 
-    package = train_model(
-        read_recipe(recipe), recipe, out, device=device, resume=resume, cache_dir=cache_folder(), report=say
-    )
+    package = train_model(read_recipe(recipe), out, device=device, resume=resume, cache_dir=cache_folder(), report=say)
     emit({"package": str(package)}, as_json=json, text=str(package))

@@ -31,8 +31,8 @@ def resample_file(
 ) -> Grid:
     """Resample a file onto the grid of ``like`` or to a spacing (mm), and return the new grid.
 
-    Images are interpolated linearly, anti-aliased where the new grid is coarser; labels by a linear vote. Outside of the
-    source CT is −1024 HU and MR 0.
+    Images are interpolated linearly, anti-aliased where the new grid is coarser; labels by a linear vote. Outside of
+    the source CT is −1024 HU and MR 0.
     """
     kind = Modality(modality)
     image: Volume | LabelMap = read_labels(source) if is_labels else read_volume(source, modality=kind)
