@@ -46,7 +46,10 @@ def test_same_generator_same_bytes_and_other_generator_other_uids(tmp_path: Path
 def test_slices_share_their_series_and_join_a_given_study(tmp_path: Path) -> None:
     grid = Grid((4, 3, 2), ramp().grid.affine, "1.2.3.4")
     folder = write_ct_series(
-        Volume(ramp().array, grid, Modality.CT, Unit.HU), tmp_path, rng=np.random.default_rng(1), study_instance_uid="1.2.3"
+        Volume(ramp().array, grid, Modality.CT, Unit.HU),
+        tmp_path,
+        rng=np.random.default_rng(1),
+        study_instance_uid="1.2.3",
     )
     first, second = (dcmread(folder / name) for name in ("0001.dcm", "0002.dcm"))
     assert first.StudyInstanceUID == second.StudyInstanceUID == "1.2.3"

@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from pydicom import Dataset, dcmread
 from pydicom.uid import (
+    UID,
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     EnhancedCTImageStorage,
@@ -198,8 +199,11 @@ def read_header(file: FileRef, stream: BinaryIO) -> Dataset | None:
     FormatError
         If a DICOM file is truncated or corrupt, or a file named ``*.dcm`` is not DICOM.
     """
-    if not _looks_like_dicom(stream):
-        if Path(file.name).suffix.lower() in _DICOM_SUFFIXES:
+    start = stream.read(132)
+    stream.seek(0)
+    claims_dicom = start[128:132] == b"DICM" or Path(file.name).suffix.lower() in _DICOM_SUFFIXES
+    if start[128:132] != b"DICM" and not _may_lack_preamble(start):
+        if claims_dicom:
             raise damaged(file, "no DICOM header")
         return None
     try:
@@ -212,9 +216,13 @@ def read_header(file: FileRef, stream: BinaryIO) -> Dataset | None:
         raise damaged(file, str(error)) from error
     if sop_class == MediaStorageDirectoryStorage:
         return None
+    if sop_class and not UID(sop_class).is_valid:
+        raise damaged(file, "the SOP class is not a UID")
     if sop_class in IMAGE_CLASSES or (not sop_class and modality in ("CT", "MR")):
         _check_pixels_complete(dataset, stream, file)
     elif not sop_class and not modality:
+        if claims_dicom:
+            raise damaged(file, "neither SOP class nor modality")
         return None
     return dataset
 
@@ -224,11 +232,9 @@ def sop_class_of(dataset: Dataset) -> str:
     return str(dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID") or "")
 
 
-def _looks_like_dicom(stream: BinaryIO) -> bool:
-    """Tell by the magic word or, in files without preamble, by a first tag of group 2 or 8."""
-    start = stream.read(132)
-    stream.seek(0)
-    return start[128:132] == b"DICM" or (start[:2] in (b"\x02\x00", b"\x08\x00") and start[3:4] == b"\x00")
+def _may_lack_preamble(start: bytes) -> bool:
+    """Tell by the first tag whether this can be a data set without preamble: group 2 or 8, low element."""
+    return start[:2] in (b"\x02\x00", b"\x08\x00") and start[3:4] == b"\x00"
 
 
 def damaged(file: FileRef, why: str) -> FormatError:

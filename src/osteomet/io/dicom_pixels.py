@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.pixels.processing import apply_modality_lut
 from pydicom.pixels.utils import iter_pixels
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from osteomet.core.errors import FormatError, OsteometError, SeriesError
 from osteomet.core.volume import Modality
@@ -96,7 +97,7 @@ def _planes(frames: Sequence[Frame], modality: Modality) -> Iterator[tuple[Frame
     for file, stream in open_each(by_file):
         wanted = by_file[file]
         try:
-            dataset = dcmread(stream, force=True)
+            dataset = _with_transfer_syntax(dcmread(stream, force=True))
             decoded = iter_pixels(dataset, indices=[frame.number for frame in wanted], raw=True)
             for frame, stored in zip(wanted, decoded, strict=True):
                 plane, notes = _rescale(stored, dataset, frame, modality)
@@ -105,6 +106,14 @@ def _planes(frames: Sequence[Frame], modality: Modality) -> Iterator[tuple[Frame
             raise
         except Exception as error:  # decoders fail in ways of their own
             raise _undecodable(file, error) from error
+
+
+def _with_transfer_syntax(dataset: Dataset) -> Dataset:
+    """Name the encoding of a file without preamble, which pydicom had to guess."""
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        is_implicit, _ = dataset.original_encoding
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if is_implicit else ExplicitVRLittleEndian
+    return dataset
 
 
 def _undecodable(file: FileRef, error: Exception) -> FormatError:
