@@ -207,22 +207,26 @@ def read_header(file: FileRef, stream: BinaryIO) -> Dataset | None:
             raise damaged(file, "no DICOM header")
         return None
     try:
-        dataset = dcmread(stream, stop_before_pixels=True, force=True)
+        with warnings.catch_warnings(record=True) as remarks:
+            warnings.simplefilter("always")
+            dataset = dcmread(stream, stop_before_pixels=True, force=True)
         sop_class = sop_class_of(dataset)
         modality = str(dataset.get("Modality", ""))
     except MemoryError:
         raise
     except Exception as error:  # a corrupt file can make the parser fail in any way
         raise damaged(file, str(error)) from error
+    if any("end of file" in str(remark.message) for remark in remarks):
+        raise damaged(file, "the header ends early")
     if sop_class == MediaStorageDirectoryStorage:
         return None
     if sop_class and not UID(sop_class).is_valid:
         raise damaged(file, "the SOP class is not a UID")
     if sop_class in IMAGE_CLASSES or (not sop_class and modality in ("CT", "MR")):
         _check_pixels_complete(dataset, stream, file)
-    elif not sop_class and not modality:
+    elif not modality and "SOPInstanceUID" not in dataset:
         if claims_dicom:
-            raise damaged(file, "neither SOP class nor modality")
+            raise damaged(file, "neither modality nor SOP instance UID")
         return None
     return dataset
 
@@ -266,13 +270,15 @@ def _check_pixels_complete(dataset: Dataset, stream: BinaryIO, file: FileRef) ->
 
 
 def _check_fragments_complete(stream: BinaryIO, start: int, file: FileRef) -> None:
-    """Walk over the items of compressed pixel data to the delimiter that closes them; the end of the file will do."""
-    first = start
-    while True:
+    """Walk over the items of compressed pixel data to their delimiter.
+
+    Where it is left out, the file must end with an item, not counting the first, which is only a table of offsets.
+    """
+    size = stream.seek(0, os.SEEK_END)
+    n_items = 0
+    while not (start == size and n_items > 1):
         stream.seek(start)
         head = stream.read(8)
-        if not head and start > first and start == stream.seek(0, os.SEEK_END):
-            return
         if len(head) < 8:
             raise damaged(file, "compressed pixel data end early")
         group, element, length = struct.unpack("<HHL", head)
@@ -281,3 +287,4 @@ def _check_fragments_complete(stream: BinaryIO, start: int, file: FileRef) -> No
         if (group, element) != (0xFFFE, 0xE000):
             raise damaged(file, "compressed pixel data are not a sequence of items")
         start += 8 + length
+        n_items += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,31 +69,36 @@ def write_ct_series(
     ----------
     DICOM PS3.3 A.3, CT Image Information Object Definition.
     """
-    stored = _to_stored(volume)
+    _check_writable(volume)
     if folder.exists() and any(folder.iterdir()):
         raise UsageError("the folder for a DICOM series must be empty", got=str(folder), remedy="pass a new folder")
     folder.mkdir(parents=True, exist_ok=True)
     base = _series_attributes(volume, rng, study_instance_uid, description)
     for k in range(volume.grid.shape[2]):
         instance = _instance(base, volume, k, _uid(rng))
-        instance.PixelData = stored[:, :, k].T.astype("<i2").tobytes()
+        instance.PixelData = _stored_bytes(volume.array[:, :, k])
         instance.save_as(folder / f"{k + 1:04d}.dcm", enforce_file_format=True)
     return folder
 
 
-def _to_stored(volume: Volume) -> NDArray[np.int16]:
-    """Whole HU minus the intercept, as signed 16 bit."""
+def _check_writable(volume: Volume) -> None:
+    """Refuse what is not CT, or does not fit signed 16 bit."""
     if volume.modality is not Modality.CT:
         raise FormatError("only CT can be written as a CT series", got=volume.modality.value)
-    stored = np.rint(volume.array).astype(np.int32) - RESCALE_INTERCEPT_HU
     limits = np.iinfo(np.int16)
-    if stored.min() < limits.min or stored.max() > limits.max:
+    low, high = float(volume.array.min()), float(volume.array.max())
+    if round(low) - RESCALE_INTERCEPT_HU < limits.min or round(high) - RESCALE_INTERCEPT_HU > limits.max:
         raise FormatError(
             "a CT value does not fit 16 bits",
             expected=f"{limits.min + RESCALE_INTERCEPT_HU} to {limits.max + RESCALE_INTERCEPT_HU} HU",
-            got=f"{volume.array.min():g} to {volume.array.max():g} HU",
+            got=f"{low:g} to {high:g} HU",
         )
-    return np.asarray(stored, dtype=np.int16)
+
+
+def _stored_bytes(plane: NDArray[Any]) -> bytes:
+    """Pixels of a plane [i, j] row by row: whole HU minus the intercept."""
+    stored: NDArray[np.int32] = np.rint(plane.T).astype(np.int32) - RESCALE_INTERCEPT_HU
+    return stored.astype("<i2").tobytes()
 
 
 def _uid(rng: np.random.Generator) -> str:

@@ -139,7 +139,7 @@ def _is_enhanced(tags: SequenceTags) -> bool:
 
 def _cycles(tags: SequenceTags) -> float | None:
     """Count the turns by which fat lags behind water at the echo time: a whole number is in phase, a half opposed."""
-    if tags.n_echo_times < 2 or "GR" not in tags.scanning_sequence:
+    if tags.n_echo_times != 2 or "GR" not in tags.scanning_sequence:
         return None
     if tags.echo_time_ms is None or not tags.imaging_frequency_mhz:
         return None
@@ -299,8 +299,8 @@ def decide_role(tags: SequenceTags, *, n_slices: int) -> RoleDecision:
             if rule.role is not None and n_slices < 2:
                 return RoleDecision(None, f"{n_slices} slice makes no volume ({rule.name})")
             return RoleDecision(rule.role, _reason(rule, tags))
-    seen = _quote(tags, (*_TIMES, "image_type"))
-    return RoleDecision(None, f"no rule knows this series: {seen}; to use it pass --sequence ROLE=PATH")
+    unknown = Rule("no rule knows this series", None, lambda _: True, (*_TIMES, "image_type"))
+    return RoleDecision(None, f"{_reason(unknown, tags)}; to use it pass --sequence ROLE=PATH")
 
 
 def _reason(rule: Rule, tags: SequenceTags) -> str:

@@ -17,7 +17,7 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
     "flair": (r"flair",),
     "t2 star": (r"\bt2 ?(\*|star)|\b(t2s|swi)\b",),
     "stir": (r"\b(t?stir|tirm|tir|tse ir)\b",),
-    "diffusion": (r"\b(dwi?\w*|diff\w*|difus[aã]o|difusi[oó]n|resolve)\b|扩散|弥散|擴散|拡散",),
+    "diffusion": (r"\b(d?dwi?\w*|diff\w*|difus[aã]o|difusi[oó]n|resolve)\b|扩散|弥散|擴散|拡散",),
     "adc": (r"\bd?adc\w*\b|apparent diffusion",),
     "map": (
         r"\be ?adc\b|exponential|anisotropy|fat ?fraction|\bpdff\b",
@@ -37,7 +37,7 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
     ),
     "enhanced": (
         r"\bc ?\+|\+ ?(c|gd|gad\w*|km)\b",
-        r"\b(ce|post|gd|gad\w*|km|mdc|civ|inj\w*|contrast\w*|kontrast\w*)\b|增强|增強|造影",
+        r"\b(ce|post(?! ?op)|gd|gad\w*|km|mdc|civ|inj\w*|contrast\w*|kontrast\w*)\b|增强|增強|造影",
     ),
     "dixon": (r"dixon|ideal|lava|flash|\b(vibe|dual|fl[23]d|wfs|iop)\b",),
     "in phase": (r"\bin ?phase\b",),
@@ -50,16 +50,20 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
     "water": (r"\bw\b(?! o\b)",),
 }
 
+_LEVEL_RANGE = re.compile(r"\b[ctls]\d{1,2}\s*(?:-|–|to|bis)\s*[ctls]\d{1,2}\b")
+"""Vertebral levels such as C2-T1, whose T1 is no weighting."""
+
 
 def says(text: str, phrase: str) -> bool:
     """Tell whether a description uses one of the words for ``phrase``, a key of the table of this module.
 
-    Case does not matter, and punctuation other than ``*`` and ``+`` parts words.
+    Case does not matter, punctuation other than ``*`` and ``+`` parts words, and ranges of vertebral levels are passed
+    over.
 
     Examples
     --------
-    >>> says("T2_TSE_sag", "t2"), says("t2*-medic", "t2"), says("Sag T10-L5", "t1")
+    >>> says("T2_TSE_sag", "t2"), says("t2*-medic", "t2"), says("Sag C2-T1", "t1")
     (True, False, False)
     """
-    words = re.sub(r"[^\w*+]+|_", " ", text.lower()).strip()
+    words = re.sub(r"[^\w*+]+|_", " ", _LEVEL_RANGE.sub(" ", text.lower())).strip()
     return any(re.search(pattern, words) for pattern in _PATTERNS[phrase])

@@ -171,6 +171,6 @@ def _why_left(loser: Candidate, winner: Candidate, group: Sequence[Candidate]) -
         if preference.key(loser.header, longest) != preference.key(winner.header, longest)
     )
     why = next(differing, "it comes first")
-    number = winner.header.identity.series_number
+    number, role = winner.header.identity.series_number, winner.decision.role
     name = f"series {number}" if number is not None else "another series"
-    return f"{name} is used as {winner.decision.role} instead: {why}; to use this one pass --sequence ROLE=PATH"
+    return f"{name} is used as {role} instead: {why}; to use this one pass --sequence {role}=PATH"
