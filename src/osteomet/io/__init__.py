@@ -1,1 +1,1 @@
-"""Reading and writing: image formats, DICOM series and studies, model packages, output folders."""
+"""Reading and writing: image files, DICOM, studies, data sets, model packages."""
