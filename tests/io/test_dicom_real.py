@@ -84,7 +84,7 @@ def test_a_ct_that_holds_labels_is_not_in_hu() -> None:
 
 def test_segmentations_beside_a_ct_are_set_aside() -> None:
     headers = find_series(scan("dicom_seg"))
-    assert {h.tags.modality for h in headers if not h.has_geometry} == {"SEG"}
+    assert {h.tags.modality for h in headers if not h.is_readable} == {"SEG"}
     (ct,) = [h for h in headers if h.source.endswith("ct-3slice")]
     volume, notes = read_series(ct)
     assert volume.grid.shape == (512, 512, 3)

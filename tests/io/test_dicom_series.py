@@ -366,8 +366,8 @@ def test_a_report_beside_the_scan_is_listed_without_geometry(tmp_path: Path) -> 
     del report.PixelData
     report.save_as(tmp_path / "dose.dcm")
     headers = {h.tags.modality: h for h in find_series(tmp_path)}
-    assert headers["CT"].has_geometry
-    assert not headers["SR"].has_geometry
+    assert headers["CT"].is_readable
+    assert not headers["SR"].is_readable
     assert headers["SR"].tags.sop_class == "X-Ray Radiation Dose SR Storage"
     with pytest.raises(SeriesError, match="cannot be read as a volume"):
         read_series(headers["SR"])
@@ -379,7 +379,7 @@ def test_a_slice_without_position_is_not_mixed_into_the_volume(tmp_path: Path) -
             del dataset.ImagePositionPatient
 
     headers = find_series(write(noise(), tmp_path, edit))
-    assert [(h.has_geometry, len(h.frames)) for h in headers] == [(True, 5), (False, 1)]
+    assert [(h.is_readable, len(h.frames)) for h in headers] == [(True, 5), (False, 1)]
 
 
 def test_reading_twice_agrees(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pydicom.multival import MultiValue
 from pydicom.uid import UID
 
 from osteomet.io.dicom_files import IMAGE_CLASSES, FileRef, sop_class_of
+from osteomet.io.dicom_values import Layers, finite, integer_of, number_of, numbers_of, text_of, tokens_of, value_of
 from osteomet.io.sequence_roles import SequenceTags
 
 Triple = tuple[float, float, float]
@@ -109,10 +110,11 @@ def frames_of(dataset: Dataset, file: FileRef) -> list[Frame]:
     An object that is not a CT or MR image (a structure set, a report, a screen capture) gives a single frame whose
     ``tags.is_image`` is False, so that it can be named when it is set aside.
     """
+    identity = _identity([dataset])
     shared, per_frame = _functional_groups(dataset)
-    if not per_frame or not _is_image(sop_class_of(dataset)):
-        return [_frame([dataset], file, 0)]
-    return [_frame([*groups, *shared, dataset], file, number) for number, groups in enumerate(per_frame)]
+    if not per_frame or not _is_image(identity.sop_class):
+        return [_frame([dataset], identity, file, 0)]
+    return [_frame([*groups, *shared, dataset], identity, file, number) for number, groups in enumerate(per_frame)]
 
 
 def _is_image(sop_class: str) -> bool:
@@ -131,94 +133,94 @@ def _items(group: Dataset) -> list[Dataset]:
     return [element.value[0] for element in group if element.VR == "SQ" and element.value] + [group]
 
 
-def _frame(layers: Sequence[Dataset], file: FileRef, number: int) -> Frame:
+def _frame(layers: Layers, identity: Identity, file: FileRef, number: int) -> Frame:
     """Read one frame; the first layer that has a value for a keyword speaks."""
-    identity = _identity(layers)
     return Frame(
         file=file,
         number=number,
-        instance_number=_integer(layers, "InstanceNumber") if len(layers) == 1 else number + 1,
+        instance_number=integer_of(layers, "InstanceNumber") if len(layers) == 1 else number + 1,
         plane=_plane(layers),
-        slope=_number(layers, "RescaleSlope"),
-        intercept=_number(layers, "RescaleIntercept"),
-        repeat_tags={keyword: str(value) for keyword in REPEAT_TAGS if (value := _value(layers, keyword)) is not None},
+        slope=number_of(layers, "RescaleSlope"),
+        intercept=number_of(layers, "RescaleIntercept"),
+        repeat_tags={
+            keyword: str(value) for keyword in REPEAT_TAGS if (value := value_of(layers, keyword)) is not None
+        },
         identity=identity,
         tags=_sequence_tags(layers, identity),
     )
 
 
-def _identity(layers: Sequence[Dataset]) -> Identity:
-    patient = (_text(layers, "PatientID"), _text(layers, "PatientName"), _text(layers, "PatientBirthDate"))
+def _identity(layers: Layers) -> Identity:
     return Identity(
-        modality=_text(layers, "Modality"),
+        modality=text_of(layers, "Modality"),
         sop_class=sop_class_of(layers[-1]),
-        series_instance_uid=_text(layers, "SeriesInstanceUID") or None,
-        study_instance_uid=_text(layers, "StudyInstanceUID") or None,
-        frame_of_reference_uid=_text(layers, "FrameOfReferenceUID") or None,
-        patient=(patient[0] or patient[1]) or None,
-        study_date=_iso_date(_text(layers, "StudyDate")),
-        series_number=_integer(layers, "SeriesNumber"),
-        description=_text(layers, "SeriesDescription") or None,
+        series_instance_uid=text_of(layers, "SeriesInstanceUID") or None,
+        study_instance_uid=text_of(layers, "StudyInstanceUID") or None,
+        frame_of_reference_uid=text_of(layers, "FrameOfReferenceUID") or None,
+        patient=text_of(layers, "PatientID") or text_of(layers, "PatientName") or None,
+        study_date=_iso_date(text_of(layers, "StudyDate")),
+        series_number=integer_of(layers, "SeriesNumber"),
+        description=text_of(layers, "SeriesDescription") or None,
     )
 
 
-def _sequence_tags(layers: Sequence[Dataset], identity: Identity) -> SequenceTags:
-    echo = _number(layers, "EffectiveEchoTime")
-    inversion = _number(layers, "InversionTime")
+def _sequence_tags(layers: Layers, identity: Identity) -> SequenceTags:
+    echo = number_of(layers, "EffectiveEchoTime")
+    inversion = number_of(layers, "InversionTime")
     return SequenceTags(
         modality=identity.modality,
         sop_class=UID(identity.sop_class).name,
         is_image=_is_image(identity.sop_class),
-        image_type=_tokens(layers, "FrameType") or _tokens(layers, "ImageType"),
-        samples_per_pixel=_integer(layers, "SamplesPerPixel") or 1,
+        image_type=tokens_of(layers, "FrameType") or tokens_of(layers, "ImageType"),
+        samples_per_pixel=integer_of(layers, "SamplesPerPixel") or 1,
         series_description=identity.description or "",
-        protocol_name=_text(layers, "ProtocolName"),
-        sequence_name=_text(layers, "SequenceName") or _text(layers, "PulseSequenceName"),
-        scanning_sequence=_tokens(layers, "ScanningSequence") or _enhanced_sequence(layers),
-        sequence_variant=_tokens(layers, "SequenceVariant") or _enhanced_variant(layers),
-        scan_options=_tokens(layers, "ScanOptions") or _enhanced_options(layers),
-        repetition_time_ms=_number(layers, "RepetitionTime"),
-        echo_time_ms=_number(layers, "EchoTime") if echo is None else echo,
-        inversion_time_ms=_number(layers, "InversionTimes") if inversion is None else inversion,
-        flip_angle_degree=_number(layers, "FlipAngle"),
-        imaging_frequency_mhz=_number(layers, "ImagingFrequency") or _number(layers, "TransmitterFrequency"),
+        protocol_name=text_of(layers, "ProtocolName"),
+        sequence_name=text_of(layers, "SequenceName") or text_of(layers, "PulseSequenceName"),
+        scanning_sequence=tokens_of(layers, "ScanningSequence") or _enhanced_sequence(layers),
+        sequence_variant=tokens_of(layers, "SequenceVariant") or _enhanced_variant(layers),
+        scan_options=tokens_of(layers, "ScanOptions") or _enhanced_options(layers),
+        repetition_time_ms=number_of(layers, "RepetitionTime"),
+        echo_time_ms=number_of(layers, "EchoTime") if echo is None else echo,
+        inversion_time_ms=number_of(layers, "InversionTimes") if inversion is None else inversion,
+        flip_angle_degree=number_of(layers, "FlipAngle"),
+        imaging_frequency_mhz=number_of(layers, "ImagingFrequency") or number_of(layers, "TransmitterFrequency"),
         b_value_s_per_mm2=_b_value(layers) if identity.modality == "MR" else None,
-        contrast_agent=_text(layers, "ContrastBolusAgent") or _enhanced_agent(layers),
-        kernel="\\".join(_tokens(layers, "ConvolutionKernel")),
-        rescale_type=_text(layers, "RescaleType").upper(),
+        contrast_agent=text_of(layers, "ContrastBolusAgent") or _enhanced_agent(layers),
+        kernel="\\".join(tokens_of(layers, "ConvolutionKernel")),
+        rescale_type=text_of(layers, "RescaleType").upper(),
     )
 
 
-def _enhanced_sequence(layers: Sequence[Dataset]) -> tuple[str, ...]:
+def _enhanced_sequence(layers: Layers) -> tuple[str, ...]:
     """ScanningSequence of a classic object from the attributes of an enhanced one."""
     echoes = {"SPIN": ("SE",), "GRADIENT": ("GR",), "BOTH": ("SE", "GR")}
-    found = echoes.get(_text(layers, "EchoPulseSequence").upper(), ())
-    found += ("IR",) if _text(layers, "InversionRecovery").upper() == "YES" else ()
-    return found + (("EP",) if _text(layers, "EchoPlanarPulseSequence").upper() == "YES" else ())
+    found = echoes.get(text_of(layers, "EchoPulseSequence").upper(), ())
+    found += ("IR",) if text_of(layers, "InversionRecovery").upper() == "YES" else ()
+    return found + (("EP",) if text_of(layers, "EchoPlanarPulseSequence").upper() == "YES" else ())
 
 
-def _enhanced_variant(layers: Sequence[Dataset]) -> tuple[str, ...]:
-    return ("SP",) if _text(layers, "Spoiling").upper() not in ("", "NONE") else ()
+def _enhanced_variant(layers: Layers) -> tuple[str, ...]:
+    return ("SP",) if text_of(layers, "Spoiling").upper() not in ("", "NONE") else ()
 
 
-def _enhanced_options(layers: Sequence[Dataset]) -> tuple[str, ...]:
-    suppression = _text(layers, "SpectrallySelectedSuppression").upper()
+def _enhanced_options(layers: Layers) -> tuple[str, ...]:
+    suppression = text_of(layers, "SpectrallySelectedSuppression").upper()
     return ("FS",) if suppression.startswith("FAT") else ()
 
 
-def _enhanced_agent(layers: Sequence[Dataset]) -> str:
+def _enhanced_agent(layers: Layers) -> str:
     for layer in layers:
         for item in layer.get("ContrastBolusAgentSequence") or ():
             return str(item.get("CodeMeaning") or "unnamed agent")
     return ""
 
 
-def _plane(layers: Sequence[Dataset]) -> Plane | None:
+def _plane(layers: Layers) -> Plane | None:
     """Geometry of a frame; None unless it is complete and possible."""
-    shape = (_integer(layers, "Columns") or 0, _integer(layers, "Rows") or 0)
-    position = _numbers(layers, "ImagePositionPatient", 3)
-    cosines = _numbers(layers, "ImageOrientationPatient", 6)
-    spacing = _numbers(layers, "PixelSpacing", 2)
+    shape = (integer_of(layers, "Columns") or 0, integer_of(layers, "Rows") or 0)
+    position = numbers_of(layers, "ImagePositionPatient", count=3)
+    cosines = numbers_of(layers, "ImageOrientationPatient", count=6)
+    spacing = numbers_of(layers, "PixelSpacing", count=2)
     if position is None or cosines is None or spacing is None or min(*spacing, *shape) <= 0:
         return None
     row, column = _unit(cosines[:3]), _unit(cosines[3:])
@@ -235,9 +237,9 @@ def _unit(vector: Sequence[float]) -> Triple | None:
     return vector[0] / length, vector[1] / length, vector[2] / length
 
 
-def _b_value(layers: Sequence[Dataset]) -> float | None:
+def _b_value(layers: Layers) -> float | None:
     """b-value in s/mm² from the standard tag, a private tag, or the name when it holds exactly one."""
-    standard = _number(layers, "DiffusionBValue")
+    standard = number_of(layers, "DiffusionBValue")
     if standard is not None:
         return standard
     for creator, group, element in _PRIVATE_B_VALUES:
@@ -250,7 +252,7 @@ def _b_value(layers: Sequence[Dataset]) -> float | None:
             if number is not None:
                 return number % _GE_B_VALUE_OFFSET
     for keyword in ("SequenceName", "SeriesDescription"):
-        named = set(re.findall(r"(?:^|[_\s*])b ?=? ?(\d{1,4})(?=t|#|[_\s]|$)(?!_\d)", _text(layers, keyword).lower()))
+        named = set(re.findall(r"(?:^|[_\s*])b ?=? ?(\d{1,4})(?=t|#|[_\s]|$)(?!_\d)", text_of(layers, keyword).lower()))
         if len(named) == 1:
             return float(named.pop())
     return None
@@ -266,58 +268,8 @@ def _private_number(value: Any) -> float | None:
             value = text
         else:
             value = struct.unpack("<f", value)[0] if len(value) == 4 else None
-    return _finite(value)
+    return finite(value)
 
 
 def _iso_date(text: str) -> str | None:
     return f"{text[:4]}-{text[4:6]}-{text[6:8]}" if re.fullmatch(r"\d{8}", text) else None
-
-
-def _value(layers: Sequence[Dataset], keyword: str) -> Any:
-    """First value that is not empty, None where there is none or it cannot be decoded."""
-    for layer in layers:
-        try:
-            value = layer.get(keyword)
-        except (ValueError, TypeError, NotImplementedError):
-            continue
-        if value is not None and value != "" and not (isinstance(value, MultiValue) and len(value) == 0):
-            return value
-    return None
-
-
-def _text(layers: Sequence[Dataset], keyword: str) -> str:
-    value = _value(layers, keyword)
-    return "" if value is None else str(value).strip()
-
-
-def _tokens(layers: Sequence[Dataset], keyword: str) -> tuple[str, ...]:
-    value = _value(layers, keyword)
-    if value is None:
-        return ()
-    values = value if isinstance(value, (list, MultiValue)) else [value]
-    return tuple(token for token in (str(v).strip().upper() for v in values) if token)
-
-
-def _numbers(layers: Sequence[Dataset], keyword: str, count: int) -> list[float] | None:
-    value = _value(layers, keyword)
-    values = list(value) if isinstance(value, (list, MultiValue)) else [value]
-    numbers = [number for v in values if (number := _finite(v)) is not None]
-    return numbers if len(numbers) == count == len(values) else None
-
-
-def _number(layers: Sequence[Dataset], keyword: str) -> float | None:
-    value = _value(layers, keyword)
-    return _finite(value[0] if isinstance(value, (list, MultiValue)) else value)
-
-
-def _integer(layers: Sequence[Dataset], keyword: str) -> int | None:
-    number = _number(layers, keyword)
-    return None if number is None else int(number)
-
-
-def _finite(value: Any) -> float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None

@@ -35,6 +35,11 @@ ORIENTATION_TOLERANCE = 1e-3
 """Largest difference of a direction cosine between slices of one stack: 0.06 degrees, 0.25 mm at the edge of a 500 mm
 field."""
 
+NO_TILT_PX = 0.5
+"""A drift within the plane of up to half a pixel from the first slice to the last comes from direction cosines written
+with few digits. It is spread to both ends, so that no slice lies further than a quarter of a pixel from its place,
+which is better than to blur the image by resampling."""
+
 MAX_TILT_DEGREE = 40.0
 """CT gantries tilt by up to 30 degrees."""
 
@@ -125,8 +130,8 @@ def arrange(frames: Sequence[Frame]) -> Stack:
     slice must lie within `JITTER_MM` and `JITTER_OF_SPACING` of its place.
 
     With a tilted gantry the slices are parallel but each starts a little further along its own plane, so that the
-    lattice is sheared. Their planes are already those of a perpendicular grid: only shifts within the plane are
-    needed, and the grid is made large enough to keep every voxel.
+    lattice is sheared (from `NO_TILT_PX` on). Their planes are already those of a perpendicular grid: only shifts
+    within the plane are needed, and the grid is made large enough to keep every voxel.
     """
     offsets = slice_offsets_mm(frames)
     order = np.argsort(offsets, kind="stable")
@@ -222,13 +227,13 @@ def _perpendicular_grid(frame: Frame, origin: Array, step: Array, n_slices: int)
     spacing = np.array(plane.spacing_mm)
     axes = np.array([plane.row, plane.column]).T
     normal = _normal(frame)
-    drift_mm = axes.T @ step
-    if np.linalg.norm(drift_mm) * (n_slices - 1) <= JITTER_MM:
-        drift_mm = np.zeros(2)
-    drift = drift_mm / spacing
+    drift = axes.T @ step / spacing
     total = drift * (n_slices - 1)
-    extra = np.ceil(np.abs(total) - 1e-6).astype(int)
     start = origin + axes @ (np.minimum(total, 0.0) * spacing)
+    if np.abs(total).max() <= NO_TILT_PX:
+        start = origin + axes @ (total / 2 * spacing)
+        drift, total = np.zeros(2), np.zeros(2)
+    extra = np.ceil(np.abs(total) - 1e-6).astype(int)
     affine = np.eye(4)
     affine[:3, :2] = axes * spacing
     affine[:3, 2] = normal * (step @ normal)

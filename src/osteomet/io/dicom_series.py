@@ -35,7 +35,7 @@ class SeriesHeader:
 
     ``frames`` share orientation, matrix, pixel spacing and everything in ``tags`` that changes what is seen. A series
     without geometry (reports, structure sets, screen captures) is listed too, so that it can be named when it is set
-    aside; it ``has_geometry`` False and cannot be read.
+    aside; it is not `is_readable`.
     """
 
     identity: Identity
@@ -43,14 +43,14 @@ class SeriesHeader:
     frames: tuple[Frame, ...]
 
     @property
-    def has_geometry(self) -> bool:
-        """Whether every frame says where it lies."""
-        return self.tags.is_image and self.frames[0].plane is not None
+    def is_readable(self) -> bool:
+        """Whether it is CT or MR and its frames say where they lie."""
+        return self.tags.is_image and self.tags.modality in tuple(Modality) and self.frames[0].plane is not None
 
     @property
     def n_slices(self) -> int:
         """Number of slices at different positions; 0 without geometry."""
-        return len(distinct_offsets_mm(self.frames)) if self.has_geometry else 0
+        return len(distinct_offsets_mm(self.frames)) if self.is_readable else 0
 
     @property
     def slice_spacing_mm(self) -> float:
@@ -60,7 +60,7 @@ class SeriesHeader:
     @property
     def head_foot_mm(self) -> float:
         """Extent along LPS z, mm; 0 without geometry."""
-        return head_foot_extent_mm(self.frames) if self.has_geometry else 0.0
+        return head_foot_extent_mm(self.frames) if self.is_readable else 0.0
 
     @property
     def source(self) -> str:
@@ -116,12 +116,12 @@ def read_series(header: SeriesHeader) -> tuple[Volume, tuple[str, ...]]:
     Raises
     ------
     SeriesError
-        If the header has no geometry, a slice is missing, slices at one position differ, spacing is mixed, or a CT
+        If the header is not readable, a slice is missing, slices at one position differ, spacing is mixed, or a CT
         does not say how its values become HU.
     FormatError
         If pixels cannot be decoded.
     """
-    if not header.has_geometry:
+    if not header.is_readable:
         raise SeriesError(
             "this series cannot be read as a volume",
             expected="CT or MR slices with position, orientation and pixel spacing",
@@ -172,7 +172,7 @@ def _stacks(series: list[Frame]) -> list[SeriesHeader]:
     stacks = []
     for alike in _grouped(series, _stack_key):
         whole = SeriesHeader(alike[0].identity, alike[0].tags, tuple(alike))
-        if not whole.has_geometry:
+        if not whole.is_readable:
             stacks.append(whole)
             continue
         for parallel in _parallel(alike):

@@ -23,6 +23,8 @@ from osteomet.io.series_choice import Candidate, choose
 
 FAT_HU = -50
 FAT_FRACTION = 1e-3
+"""An image in HU has at least this part of its voxels below this value; see `read_study`."""
+
 _MAX_LISTED = 8
 
 
@@ -173,7 +175,7 @@ def _check_one_study(headers: Sequence[SeriesHeader]) -> None:
         named = studies if len(studies) > 1 else patients
         listed = "; ".join(
             f"study {h.identity.study_instance_uid} of {h.identity.study_date or 'unknown date'} in {h.source}"
-            for h in named.values()
+            for h in sorted(named.values(), key=lambda h: (h.identity.study_date or "", h.source))
         )
         what = "studies" if len(studies) > 1 else "patients"
         raise InputError(
