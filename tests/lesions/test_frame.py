@@ -84,6 +84,27 @@ def test_an_open_arch_points_to_its_centroid_and_none_to_the_back_of_the_patient
     assert angle_degrees(bare.axes[:, 1], (0, 1, 0)) <= 2
 
 
+def test_a_body_too_damaged_to_tell_keeps_the_first_guess() -> None:
+    # A plate 20 × 20 × 4 mm that stands on its edge: its faces are no endplates.
+    grid = Grid.from_spacing((30, 30, 30), (1, 1, 1), origin_mm=(-14.5, -14.5, -14.5))
+    xyz = grid.to_xyz_mm(np.moveaxis(np.indices(grid.shape), 0, -1)) @ turned(75, 0)
+    plate = np.asarray((np.abs(xyz) <= (10, 10, 2)).all(axis=-1))
+    frame = estimate_frame(plate, plate, grid, towards_head=(0, 0, 1))
+    assert frame is not None
+    assert frame.axes == pytest.approx(np.eye(3))
+
+
+def test_an_arch_above_the_body_gives_no_direction() -> None:
+    grid = Grid.from_spacing((30, 30, 30), (1, 1, 1), origin_mm=(-14.5, -14.5, -14.5))
+    body = np.zeros(grid.shape, dtype=bool)
+    body[5:25, 5:25, 2:18] = True
+    mask = body.copy()
+    mask[14:16, 14:16, 22:24] = True
+    frame = estimate_frame(mask, body, grid, towards_head=(0, 0, 1))
+    assert frame is not None
+    assert frame.axes == pytest.approx(np.eye(3), abs=1e-6)
+
+
 def test_without_a_body_there_is_no_frame(make_spine: Callable[..., Spine], vertebra_grid: Grid) -> None:
     mask, body, _ = upright(vertebra_grid, make_spine)
     assert estimate_frame(mask, np.zeros_like(body), vertebra_grid, towards_head=(0, 0, 1)) is None

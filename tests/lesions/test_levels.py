@@ -130,6 +130,34 @@ def test_heights_are_missing_where_the_body_is_cut_and_present_where_only_the_ar
     assert measure_heights(cut) is None
 
 
+def test_stray_voxels_change_neither_frame_nor_heights(make_spine: SpineMaker) -> None:
+    grid = spine_grid(5)
+    bones, parts = make_spine(grid, [("L3", upright(0.0))])
+    untidy, untidy_parts = bones.array.copy(), parts.array.copy()
+    for k in (120, 156):
+        untidy[2:4, 2:4, k : k + 2] = STRUCTURES["L3"].id
+        untidy_parts[2:4, 2:4, k : k + 2] = 1
+    clean = read_anatomy(bones, parts, field_of_view=grid).levels[0]
+    (dirty,) = read_anatomy(
+        LabelMap(untidy, grid, bones.labels), LabelMap(untidy_parts, grid, parts.labels), field_of_view=grid
+    ).levels
+    assert clean.frame is not None
+    assert dirty.frame is not None
+    assert dirty.frame.axes == pytest.approx(clean.frame.axes, abs=0.01)
+    assert measure_heights(dirty) == BodyHeights(24, 24, 24)
+
+
+def test_a_fragment_of_a_body_has_neither_frame_nor_heights() -> None:
+    grid = Grid.from_spacing((20, 20, 20), (1, 1, 1))
+    bones = np.zeros(grid.shape, dtype=np.uint8)
+    bones[5:12, 5:12, 5:12] = STRUCTURES["L3"].id
+    labels = {name: structure.id for name, structure in STRUCTURES.items()}
+    parts = LabelMap((bones > 0).astype(np.uint8), grid, {"body": 1, "posterior": 2})
+    (level,) = read_anatomy(LabelMap(bones, grid, labels), parts, field_of_view=grid).levels
+    assert level.frame is None
+    assert measure_heights(level) is None
+
+
 def test_c1_c2_and_the_sacrum_have_no_heights(make_spine: SpineMaker) -> None:
     anatomy = column(make_spine, ["C2", "C3", "sacrum"])
     found = describe(anatomy, mark(anatomy, {}), [])

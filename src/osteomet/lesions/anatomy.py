@@ -13,7 +13,7 @@ from osteomet.core.errors import FormatError
 from osteomet.core.grid import Grid, check_same_grid
 from osteomet.core.vocabulary import COLUMN
 from osteomet.core.volume import LabelMap
-from osteomet.image.components import drop_small, label_components
+from osteomet.image.components import drop_small, label_components, largest_components
 from osteomet.lesions.boxes import Box, find_boxes, nearest_labels, origin_of
 from osteomet.lesions.frame import Frame, estimate_frame
 
@@ -42,11 +42,11 @@ class Level:
     grid
         Grid of that block.
     mask, body, arch
-        Its voxels, and those of its body and of its posterior elements, in the block.
+        Its voxels, and those of its body (the largest piece) and of its posterior elements, in the block.
     centroid_xyz_mm
         Mean of its voxel centres, LPS mm.
     frame
-        None without a body (sacrum, C1, a body outside the field of view).
+        None without a body of 0.5 ml (sacrum, C1, a body outside the field of view).
     complete, body_complete
         Whether it, and its body, keep clear of the border of the field of view.
     """
@@ -148,7 +148,7 @@ def _levels_of(name: str, label: int, box: Box, maps: tuple[LabelMap, LabelMap, 
     is_body = mask & (parts.array[box] == parts.labels["body"]) & (name != SACRUM)
     is_arch = mask & (parts.array[box] == parts.labels["posterior"]) & (name != SACRUM)
     for own in _separate(mask, is_body, grid) if name == UNDETERMINED else [mask]:
-        body = own & is_body
+        body = largest_components(own & is_body, 1)
         yield Level(
             name=name,
             box=box,
@@ -175,16 +175,17 @@ def _separate(mask: NDArray[np.bool_], body: NDArray[np.bool_], grid: Grid) -> I
 
 def _with_frames(levels: list[Level]) -> Iterator[Level]:
     """Add frames, with the line through the neighbouring bodies as first guess of the superior axis."""
-    spine = [_centroid(level.body, level.grid) for level in levels if level.body.any()]
+    seen = [np.count_nonzero(level.body) * level.grid.voxel_volume_ml >= _SMALLEST_BODY_ML for level in levels]
+    spine = [_centroid(level.body, level.grid) for level, has_body in zip(levels, seen, strict=True) if has_body]
     position = 0
-    for level in levels:
-        if not level.body.any():
+    for level, has_body in zip(levels, seen, strict=True):
+        if not has_body:
             yield level
             continue
         here = spine[position]
         near = [c for c in spine[max(position - 1, 0) : position + 2] if np.linalg.norm(c - here) <= _NEIGHBOUR_MM]
         line = near[0] - near[-1]
-        towards_head = line if line[2] > 0 else np.array([0.0, 0.0, 1.0])
+        towards_head = line if line[2] > np.linalg.norm(line) / 2 else np.array([0.0, 0.0, 1.0])
         position += 1
         yield replace(level, frame=estimate_frame(level.mask, level.body, level.grid, towards_head=towards_head))
 

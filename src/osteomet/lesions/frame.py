@@ -16,6 +16,10 @@ COLUMN_STEP_MM = 0.5
 _REFINEMENTS = 3
 _STEP_MM = 1.0
 _SMALLEST_CANAL_MM2 = 50.0
+_REACH_MM = 80.0
+_PHASE = 0.37  # of a step: keeps samples off the faces between voxels, where rounding errors would decide
+_LARGEST_CORRECTION = np.cos(np.pi / 4)
+_SHORTEST_ARM_MM = 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,13 +73,18 @@ class Columns:
 def sample_columns(mask: NDArray[np.bool_], grid: Grid, frame: Frame) -> Columns:
     """Look up a mask, by nearest voxel, every 1 mm across and every 0.5 mm along the superior axis of a frame.
 
-    The samples cover the whole mask; beyond the array is outside.
+    The samples cover the mask within 80 mm of the centre of the frame, more than any vertebra needs, so that a stray
+    voxel far away costs nothing; beyond the array is outside.
     """
     local = frame.to_local_mm(grid.to_xyz_mm(np.argwhere(mask)))
     margin = max(grid.spacing_mm)
-    low, high = local.min(axis=0) - margin, local.max(axis=0) + margin
+    low = np.maximum(local.min(axis=0) - margin, -_REACH_MM)
+    high = np.minimum(local.max(axis=0) + margin, _REACH_MM)
     steps = (_STEP_MM, _STEP_MM, COLUMN_STEP_MM)
-    ticks = [np.arange(np.floor(a / s), np.ceil(b / s) + 1) * s for a, b, s in zip(low, high, steps, strict=True)]
+    ticks = [
+        (np.arange(np.floor(a / s) - 1, np.ceil(b / s) + 1) + _PHASE) * s
+        for a, b, s in zip(low, high, steps, strict=True)
+    ]
     # Index is linear in the local coordinates, so three one-dimensional tables replace a product for each sample.
     inverse = np.linalg.inv(grid.affine[:3, :3]) @ frame.axes
     offset = grid.to_ijk(frame.centre_xyz_mm)
@@ -83,7 +92,7 @@ def sample_columns(mask: NDArray[np.bool_], grid: Grid, frame: Frame) -> Columns
     inside = np.ones([len(t) for t in ticks], dtype=bool)
     for axis in range(3):
         left, back, up = (inverse[axis, n] * ticks[n] for n in range(3))
-        nearest = np.rint(offset[axis] + left[:, None, None] + back[None, :, None] + up[None, None, :]).astype(np.intp)
+        nearest = np.rint(offset[axis] + left[:, None, None] + back[None, :, None] + up[None, None, :]).astype(np.int32)
         inside &= (nearest >= 0) & (nearest < mask.shape[axis])
         index.append(np.clip(nearest, 0, mask.shape[axis] - 1))
     return Columns(mask[tuple(index)] & inside, *ticks)
@@ -109,6 +118,7 @@ def estimate_frame(
     -----
     Superior is the mean of the normals of both endplates, fitted to the inner half of the body and refined from the
     first guess: it belongs to the vertebra alone, so it holds in scoliosis, at L5 and at the end of the field of view.
+    Endplates that would turn it by more than 45° are too badly damaged to say anything, and the first guess stays.
     Posterior runs from the centroid of the body to the middle of the vertebral canal, the largest hole in the outline
     of the vertebra seen along its superior axis; so the mid-sagittal plane turns with the vertebra. Where the ring of
     the arch is not closed it runs to the centroid of the arch, and without an arch to the patient's back.
@@ -116,16 +126,31 @@ def estimate_frame(
     if not body.any():
         return None
     centre = grid.to_xyz_mm(np.argwhere(body)).mean(axis=0)
-    arch = np.argwhere(mask & ~body)
-    posterior = grid.to_xyz_mm(arch).mean(axis=0) - centre if len(arch) else np.array([0.0, 1.0, 0.0])
-    frame = Frame.from_directions(centre, superior=towards_head, posterior=posterior)
+    guess = np.asarray(towards_head, dtype=np.float64)
+    posterior = _arch_direction(mask & ~body, grid, centre=centre, superior=guess)
+    first = frame = Frame.from_directions(centre, superior=guess, posterior=posterior)
     for _ in range(_REFINEMENTS):
         superior = frame.axes @ _endplate_normal(sample_columns(body, grid, frame))
         frame = Frame.from_directions(centre, superior=superior, posterior=posterior)
+        if frame.axes[:, 2] @ first.axes[:, 2] < _LARGEST_CORRECTION:
+            frame = first
+            break
     canal = _canal_direction(sample_columns(mask, grid, frame))
     if canal is None:
         return frame
     return Frame.from_directions(centre, superior=frame.axes[:, 2], posterior=frame.axes @ canal)
+
+
+def _arch_direction(
+    arch: NDArray[np.bool_], grid: Grid, *, centre: NDArray[np.float64], superior: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Direction from the body to its arch, or to the patient's back where there is no arch clearly beside the axis."""
+    if arch.any():
+        direction = np.asarray(grid.to_xyz_mm(np.argwhere(arch)).mean(axis=0) - centre)
+        arm_mm = np.linalg.norm(np.cross(direction, superior)) / np.linalg.norm(superior)
+        if arm_mm >= _SHORTEST_ARM_MM:
+            return direction
+    return np.array([0.0, 1.0, 0.0])
 
 
 def _endplate_normal(columns: Columns) -> NDArray[np.float64]:

@@ -53,8 +53,8 @@ def measure_heights(level: Level) -> BodyHeights | None:
 
     Returns
     -------
-    None where the body is missing or cut off by the field of view, and for C1 and C2, whose bodies are none or carry
-    the dens.
+    None where the body is missing, too small a fragment to have thirds, or cut off by the field of view, and for C1 and
+    C2, whose bodies are none or carry the dens.
 
     Notes
     -----
@@ -70,6 +70,8 @@ def measure_heights(level: Level) -> BodyHeights | None:
     across = columns.left_mm[length_mm.any(axis=1)]
     strip_mm = length_mm[np.abs(columns.left_mm - (across[0] + across[-1]) / 2) <= np.ptp(across) / 6]
     along = columns.posterior_mm[strip_mm.any(axis=0)]
+    if len(along) < 3:
+        return None
     depth = (columns.posterior_mm - along[0]) / np.ptp(along)
     thirds = [strip_mm[:, (depth >= n / 3) & (depth <= (n + 1) / 3)] for n in range(3)]
     if not all(third.any() for third in thirds):
