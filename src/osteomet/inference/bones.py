@@ -1,0 +1,252 @@
+"""From the classes that a bone network tells apart to named bones and the parts of vertebrae."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+
+from osteomet.core.errors import ModelError
+from osteomet.core.findings import Abstention
+from osteomet.core.grid import Grid
+from osteomet.core.lesion import PointMm
+from osteomet.core.vocabulary import STRUCTURES
+from osteomet.core.volume import LabelMap, present_labels
+from osteomet.image.components import bounding_box, drop_small, label_components
+from osteomet.inference.arches import assign_arches
+from osteomet.inference.numbering import Column, Numbering, number_vertebrae
+from osteomet.inference.vertebrae import Bodies, find_bodies
+
+PARTS = {"body": 1, "posterior": 2}
+"""Labels of the part map."""
+CORES = ("core_cervical", "core_thoracic", "core_lumbar")
+BONE_OUTPUTS = (
+    "background", *CORES, "body_rim", "posterior", "sacrum",
+    "hip_left", "hip_right", "femur_left", "femur_right", "rib", "sternum",
+)  # fmt: skip
+"""Classes that a bone network may tell apart; the last ones may be missing, the column may not."""
+
+_NEEDED = {"background", *CORES, "body_rim", "posterior"}
+_RIM_REACH_MM = 15.0
+_SMALLEST_BONE_ML = 0.5
+_SMALLEST_SHARE = 0.1
+_WRONG_SIDE_MM = 15.0
+_EDGE_VOXELS = 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class Vertebra:
+    """One vertebra that the field of view shows.
+
+    ``confidence`` is the probability of the name, ``centroid_xyz_mm`` the centre of the body (LPS mm). ``complete`` and
+    ``body_complete`` tell whether the edge of the field of view leaves all of it, or its body, uncut.
+    """
+
+    name: str
+    confidence: float
+    centroid_xyz_mm: PointMm
+    complete: bool
+    body_complete: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bones:
+    """Bones of one scan on one grid.
+
+    ``structures`` has the ids and names of the vocabulary; vertebral bone that no visible body explains is called
+    ``vertebra``. ``parts`` tells body from posterior elements within vertebrae. ``vertebrae`` run from head to foot.
+    """
+
+    structures: LabelMap
+    parts: LabelMap
+    vertebrae: tuple[Vertebra, ...]
+    abstentions: tuple[Abstention, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no bone at all."""
+        return not self.structures.array.any()
+
+
+def find_bones(classes: NDArray[np.uint8], outputs: Sequence[str], grid: Grid, *, field_of_view: Grid) -> Bones:
+    """Make named bones of a map of classes.
+
+    Parameters
+    ----------
+    classes
+        Index into ``outputs`` of each voxel, shape (i, j, k).
+    outputs
+        Names of the classes, out of `BONE_OUTPUTS`.
+    grid
+        Where the classes lie.
+    field_of_view
+        Grid of the scan itself, whose box may be smaller than that of ``grid``.
+
+    Returns
+    -------
+    Bones
+        Without any where no class is called, or crumbs only.
+
+    Raises
+    ------
+    ModelError
+        If the classes are not those of a bone network.
+    """
+    masks = _masks(classes, outputs)
+    sacrum = _main_parts(masks["sacrum"], grid)
+    bodies = find_bodies(np.logical_or.reduce([masks[name] for name in CORES]), sacrum, grid)
+    numbering = number_vertebrae(
+        Column(_votes(masks, bodies), np.diff(bodies.place_mm), _distance_to_sacrum_mm(bodies, sacrum, grid))
+    )
+    owner, parts = _vertebral_bone(masks, bodies, grid)
+    vertebrae = _vertebrae(numbering, bodies, _room_to_edge_mm(owner, parts, grid, field_of_view), grid)
+    structures = _limbs(masks, _midline_x_mm(bodies, sacrum, grid), grid)
+    structures[sacrum] = STRUCTURES["sacrum"].id
+    ids = [0, *(STRUCTURES[name].id for name in numbering.names), STRUCTURES["vertebra"].id]
+    structures[owner > 0] = np.array(ids, dtype=np.uint8)[owner[owner > 0]]
+    present = set(present_labels(structures))
+    return Bones(
+        structures=LabelMap(structures, grid, {n: s.id for n, s in STRUCTURES.items() if s.id in present}),
+        parts=LabelMap(parts, grid, PARTS),
+        vertebrae=vertebrae,
+        abstentions=tuple(a for a in (numbering.abstention, _cut_abstention(vertebrae)) if a is not None),
+    )
+
+
+def _masks(classes: NDArray[np.uint8], outputs: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
+    """Mask of each class of a bone network, empty where this network does not know it."""
+    if not set(outputs) <= set(BONE_OUTPUTS) or not set(outputs) >= _NEEDED:
+        raise ModelError(
+            "the bone network has other outputs than osteomet can use",
+            expected=f"{sorted(_NEEDED)} and any of {sorted(set(BONE_OUTPUTS) - _NEEDED)}",
+            got=str(list(outputs)),
+            remedy="use a model made for this version",
+        )
+    index = {name: number for number, name in enumerate(outputs)}
+    return {name: classes == index[name] if name in index else np.zeros_like(classes, bool) for name in BONE_OUTPUTS}
+
+
+def _main_parts(mask: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:
+    """Keep components of at least a tenth of the largest and half a millilitre; an edge may cut a bone in pieces."""
+    labels, n = label_components(mask)
+    sizes = np.bincount(labels.reshape(-1), minlength=n + 1)[1:]
+    smallest = max(_SMALLEST_SHARE * sizes.max(initial=0), _SMALLEST_BONE_ML / grid.voxel_volume_ml * (1 - 1e-9))
+    return np.asarray(np.concatenate([[False], sizes >= smallest])[labels])
+
+
+def _vertebral_bone(
+    masks: dict[str, NDArray[np.bool_]], bodies: Bodies, grid: Grid
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Tell the vertebra of each voxel by number, one more than their count where none is near, and its part."""
+    owner = np.zeros(grid.shape, dtype=np.uint8)
+    for number, voxels in enumerate(bodies.voxels, start=1):
+        owner[tuple(voxels.T)] = number
+    is_body, is_arch = np.logical_or.reduce([masks[name] for name in (*CORES, "body_rim")]), masks["posterior"]
+    if bodies.curve is not None:
+        _grow(owner, is_body, _RIM_REACH_MM, grid)
+        owner += assign_arches(is_arch, owner, bodies.curve, grid)
+    unknown = drop_small((is_body | is_arch) & (owner == 0), grid, _SMALLEST_BONE_ML)
+    owner[unknown] = len(bodies.voxels) + 1
+    parts = np.where(owner > 0, np.where(is_arch, PARTS["posterior"], PARTS["body"]), 0).astype(np.uint8)
+    return owner, parts
+
+
+def _grow(owner: NDArray[np.uint8], into: NDArray[np.bool_], reach_mm: float, grid: Grid) -> None:
+    """Give voxels of a mask that has owners inside to the nearest of them."""
+    box = bounding_box(into)
+    assert box is not None
+    block = owner[box]
+    distance, nearest = distance_transform_edt(block == 0, sampling=grid.spacing_mm, return_indices=True)
+    near = into[box] & (distance <= reach_mm)
+    block[near] = block[tuple(nearest[:, near])]
+
+
+def _votes(masks: dict[str, NDArray[np.bool_]], bodies: Bodies) -> NDArray[np.float64]:
+    """Share of the voxels of each core in each of the three regions, shape (n, 3)."""
+    shares = [[masks[name][tuple(voxels.T)].mean() for name in CORES] for voxels in bodies.voxels]
+    return np.array(shares, dtype=np.float64).reshape(-1, len(CORES))
+
+
+def _distance_to_sacrum_mm(bodies: Bodies, sacrum: NDArray[np.bool_], grid: Grid) -> float | None:
+    """From the centre of the last body to the nearest voxel of the sacrum, mm."""
+    if not bodies.voxels or not sacrum.any():
+        return None
+    centre = grid.to_xyz_mm(bodies.voxels[-1]).mean(axis=0)
+    return float(np.linalg.norm(grid.to_xyz_mm(np.argwhere(sacrum)) - centre, axis=1).min())
+
+
+def _midline_x_mm(bodies: Bodies, sacrum: NDArray[np.bool_], grid: Grid) -> float | None:
+    """Where left and right meet in the pelvis: below the sacrum, else below the last vertebra; None with neither."""
+    if sacrum.any():
+        return float(grid.to_xyz_mm(np.argwhere(sacrum)).mean(axis=0)[0])
+    if bodies.voxels:
+        return float(grid.to_xyz_mm(bodies.voxels[-1]).mean(axis=0)[0])
+    return None
+
+
+def _limbs(masks: dict[str, NDArray[np.bool_]], midline_x_mm: float | None, grid: Grid) -> NDArray[np.uint8]:
+    """Paint ribs and sternum, and hips and femora by side, with their ids."""
+    structures = np.zeros(grid.shape, dtype=np.uint8)
+    for bone in ("rib", "sternum"):
+        structures[drop_small(masks[bone], grid, _SMALLEST_BONE_ML)] = STRUCTURES[bone].id
+    for bone in ("hip", "femur"):
+        names = f"{bone}_left", f"{bone}_right"
+        for name, mask in zip(names, _by_side(masks[names[0]], masks[names[1]], midline_x_mm, grid), strict=True):
+            structures[_main_parts(mask, grid)] = STRUCTURES[name].id
+    return structures
+
+
+def _by_side(
+    left: NDArray[np.bool_], right: NDArray[np.bool_], midline_x_mm: float | None, grid: Grid
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Move components that lie clearly on the other side of the midline; x grows towards the patient's left."""
+    if midline_x_mm is None:
+        return left, right
+    result = left.copy(), right.copy()
+    for side, (mask, sign) in enumerate(((left, 1.0), (right, -1.0))):
+        labels, n = label_components(mask)
+        index = np.argwhere(labels)
+        owner = labels[tuple(index.T)]
+        x_mm = grid.to_xyz_mm(index)[:, 0] - midline_x_mm
+        sums, counts = np.bincount(owner, sign * x_mm, n + 1), np.bincount(owner, minlength=n + 1)
+        wrong = sums < -_WRONG_SIDE_MM * np.maximum(counts, 1)
+        moved = index[wrong[owner]]
+        result[side][tuple(moved.T)] = False
+        result[1 - side][tuple(moved.T)] = True
+    return result
+
+
+def _vertebrae(numbering: Numbering, bodies: Bodies, room_mm: NDArray[np.float64], grid: Grid) -> tuple[Vertebra, ...]:
+    """Put together what is known of each vertebra."""
+    clear = (room_mm > _EDGE_VOXELS * max(grid.spacing_mm)).tolist()
+    found = []
+    for number, (name, confidence) in enumerate(zip(numbering.names, numbering.confidences, strict=True)):
+        x, y, z = (float(v) for v in grid.to_xyz_mm(bodies.voxels[number]).mean(axis=0))
+        body, arch = (part[number + 1] for part in clear)
+        found.append(Vertebra(name, confidence, (x, y, z), complete=body and arch, body_complete=body))
+    return tuple(found)
+
+
+def _room_to_edge_mm(
+    owner: NDArray[np.uint8], parts: NDArray[np.uint8], grid: Grid, field_of_view: Grid
+) -> NDArray[np.float64]:
+    """Smallest distance of a voxel centre to the edge of the field of view, shape (2 parts, number of the vertebra)."""
+    index = np.argwhere(owner)
+    ijk = field_of_view.to_ijk(grid.to_xyz_mm(index))
+    to_edge_mm = np.minimum(ijk + 0.5, np.array(field_of_view.shape) - 0.5 - ijk) * field_of_view.spacing_mm
+    room_mm = np.full((len(PARTS), int(owner.max()) + 1), np.inf)
+    where = tuple(index.T)
+    np.minimum.at(room_mm, (parts[where].astype(int) - 1, owner[where].astype(int)), to_edge_mm.min(axis=1))
+    return room_mm
+
+
+def _cut_abstention(vertebrae: Sequence[Vertebra]) -> Abstention | None:
+    """Name the vertebrae whose bodies the field of view cuts."""
+    cut = [vertebra.name for vertebra in vertebrae if not vertebra.body_complete]
+    if not cut:
+        return None
+    what = f"the edge of the field of view cuts {' and '.join(cut)}: heights and volumes there are not whole"
+    return Abstention("field_of_view_cropped", what)

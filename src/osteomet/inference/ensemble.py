@@ -1,0 +1,57 @@
+"""The networks of one part of a package as one torch module that gives probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from osteomet.core.errors import ModelError
+from osteomet.core.model import ModelPart
+from osteomet.io.model_package import ModelPackage, Tensors
+from osteomet.nn.unet import build_network
+
+
+class Ensemble(nn.Module):
+    """Mean of the softmax of its members; probabilities are averaged, not logits, as each member was trained alone."""
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        """Map (n, n_inputs, i, j, k) to probabilities (n, n_outputs, i, j, k)."""
+        first, *others = (torch.softmax(member(batch), dim=1) for member in self.members)
+        return sum(others, start=first) / len(self.members) if others else first
+
+
+def build_ensemble(package: ModelPackage, part: ModelPart) -> Ensemble:
+    """Build the networks of a part, on the CPU and in evaluation mode, with the weights of the package.
+
+    Raises
+    ------
+    ModelError
+        If the weights are not those of the network that the package describes.
+    """
+    members = []
+    for name in part.weights:
+        network = build_network(part.network)
+        _load(network, package.weights[name], f"{name} of model {package.description.name!r}")
+        members.append(network)
+    return Ensemble(members).eval()
+
+
+def _load(network: nn.Module, tensors: Tensors, what: str) -> None:
+    """Fill a network; names and shapes are compared first, so that the message can name the first difference."""
+    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    got = {key: tuple(value.shape) for key, value in tensors.items()}
+    for key in sorted(expected.keys() | got.keys()):
+        if expected.get(key) != got.get(key):
+            raise ModelError(
+                f"{what} does not fit the network that it describes",
+                expected=f"{key} of shape {expected[key]}" if key in expected else f"no {key}",
+                got=f"shape {got[key]}" if key in got else "none",
+                remedy="use the version of osteomet that the model card names",
+            )
+    network.load_state_dict({key: torch.tensor(value) for key, value in tensors.items()})

@@ -1,0 +1,162 @@
+"""From vertebral cores to vertebrae: which pieces are one body, and their order from head to foot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
+
+from osteomet.core.grid import Grid
+from osteomet.image.components import label_components
+from osteomet.inference.column import Curve
+from osteomet.inference.numbering import MOST_VERTEBRAE
+
+SMALLEST_CORE_ML = 0.1
+"""Smaller pieces are crumbs."""
+_STRAY_MM = 40.0
+_SAME_BODY = 0.5
+_WAIST = 0.5
+_RELATIVE_CRUMB = 0.1
+_INSIDE_SACRUM = 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bodies:
+    """Vertebral cores, head to foot.
+
+    ``voxels`` holds the indices of each core, shape (n, 3); ``place_mm`` where its centre lies along ``curve``, which
+    is None when there is no vertebra.
+    """
+
+    voxels: tuple[NDArray[np.intp], ...]
+    place_mm: NDArray[np.float64]
+    curve: Curve | None
+
+
+def find_bodies(cores: NDArray[np.bool_], sacrum: NDArray[np.bool_], grid: Grid) -> Bodies:
+    """Take connected pieces of vertebral core for vertebrae, mended where the network slipped.
+
+    Parameters
+    ----------
+    cores
+        Voxels deep inside vertebral bodies, shape (i, j, k).
+    sacrum
+        Voxels of the sacrum.
+    grid
+        Where they lie.
+
+    Notes
+    -----
+    A piece is dropped when it is a crumb (below 0.1 ml, or a tenth of its neighbours), when most of its surface is
+    sacrum, or when it lies over 40 mm away from the column. Everything else is measured along the column, in units of
+    the size of a body, the square root of its largest cross-section: centres of neighbouring vertebrae lie 0.8 to 1.5
+    sizes apart, pieces of one body (split by a lesion or a cleft) hardly ever more than half of one. Pieces closer than
+    that are one vertebra. A piece with a waist, a cross-section of at most half of what follows on either side, and
+    lobes farther apart than that is two vertebrae joined by a bridge.
+    """
+    pieces = [piece for piece in _pieces(cores, grid) if not _is_inside(piece, sacrum)]
+    if not pieces:
+        return Bodies((), np.zeros(0), None)
+    curve = _curve(pieces, grid)
+    pieces = [piece for piece in pieces if curve.project(_xyz(piece, grid).mean(axis=0)[None])[1][0] <= _STRAY_MM]
+    if not pieces:
+        return Bodies((), np.zeros(0), None)
+    pieces = [part for piece in pieces for part in _split(piece, curve, grid)]
+    pieces = _drop_relative_crumbs(_merge(pieces, curve, grid))
+    curve = _curve(pieces, grid)
+    place = np.array([_place(piece, curve, grid).mean() for piece in pieces])
+    order = np.argsort(place)
+    return Bodies(tuple(pieces[i] for i in order), place[order], curve)
+
+
+def _pieces(cores: NDArray[np.bool_], grid: Grid) -> list[NDArray[np.intp]]:
+    """Voxels of each component that is no crumb, the largest first, no more than a column can have."""
+    labels, n = label_components(cores, connectivity=6)
+    index = np.argwhere(labels)
+    owner = labels[tuple(index.T)]
+    order = np.argsort(owner, kind="stable")
+    counts = np.bincount(owner, minlength=n + 1)[1:]
+    pieces = np.split(index[order], np.cumsum(counts)[:-1]) if n else []
+    large = [piece for piece in pieces if len(piece) * grid.voxel_volume_ml >= SMALLEST_CORE_ML * (1 - 1e-9)]
+    return sorted(large, key=len, reverse=True)[:MOST_VERTEBRAE]
+
+
+def _is_inside(piece: NDArray[np.intp], around: NDArray[np.bool_]) -> bool:
+    """Whether most voxels that touch the piece belong to a mask."""
+    low = np.maximum(piece.min(axis=0) - 1, 0)
+    high = np.minimum(piece.max(axis=0) + 2, around.shape)
+    block = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    own = np.zeros(tuple(high - low), dtype=bool)
+    own[tuple((piece - low).T)] = True
+    shell = binary_dilation(own) & ~own
+    return bool(shell.any() and around[block][shell].mean() > _INSIDE_SACRUM)
+
+
+def _xyz(piece: NDArray[np.intp], grid: Grid) -> NDArray[np.float64]:
+    return grid.to_xyz_mm(piece)
+
+
+def _curve(pieces: list[NDArray[np.intp]], grid: Grid) -> Curve:
+    centres = np.array([_xyz(piece, grid).mean(axis=0) for piece in pieces])
+    return Curve.through(centres, np.array([float(len(piece)) for piece in pieces]))
+
+
+def _place(piece: NDArray[np.intp], curve: Curve, grid: Grid) -> NDArray[np.float64]:
+    """Places along the column of the voxels of a piece, mm."""
+    return curve.project(_xyz(piece, grid))[0]
+
+
+def _profile(place: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
+    """Cross-section of a piece along the column, mm² in steps of one voxel."""
+    step = max(grid.spacing_mm)
+    counts = np.bincount(((place - place.min()) / step).astype(int))
+    return np.asarray(counts * (grid.voxel_volume_mm3 / step), dtype=np.float64)
+
+
+def _size_mm(place: NDArray[np.float64], grid: Grid) -> float:
+    return float(np.sqrt(_profile(place, grid).max()))
+
+
+def _split(piece: NDArray[np.intp], curve: Curve, grid: Grid) -> list[NDArray[np.intp]]:
+    """Cut a piece at its waists."""
+    place = _place(piece, curve, grid)
+    area = _profile(place, grid)
+    if len(area) < 3:
+        return [piece]
+    above, below = np.maximum.accumulate(area), np.maximum.accumulate(area[::-1])[::-1]
+    narrowness = area[1:-1] / np.minimum(above[:-2], below[2:])
+    waist = int(narrowness.argmin()) + 1
+    cut = place.min() + (waist + 0.5) * max(grid.spacing_mm)
+    first, second = place < cut, place >= cut
+    apart = place[second].mean() - place[first].mean()
+    smallest = min(first.sum(), second.sum()) * grid.voxel_volume_ml
+    if narrowness.min() > _WAIST or smallest < SMALLEST_CORE_ML or apart < _SAME_BODY * _size_mm(place, grid):
+        return [piece]
+    return [part for side in (first, second) for part in _split(piece[side], curve, grid)]
+
+
+def _merge(pieces: list[NDArray[np.intp]], curve: Curve, grid: Grid) -> list[NDArray[np.intp]]:
+    """Join pieces that are too close along the column to be two vertebrae."""
+    ordered = sorted(pieces, key=lambda piece: float(_place(piece, curve, grid).mean()))
+    joined = [ordered[0]]
+    for piece in ordered[1:]:
+        before, here = _place(joined[-1], curve, grid), _place(piece, curve, grid)
+        size = max(_size_mm(before, grid), _size_mm(here, grid))
+        if here.mean() - before.mean() < _SAME_BODY * size:
+            joined[-1] = np.concatenate([joined[-1], piece])
+        else:
+            joined.append(piece)
+    return joined
+
+
+def _drop_relative_crumbs(pieces: list[NDArray[np.intp]]) -> list[NDArray[np.intp]]:
+    """Drop what is far smaller than the vertebrae beside it; the first and last may be cut by the field of view."""
+    sizes = np.array([len(piece) for piece in pieces])
+    kept = []
+    for n, piece in enumerate(pieces):
+        beside = np.concatenate([sizes[max(0, n - 2) : n], sizes[n + 1 : n + 3]])
+        if n in (0, len(pieces) - 1) or sizes[n] >= _RELATIVE_CRUMB * np.median(beside):
+            kept.append(piece)
+    return kept

@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from osteomet.core.model import IntensityWindow, ModelDescription, ModelPart, NetworkSpec
+from osteomet.core.volume import Modality
+from osteomet.io.model_package import ModelPackage, Tensors, read_package, write_package
+from osteomet.nn.unet import build_network
+
+BONE_OUTPUTS = (
+    "background", "core_cervical", "core_thoracic", "core_lumbar", "body_rim", "posterior", "sacrum",
+    "hip_left", "hip_right", "femur_left", "femur_right", "rib", "sternum",
+)  # fmt: skip
+LESION_OUTPUTS = ("background", "lytic", "sclerotic")
+
+
+def random_weights(spec: NetworkSpec, seed: int) -> Tensors:
+    """Weights of an untrained network, running statistics included."""
+    torch.manual_seed(seed)
+    network = build_network(spec)
+    network.train()
+    with torch.no_grad():
+        network(torch.randn(2, spec.n_inputs, 16, 16, 16))
+    return {name: value.numpy().astype(np.float32) for name, value in network.state_dict().items()}
+
+
+def model_part(name: str, outputs: tuple[str, ...], spacing_mm: float, members: int = 1) -> ModelPart:
+    return ModelPart(
+        name=name,
+        network=NetworkSpec("unet3d", 1, len(outputs), (4, 8)),
+        spacing_mm=(spacing_mm,) * 3,
+        patch=(16, 24, 16),
+        window=IntensityWindow(-250.0, 1250.0),
+        outputs=outputs,
+        weights=tuple(f"weights/{name}-{n}.safetensors" for n in range(members)),
+    )
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory: pytest.TempPathFactory) -> ModelPackage:
+    """Two tiny untrained networks; the bones are an ensemble of two."""
+    parts = (model_part("bones", BONE_OUTPUTS, 2.5, members=2), model_part("lesions", LESION_OUTPUTS, 1.5))
+    weights = {name: random_weights(part.network, seed) for part in parts for seed, name in enumerate(part.weights)}
+    description = ModelDescription(
+        name="toy",
+        version="1",
+        task="test",
+        modality=Modality.CT,
+        parts=parts,
+        training_data="none",
+        training_command="none",
+        intended_use="tests",
+        limitations="everything",
+        licence="Apache-2.0",
+        metrics={},
+        files={},
+    )
+    folder = tmp_path_factory.mktemp("model") / "toy"
+    write_package(description, weights, card="", folder=folder)
+    return read_package(folder)
+
+
+@pytest.fixture(scope="session")
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for all tests, so that each network is converted once."""
+    return tmp_path_factory.mktemp("cache")
