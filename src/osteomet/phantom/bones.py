@@ -11,11 +11,22 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from osteomet.core.vocabulary import STRUCTURES
+from osteomet.core.vocabulary import STRUCTURES, Group
 from osteomet.phantom.anatomy import Column, Vertebra, frame
 from osteomet.phantom.shapes import ShapeTable
 
 BODY, POSTERIOR = 1, 2
+_RELATIVE_DENSITY = {Group.CERVICAL: 1.5, Group.THORACIC: 1.1, Group.LUMBAR: 1.0, Group.SACRAL: 0.6, Group.PELVIS: 0.75}
+
+
+def spongiosa_hu(lumbar_hu: float) -> NDArray[np.float32]:
+    """Density of the spongiosa by bone id, HU, shape (256,), for a patient with this density in the lumbar spine."""
+    density = np.zeros(256, dtype=np.float32)
+    for structure in STRUCTURES.values():
+        density[structure.id] = lumbar_hu * _RELATIVE_DENSITY.get(structure.group, 0.6) - 10
+    return density
+
+
 _LEFT_RIGHT = ((1.0, "left"), (-1.0, "right"))
 
 

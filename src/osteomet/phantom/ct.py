@@ -13,7 +13,7 @@ from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES, Group, LesionType
 from osteomet.core.volume import Modality, Unit, Volume
 from osteomet.phantom.anatomy import Column, sample_column
-from osteomet.phantom.bones import BODY, add_hips_and_femora, add_ribs, add_sacrum, add_vertebra
+from osteomet.phantom.bones import BODY, add_hips_and_femora, add_ribs, add_sacrum, add_vertebra, spongiosa_hu
 from osteomet.phantom.metastases import Deposit, sample_metastases, sample_mimics
 from osteomet.phantom.shapes import Shapes, ShapeTable, Warp, cut, paint, random_warp, warped_points
 from osteomet.phantom.soft_tissue import SoftTissue, sample_soft_tissue
@@ -80,13 +80,14 @@ def sample_body(rng: np.random.Generator, *, n_metastases: int) -> Body:
     add_hips_and_femora(table, column.scale, rng)
     bones = table.freeze()
     mimics = sample_mimics(rng, column.vertebrae, bones)
+    density = float(rng.uniform(60, 300))
     return Body(
         column=column,
         bones=bones,
         soft_tissue=sample_soft_tissue(rng, column),
-        deposits=tuple(mimics + sample_metastases(rng, bones, n_metastases)),
+        deposits=tuple(mimics + sample_metastases(rng, bones, spongiosa_hu(density), n=n_metastases)),
         warp=random_warp(rng, amplitude_mm=5.0),
-        density=float(rng.uniform(50, 300)),
+        density=density,
         cortex_hu=float(rng.uniform(550, 1400)),
         cortex_factor=float(rng.uniform(0.5, 1.3)),
         texture_hu=float(rng.uniform(10, 55)),
@@ -176,10 +177,9 @@ def _bone_density(
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """HU of the spongiosa and thickness of the cortex (mm) at every voxel near bone."""
-    relative = {Group.CERVICAL: 1.5, Group.THORACIC: 1.1, Group.LUMBAR: 1.0, Group.SACRAL: 0.6, Group.PELVIS: 0.75}
-    spongiosa, thickness = np.zeros(256, dtype=np.float32), np.full(256, 1.0, dtype=np.float32)
+    spongiosa, thickness = spongiosa_hu(body.density), np.full(256, 1.0, dtype=np.float32)
     for id_, group in _GROUP_OF_OWNER.items():
-        spongiosa[id_] = body.density * relative.get(group, 0.6) * rng.normal(1, 0.05) - 10
+        spongiosa[id_] *= rng.normal(1, 0.05)
         thickness[id_] = {Group.PELVIS: 1.3, Group.FEMUR: 1.8}.get(group, 0.8) * body.cortex_factor * rng.normal(1, 0.1)
     density = spongiosa[owner]
     cortex = thickness[owner]

@@ -11,6 +11,7 @@ from osteomet.core.vocabulary import STRUCTURES, Group, LesionType
 from osteomet.phantom.anatomy import Vertebra
 from osteomet.phantom.shapes import Shapes, distance_to_one
 
+LEAST_LYTIC_CONTRAST_HU = 40.0
 # Odds of each site, from the order of frequency that series of bone metastases report: column, pelvis, ribs, femora.
 _SITE_ODDS = {
     Group.CERVICAL: 0.5,
@@ -53,16 +54,25 @@ class Deposit:
         return np.asarray(smooth + np.float32(self.ripple_mm) * wave.mean(axis=-1), dtype=np.float32)
 
 
-def sample_metastases(rng: np.random.Generator, bones: Shapes, n: int) -> list[Deposit]:
-    """Draw ``n`` metastases at preferred sites; diameters from 4 mm, log-normal with a median of 14 mm."""
-    return [_metastasis(rng, bones) for _ in range(n)]
+def sample_metastases(
+    rng: np.random.Generator, bones: Shapes, spongiosa_hu: NDArray[np.float32], *, n: int
+) -> list[Deposit]:
+    """Draw ``n`` metastases at preferred sites; diameters from 4 mm, log-normal with a median of 14 mm.
+
+    ``spongiosa_hu`` is the density of each bone by id. Where it exceeds soft tissue by less than
+    `LEAST_LYTIC_CONTRAST_HU` the metastasis is sclerotic: a lysis that no reader could see must not be taught.
+    """
+    return [_metastasis(rng, bones, spongiosa_hu) for _ in range(n)]
 
 
-def _metastasis(rng: np.random.Generator, bones: Shapes) -> Deposit:
+def _metastasis(rng: np.random.Generator, bones: Shapes, spongiosa_hu: NDArray[np.float32]) -> Deposit:
     row = int(rng.choice(len(bones), p=_site_odds(bones)))
     centre = _point_inside(rng, bones, row)
     radius = float(np.clip(rng.lognormal(np.log(7), 0.5), 2.2, 22))
-    kind = rng.choice(["lytic", "sclerotic", "mixed"], p=[0.45, 0.43, 0.12])
+    kind = rng.choice(["lytic", "sclerotic", "mixed"], p=[0.5, 0.35, 0.15])
+    fill_hu = float(rng.uniform(5, 75))
+    if spongiosa_hu[bones.owners[row]] < fill_hu + LEAST_LYTIC_CONTRAST_HU:
+        kind = "sclerotic"
     n_lobes = int(rng.integers(1, 5)) if radius > 4 else 1
     n_lobes = max(n_lobes, 2) if kind == "mixed" else n_lobes
     lobes = np.empty((n_lobes, 4))
@@ -79,7 +89,7 @@ def _metastasis(rng: np.random.Generator, bones: Shapes) -> Deposit:
         types=types,
         owner=int(bones.owners[row]),
         is_metastasis=True,
-        fill_hu=float(rng.uniform(5, 75)),
+        fill_hu=fill_hu,
         shift_hu=float(rng.uniform(150, 350) if rng.random() < 0.45 else rng.uniform(350, 950)),
         edge_mm=float(rng.uniform(0.4, 2.0)),
         ripple_mm=float(radius * rng.uniform(0.1, 0.45)),
