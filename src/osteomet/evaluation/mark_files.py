@@ -116,7 +116,10 @@ def _mark(row: Row) -> Mark | None:
         raise row.error("a mark is a point, a box or a mask, not two of them")
     try:
         if mask:
-            return MaskMark(row.path.parent / row.text("file"), int(row.number("label")), likelihood)
+            label = row.number("label")
+            if not label.is_integer():
+                raise row.error("the cell “label” is not a whole number", got=str(label))
+            return MaskMark(row.path.parent / row.text("file"), int(label), likelihood)
         x, y, z = (row.number(column) for column in _PLACE)
         if not size:
             return PointMark((x, y, z), likelihood)

@@ -48,11 +48,13 @@ class MarkRule:
 class LesionVoxels:
     """Reference lesions of one case, as a list of voxels: made once for all readers.
 
-    ``ijk`` has shape (n, 3), ``lesion`` (n,) is the number of the lesion, from 0 in order of label, of each voxel.
+    ``ijk`` and ``xyz_mm`` (centres, LPS) have shape (n, 3); ``lesion``, shape (n,), numbers the lesion that each voxel
+    belongs to, from 0 in order of label.
     """
 
     grid: Grid
     ijk: NDArray[np.intp]
+    xyz_mm: NDArray[np.float64]
     lesion: NDArray[np.intp]
     n_lesions: int
 
@@ -70,12 +72,12 @@ class MatchedReading:
 
 def lesion_voxels(lesions: LabelMap) -> LesionVoxels:
     """List the voxels of the reference lesions, each label one lesion; a map without voxels has no lesions."""
-    present = np.array(list(lesions.present().values()), dtype=np.intp)
     order: Literal["C", "F"] = "F" if lesions.array.flags.f_contiguous else "C"
     flat = lesions.array.ravel(order)
-    voxels = np.flatnonzero(flat)
+    voxels = np.flatnonzero(flat != 0)
     ijk = np.stack(np.unravel_index(voxels, lesions.array.shape, order), axis=1)
-    return LesionVoxels(lesions.grid, ijk, np.searchsorted(present, flat[voxels]), present.size)
+    labels, lesion = np.unique(flat[voxels], return_inverse=True)
+    return LesionVoxels(lesions.grid, ijk, lesions.grid.to_xyz_mm(ijk), lesion.astype(np.intp), labels.size)
 
 
 def match_reading(reading: Reading, lesions: LesionVoxels, rule: MarkRule) -> MatchedReading:
@@ -107,7 +109,7 @@ def match_reading(reading: Reading, lesions: LesionVoxels, rule: MarkRule) -> Ma
             hits.append(_hit_by_point(mark, lesions, rule))
         elif isinstance(mark, BoxMark):
             _check_inside(reading, n, mark.centre_xyz_mm, lesions.grid)
-            hits.append(_enough(_inside(mark, lesions), lesions, rule))
+            hits.append(_enough(_held(_inside(mark, lesions), lesions), rule))
         else:
             if mark.path not in masks:
                 masks[mark.path] = _read_mask(reading, mark.path, lesions)
@@ -115,7 +117,7 @@ def match_reading(reading: Reading, lesions: LesionVoxels, rule: MarkRule) -> Ma
             if mark.label not in mask.labels:
                 got = f"label {mark.label} of {mark.path}, which holds {sorted(mask.labels)[:10]}"
                 raise InputError(f"mark {n} of {reading.describe()} has no voxel", got=got)
-            hits.append(_enough(mask.at_lesion == mark.label, lesions, rule))
+            hits.append(_enough(_held(mask.at_lesion == mark.label, lesions), rule))
     likelihood = tuple(mark.likelihood for mark in reading.marks)
     return MatchedReading(reading.reader, reading.condition, reading.case, tuple(hits), likelihood)
 
@@ -145,8 +147,10 @@ def match_instances(
     """
     check_same_grid(instances.grid, lesions.grid, names=(f"prediction of case “{case}”", "reference"))
     labels = list(instances.present().values())
-    at_lesion = instances.array[tuple(lesions.ijk.T)]
-    hits = tuple(_enough(at_lesion == label, lesions, rule) for label in labels)
+    instance = np.searchsorted([0, *labels], instances.array[tuple(lesions.ijk.T)])
+    held = np.zeros((1 + len(labels), lesions.n_lesions), dtype=np.intp)
+    np.add.at(held, (instance, lesions.lesion), 1)
+    hits = tuple(_enough(row, rule) for row in held[1:])
     return MatchedReading(MODEL, MODEL, case, hits, tuple(likelihood.get(label) for label in labels))
 
 
@@ -186,7 +190,7 @@ def _hit_by_point(mark: PointMark, lesions: LesionVoxels, rule: MarkRule) -> tup
     here = (lesions.ijk == at).all(axis=1)
     if here.any():
         return (int(lesions.lesion[here.argmax()]),)
-    distance = np.linalg.norm(lesions.grid.to_xyz_mm(lesions.ijk) - np.array(mark.xyz_mm), axis=1)
+    distance = np.linalg.norm(lesions.xyz_mm - np.array(mark.xyz_mm), axis=1)
     nearest = int(distance.argmin())
     return (int(lesions.lesion[nearest]),) if distance[nearest] <= rule.tolerance_mm else ()
 
@@ -196,13 +200,17 @@ def _inside(mark: BoxMark, lesions: LesionVoxels) -> NDArray[np.bool_]:
     axes = np.array(mark.axes)
     voxel = np.abs(axes @ lesions.grid.affine[:3, :3]).sum(axis=1)
     half = np.maximum(np.array(mark.size_mm), voxel * (1 - 1e-6)) / 2
-    offset = (lesions.grid.to_xyz_mm(lesions.ijk) - np.array(mark.centre_xyz_mm)) @ axes.T
+    offset = (lesions.xyz_mm - np.array(mark.centre_xyz_mm)) @ axes.T
     return np.asarray((np.abs(offset) <= half + 1e-9).all(axis=1))
 
 
-def _enough(inside: NDArray[np.bool_], lesions: LesionVoxels, rule: MarkRule) -> tuple[int, ...]:
-    """Lesions of which enough voxels are inside."""
-    held = np.bincount(lesions.lesion[inside], minlength=lesions.n_lesions)
+def _held(inside: NDArray[np.bool_], lesions: LesionVoxels) -> NDArray[np.intp]:
+    """Number of voxels of each lesion among those inside."""
+    return np.bincount(lesions.lesion[inside], minlength=lesions.n_lesions)
+
+
+def _enough(held: NDArray[np.intp], rule: MarkRule) -> tuple[int, ...]:
+    """Lesions of which enough voxels are held."""
     enough = np.flatnonzero(held >= rule.minimum_voxels)
     if rule.claims == "one lesion" and enough.size:
         enough = enough[[held[enough].argmax()]]

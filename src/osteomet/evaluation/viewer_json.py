@@ -78,10 +78,11 @@ def _slicer_marks(markup: dict[str, Any], path: Path) -> Iterator[Mark]:
     if kind == "Fiducial":
         for point in points:
             yield PointMark(_point(to_lps @ _vector(point["position"])), _likelihood(point.get("description")))
-    elif kind == "ROI" and points:
-        likelihood = _likelihood(points[0].get("description"))
+    elif kind == "ROI" and (points or "controlPoints" not in markup):
+        centre = markup["center"] if "center" in markup else points[0]["position"]
         axes = to_lps @ np.array(markup.get("orientation", np.eye(3).ravel()), dtype=np.float64).reshape(3, 3)
-        yield _box(to_lps @ _vector(markup["center"]), _vector(markup["size"]), axes, likelihood)
+        likelihood = _likelihood(points[0].get("description")) if points else None
+        yield _box(to_lps @ _vector(centre), _vector(markup["size"]), axes, likelihood)
     elif kind != "ROI":
         raise FormatError(f"{path}: a shape that is no mark", expected="a point list or an ROI", got=str(kind))
 
