@@ -19,7 +19,7 @@ def train(
     verbose: Verbose = False,  # noqa: ARG001 - read by the error handler
 ) -> None:
     """Train on phantoms made on the fly; a stopped training goes on with --resume."""
-    from osteomet.training.default_model import train_model
+    from osteomet.pipeline.train import train_model
     from osteomet.training.recipe import read_recipe
 
     package = train_model(read_recipe(recipe), out, device=device, resume=resume, cache_dir=cache_folder(), report=say)

@@ -40,8 +40,9 @@ class UNet3d(nn.Module):
         self.head = nn.Conv3d(channels[0], n_outputs, kernel_size=1)
         # Start from the odds of rare foreground (Lin et al. 2017, https://doi.org/10.1109/ICCV.2017.324): hundreds of
         # steps would else go into learning that most voxels are background.
-        nn.init.zeros_(self.head.bias)
-        self.head.bias.data[0] = math.log(0.95 / 0.05 * (n_outputs - 1))
+        odds = torch.zeros(n_outputs)
+        odds[0] = math.log(0.95 / 0.05 * (n_outputs - 1))
+        self.head.bias = nn.Parameter(odds)
 
     def forward(self, image: Tensor) -> Tensor:
         """Map images (n, n_inputs, i, j, k) to logits (n, n_outputs, i, j, k)."""

@@ -2,7 +2,324 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import csv
+import json
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
+
+from osteomet import __version__
+from osteomet.core.errors import InputError
+from osteomet.core.findings import Abstention, Findings, LevelFinding, Provenance, SeriesFacts, StudyFacts, to_json
+from osteomet.core.grid import Grid
+from osteomet.core.lesion import Lesion, PointMm
+from osteomet.core.vocabulary import LesionType, SequenceRole
+from osteomet.core.volume import LabelMap, Volume
+from osteomet.inference.cascade import CascadeResult, LesionEvidence, instance_on_grid, run_cascade
+from osteomet.inference.engine import Device
+from osteomet.io.formats import write_labels
+from osteomet.io.model_package import ModelPackage, find_package, read_package
+from osteomet.io.output import output_folder
+from osteomet.io.study import Study, StudySeries, read_study
+from osteomet.lesions.anatomy import Anatomy, read_anatomy
+from osteomet.lesions.boxes import find_boxes, origin_of
+from osteomet.lesions.candidates import CandidateSettings, compute_confidences, find_instances
+from osteomet.lesions.characterise import characterise_lesions
+from osteomet.lesions.exam import grade_exam, ungraded_exam
+from osteomet.lesions.levels import describe_levels
+from osteomet.lesions.locate import locate_lesions
+from osteomet.lesions.measure import measure_lesions
+from osteomet.report.page import write_report
+from osteomet.report.wording import statement
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of a step, how much of it is done, and how much there is."""
+NO_BONE = Abstention("no_bone", "No bone was found in the field of view.")
+
+
+@dataclass(frozen=True, slots=True)
+class AnalyzeSettings:
+    """How to analyse: model by name or path, device, and where converted networks are kept."""
+
+    model: str
+    device: Device
+    cache_dir: Path
+    overwrite: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Analysis:
+    """What one run found, its maps on the grid of the scan, and the lines of its log."""
+
+    findings: Findings
+    volume: Volume
+    bones: LabelMap
+    lesions: LabelMap
+    log: tuple[str, ...]
+
+    def statement(self) -> str:
+        """What was found, in one sentence."""
+        return statement(self.findings.lesions, has_bone=bool(self.bones.present()))
+
+    def summary(self) -> dict[str, Any]:
+        """The result for programs."""
+        exam = self.findings.exam
+        return {
+            "statement": self.statement(),
+            "n_lesions": len(self.findings.lesions),
+            "levels": [level.name for level in self.findings.levels],
+            "m_stage": exam.m_stage,
+            "grade": exam.grade,
+            "abstentions": [a.code for a in exam.abstentions],
+        }
+
+
+def analyze_study(
+    inputs: Sequence[Path],
+    out: Path,
+    settings: AnalyzeSettings,
+    *,
+    sequences: Mapping[SequenceRole, Path],
+    progress: Progress,
+) -> Analysis:
+    """Analyse a study and write the output folder, whole or not at all.
+
+    Parameters
+    ----------
+    inputs, sequences
+        As for `osteomet.io.study.read_study`.
+    out
+        Folder to make: ``findings.json``, ``lesions.csv``, ``lesions.nii.gz``, ``bones.nii.gz``, ``labels.json``,
+        ``report.html``, ``run.log``. Both maps lie on exactly the grid of the scan.
+
+    Raises
+    ------
+    InputError
+        If the input cannot be used, or shows a modality that the model does not handle.
+    ModelError
+        If the model is missing or unusable.
+    UsageError
+        If the folder exists and ``settings.overwrite`` is False.
+    """
+    with output_folder(out, overwrite=settings.overwrite) as folder:
+        package = read_package(find_package(settings.model))
+        study = read_study(inputs, sequences=sequences)
+        series = _choose_series(study, package)
+        analysis = analyze_series(
+            study,
+            series,
+            package,
+            device=settings.device,
+            cache_dir=settings.cache_dir,
+            inputs=_input_names(inputs, sequences),
+            progress=progress,
+        )
+        progress("writing", 0, 1)
+        write_analysis(analysis, package, folder)
+        progress("writing", 1, 1)
+    return analysis
+
+
+def write_analysis(analysis: Analysis, package: ModelPackage, folder: Path) -> None:
+    """Write every output of `analyze_study` into an existing folder."""
+    findings = analysis.findings
+    (folder / "findings.json").write_text(to_json(findings), encoding="utf-8")
+    _write_csv(findings.lesions, folder / "lesions.csv")
+    write_labels(analysis.lesions, folder / "lesions.nii.gz")
+    write_labels(analysis.bones, folder / "bones.nii.gz")
+    labels = {
+        "bones": dict(analysis.bones.labels),
+        "lesions": {str(x.id): {"type": x.type.value, "site": x.site} for x in findings.lesions},
+    }
+    (folder / "labels.json").write_text(json.dumps(labels, indent=2) + "\n", encoding="utf-8")
+    write_report(
+        findings, analysis.volume, analysis.bones, analysis.lesions, package.description, folder / "report.html"
+    )
+    (folder / "run.log").write_text("\n".join(analysis.log) + "\n", encoding="utf-8")
+
+
+def _choose_series(study: Study, package: ModelPackage) -> StudySeries:
+    """The series that the model reads."""
+    wanted = package.description.modality
+    fitting = [series for series in study.series if series.volume.modality is wanted]
+    if not fitting:
+        got = ", ".join(f"{series.role} ({series.volume.modality})" for series in study.series) or "no series"
+        raise InputError(
+            "the study has no series that the model handles",
+            expected=f"{wanted} for model {package.description.name!r}",
+            got=got,
+            remedy="choose a model for this modality with --model, or state a series with --sequence ROLE=PATH",
+        )
+    return fitting[0]
+
+
+def analyze_series(
+    study: Study,
+    series: StudySeries,
+    package: ModelPackage,
+    *,
+    device: Device,
+    cache_dir: Path,
+    inputs: tuple[str, ...] = (),
+    progress: Progress | None = None,
+) -> Analysis:
+    """Analyse one series of a study in memory; ``inputs`` are the names that the provenance keeps."""
+    cascade = run_cascade(package, series.volume, device=device, cache_dir=cache_dir, progress=progress)
+    rule = CandidateSettings()
+    grid = series.volume.grid
+    found = _Found(np.zeros(grid.shape, dtype=np.uint16), np.zeros((1, 1, 1), dtype=np.uint16), ())
+    exam = ungraded_exam([NO_BONE])
+    levels: tuple[LevelFinding, ...] = ()
+    if cascade.lesions is not None:
+        evidence = cascade.lesions
+        probability = evidence.probability.astype(np.float32)
+        anatomy = read_anatomy(evidence.bones, evidence.parts, field_of_view=grid)
+        found = _find_lesions(series.volume, evidence, probability, anatomy, rule)
+        exam = grade_exam(found.lesions, peak_probability=_peak(probability), abstentions=cascade.abstentions)
+        names = {v.name: v.confidence for v in cascade.vertebrae}
+        levels = describe_levels(anatomy, found.fine, lesions=found.lesions, name_confidence=names, entered={})
+    provenance = Provenance(
+        software="osteomet",
+        version=__version__,
+        model=f"{package.description.name} {package.description.version}",
+        model_sha256=package.sha256,
+        engine=cascade.engine,
+        settings={"candidates": asdict(rule), "device": device},
+        inputs=inputs,
+        created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    findings = Findings(
+        study=StudyFacts(study.study_instance_uid, study.study_date, (series.facts, *_others(study, series))),
+        exam=exam,
+        levels=levels,
+        lesions=found.lesions,
+        provenance=provenance,
+    )
+    lesion_map = LabelMap(found.on_scan, grid, {f"lesion_{x.id}": x.id for x in found.lesions})
+    return Analysis(findings, series.volume, cascade.bones, lesion_map, _log(findings, cascade))
+
+
+def _others(study: Study, series: StudySeries) -> tuple[SeriesFacts, ...]:
+    """Facts of the series that took no part, with the reason."""
+    unread = tuple(
+        replace(s.facts, role=None, reason=f"{s.facts.reason}; not read by this model")
+        for s in study.series
+        if s is not series
+    )
+    return unread + study.set_aside
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """Lesions of one scan: instance maps on the scan and on the fine grid, and what each instance is."""
+
+    on_scan: NDArray[np.uint16]
+    fine: NDArray[np.uint16]
+    lesions: tuple[Lesion, ...]
+
+
+def _find_lesions(
+    volume: Volume,
+    evidence: LesionEvidence,
+    probability: NDArray[np.float32],
+    anatomy: Anatomy,
+    rule: CandidateSettings,
+) -> _Found:
+    """Make instances on the fine grid, bring them to the scan, then measure, place and type them."""
+    fine = find_instances(probability, evidence.bones, settings=rule)
+    sites = locate_lesions(fine, anatomy)
+    characters = characterise_lesions(fine, probability, channels=[LesionType(name) for name in evidence.types])
+    confidences = compute_confidences(fine, probability)
+    on_scan = _bring_to_scan(fine, [label for label, site in sites.items() if site is not None], evidence, volume)
+    measures = measure_lesions(on_scan, volume)
+    lesions, new_ids = [], np.zeros(int(fine.max()) + 1, dtype=np.uint16)
+    for number, (label, measured) in enumerate(sorted(measures.items()), start=1):
+        site = sites[label]
+        if site is not None:
+            new_ids[label] = number
+            lesions.append(
+                Lesion(
+                    id=number,
+                    type=characters[label].type,
+                    site=site.site,
+                    subsite=site.subsite,
+                    **asdict(measured),
+                    confidence=round(confidences[label], 4),
+                    tracking_uid=_tracking_uid(evidence.grid, measured.centroid_xyz_mm),
+                )
+            )
+    return _Found(new_ids[on_scan], new_ids[fine], tuple(lesions))
+
+
+def _bring_to_scan(
+    fine: NDArray[np.uint16], labels: list[int], evidence: LesionEvidence, volume: Volume
+) -> NDArray[np.uint16]:
+    """Instances on the grid of the scan, one by one in their own boxes."""
+    on_scan = np.zeros(volume.grid.shape, dtype=np.uint16)
+    boxes = find_boxes(fine)
+    for label in labels:
+        box = boxes[label]
+        part = evidence.grid.crop(origin_of(box).tolist(), fine[box].shape)
+        block, mask = instance_on_grid(fine[box] == label, part, volume.grid)
+        target = on_scan[block]
+        target[mask & (target == 0)] = label
+    return on_scan
+
+
+def _tracking_uid(grid: Grid, centroid_xyz_mm: PointMm) -> str:
+    """DICOM UID (PS3.5 B.2) that is the same whenever the same lesion of the same scan is found again."""
+    place = ",".join(f"{v:.0f}" for v in centroid_xyz_mm)
+    return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, f'{grid.frame_of_reference_uid}/{grid.describe()}/{place}').int}"
+
+
+def _peak(probability: NDArray[np.float32]) -> float:
+    """Highest lesion probability once single voxels are smoothed away."""
+    total = np.minimum(probability.sum(axis=0), 1)
+    return float(uniform_filter(total, size=3, mode="constant").max(initial=0))
+
+
+def _input_names(inputs: Sequence[Path], sequences: Mapping[SequenceRole, Path]) -> tuple[str, ...]:
+    """Inputs as the user gave them, without the folders above them."""
+    return tuple(path.name for path in inputs) + tuple(f"{role}={path.name}" for role, path in sequences.items())
+
+
+def _write_csv(lesions: Sequence[Lesion], path: Path) -> None:
+    """One row a lesion; the header is there also when nothing was found."""
+    columns = [
+        "id", "type", "site", "subsite", "x_mm", "y_mm", "z_mm", "long_axis_mm", "short_axis_mm", "volume_ml",
+        "mean_intensity", "confidence", "tracking_uid",
+    ]  # fmt: skip
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        for x in lesions:
+            place = [f"{v:.2f}" for v in x.centroid_xyz_mm]
+            sizes = [f"{x.long_axis_mm:.2f}", f"{x.short_axis_mm:.2f}", f"{x.volume_ml:.4f}", f"{x.mean_intensity:.1f}"]
+            writer.writerow([x.id, x.type.value, x.site, x.subsite or "", *place, *sizes, x.confidence, x.tracking_uid])
+
+
+def _log(findings: Findings, cascade: CascadeResult) -> tuple[str, ...]:
+    """What was run, on what, with which settings, how long it took, and what it said."""
+    p = findings.provenance
+    lines = [
+        f"{p.created_utc} osteomet {p.version}, model {p.model} ({p.model_sha256[:12]}), {p.engine}",
+        f"settings {json.dumps(p.settings)}",
+    ]
+    for series in findings.study.series:
+        lines.append(f"series {series.source}: {series.role or 'set aside'}; {series.reason}")
+        lines += [f"  note: {note}" for note in series.notes]
+    lines += [f"{stage}: {seconds:.1f} s" for stage, seconds in cascade.seconds.items()]
+    lines += [f"level {x.name}: confidence {x.confidence}" for x in findings.levels]
+    lines += [f"not said: {a.code}: {a.reason}" for a in findings.exam.abstentions]
+    lines += [
+        f"lesion {x.id}: {x.type.value}, {x.site} {x.subsite or ''}, {x.volume_ml:.2f} ml, confidence {x.confidence}"
+        for x in findings.lesions
+    ]
+    return tuple(lines)

@@ -10,9 +10,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -46,7 +48,7 @@ def fit_part(
     *,
     device: str,
     report: Callable[[Progress], None],
-) -> dict[str, Tensor]:
+) -> dict[str, NDArray[Any]]:
     """Train one network of a recipe and return the mean weights.
 
     Each step learns from one new sample and one from a pool of the last ones, so that making phantoms never holds the
@@ -75,7 +77,7 @@ def fit_part(
         images, targets = _batch(pool, np.random.default_rng([recipe.seed, 2, step]), device)
         with torch.autocast(device_type=device, dtype=torch.bfloat16):
             logits = network(images)
-        loss = dice_cross_entropy(logits, targets)
+        loss = dice_cross_entropy(logits, targets, foreground_weight=recipe.foreground_weight)
         if not torch.isfinite(loss):
             raise FloatingPointError(f"the loss of {part} is not finite at step {step}; lower the learning rate")
         adam.zero_grad(set_to_none=True)
@@ -92,7 +94,7 @@ def fit_part(
             dice_sum, loss_sum, n_since = 0.0, 0.0, 0
         if (step + 1) % _CHECKPOINT_EVERY == 0 or step + 1 == recipe.n_steps:
             _save(folder, step + 1, network, mean, adam)
-    return mean
+    return {name: value.cpu().contiguous().numpy() for name, value in mean.items()}
 
 
 class _Samples(Dataset[Sample]):

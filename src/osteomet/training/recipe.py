@@ -14,6 +14,7 @@ from osteomet.core.errors import UsageError
 from osteomet.core.model import NetworkSpec
 from osteomet.core.volume import Modality
 
+_FOLDER = resources.files("osteomet") / "recipes"
 _STRICT = ConfigDict(extra="forbid")
 
 
@@ -22,7 +23,7 @@ class PartRecipe:
     """One network: its grid, shape and outputs, and how many steps on what kind of phantoms it learns.
 
     ``patch`` is in voxels of ``spacing_mm``; ``window_hu`` is mapped to −1 … 1; ``n_metastases`` is the number in each
-    phantom body that samples are cut from.
+    phantom body that samples are cut from; ``foreground_weight`` is that of a foreground voxel in the cross-entropy.
     """
 
     __pydantic_config__ = _STRICT
@@ -33,6 +34,7 @@ class PartRecipe:
     channels: tuple[int, ...]
     outputs: tuple[str, ...]
     n_steps: int
+    foreground_weight: float
     n_metastases: int
     seed: int
 
@@ -74,8 +76,7 @@ class Recipe:
 
 def recipe_names() -> list[str]:
     """Names of the recipes that ship with osteomet."""
-    folder = resources.files("osteomet") / "recipes"
-    return sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml"))
+    return sorted(item.name.removesuffix(".toml") for item in _FOLDER.iterdir() if item.name.endswith(".toml"))
 
 
 def read_recipe(name_or_path: str) -> Recipe:
@@ -88,7 +89,7 @@ def read_recipe(name_or_path: str) -> Recipe:
         names the key.
     """
     if name_or_path in recipe_names():
-        text = resources.files("osteomet") / "recipes".joinpath(f"{name_or_path}.toml").read_text(encoding="utf-8")
+        text = (_FOLDER / f"{name_or_path}.toml").read_text(encoding="utf-8")
     elif Path(name_or_path).is_file():
         text = Path(name_or_path).read_text(encoding="utf-8")
     else:

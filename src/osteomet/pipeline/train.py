@@ -6,16 +6,14 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from torch import Tensor
-
 from osteomet import __version__
 from osteomet.core.errors import UsageError
 from osteomet.core.model import IntensityWindow, ModelDescription, ModelPart
 from osteomet.inference.engine import Device, choose_device
 from osteomet.io.model_package import Tensors, read_package, write_package
+from osteomet.pipeline.validate import VALIDATION_SEED, PhantomScore, validate_on_phantoms
 from osteomet.training.fit import Progress, fit_part
 from osteomet.training.recipe import PartRecipe, Recipe
-from osteomet.training.validate import VALIDATION_SEED, PhantomScore, validate_on_phantoms
 
 _TRAINING_DATA = "Simulated CT of parametric bodies (osteomet.phantom), made on the fly. No scan of a patient."
 
@@ -40,29 +38,23 @@ def train_model(
     for name, part in (("bones", recipe.bones), ("lesions", recipe.lesions)):
 
         def tell(line: Progress, name: str = name) -> None:
-            report(
-                f"{name} step {line.step}: loss {line.loss:.4f}, patch Dice {line.pseudo_dice:.3f}, {line.seconds:.0f} s"
-            )
+            figures = f"loss {line.loss:.4f}, patch Dice {line.pseudo_dice:.3f}, {line.seconds:.0f} s"
+            report(f"{name} step {line.step}: {figures}")
 
-        mean = fit_part(name, part, recipe.optimiser, out / name, device=chosen, report=tell)
+        trained = fit_part(name, part, recipe.optimiser, out / name, device=chosen, report=tell)
         file = f"weights/{name}-0.safetensors"
-        weights[file] = _as_arrays(mean)
+        weights[file] = trained
         parts.append(_describe_part(name, part, file))
-    return _write(recipe, out, tuple(parts), weights, cache_dir=cache_dir, report=report)
+    return _package(recipe, out, tuple(parts), weights, device=device, cache_dir=cache_dir, report=report)
 
 
-def _as_arrays(mean: dict[str, Tensor]) -> Tensors:
-    """Weights as arrays, without the counters that only training needs."""
-    kept = {name: value for name, value in mean.items() if not name.endswith("num_batches_tracked")}
-    return {name: value.float().cpu().contiguous().numpy() for name, value in kept.items()}
-
-
-def _write(
+def _package(
     recipe: Recipe,
     out: Path,
     parts: tuple[ModelPart, ...],
     weights: dict[str, Tensors],
     *,
+    device: Device,
     cache_dir: Path,
     report: Callable[[str], None],
 ) -> Path:
@@ -72,7 +64,7 @@ def _write(
         shutil.rmtree(folder, ignore_errors=True)
     write_package(_describe(recipe, parts, None), weights, card="draft", folder=draft)
     report("measuring on phantoms of another seed")
-    score = validate_on_phantoms(read_package(draft), cache_dir=cache_dir, report=report)
+    score = validate_on_phantoms(read_package(draft), device=device, cache_dir=cache_dir, report=report)
     write_package(_describe(recipe, parts, score), weights, card=_card(recipe, score), folder=package)
     shutil.rmtree(draft)
     return package
