@@ -138,6 +138,20 @@ def test_weights_of_another_network(package: ModelPackage) -> None:
         build_ensemble(package, wider)
 
 
+def test_counters_of_training_steps_are_not_weights(package: ModelPackage) -> None:
+    weights = {
+        name: {key: value for key, value in tensors.items() if not key.endswith("num_batches_tracked")}
+        for name, tensors in package.weights.items()
+    }
+    part = package.description.part("lesions")
+    with torch.no_grad():
+        whole, without = (
+            build_ensemble(dataclasses.replace(package, weights=w), part)(torch.from_numpy(batch(1)))
+            for w in (package.weights, weights)
+        )
+    assert torch.equal(whole, without)
+
+
 def test_device_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_device("cpu") == "cpu"
     monkeypatch.setattr(engine, "_cuda_is_there", lambda: False)

@@ -13,7 +13,7 @@ _BANDWIDTH_MM = 25.0
 _KNOT_STEP_MM = 5.0
 _END_MM = 40.0
 _STRAY_MM = 15.0
-_TILT_PRIOR_MM = 8.0
+_TILT_PRIOR_MM = 15.0
 _N_ROUNDS = 4
 _DOWN = np.array([0.0, 0.0, -1.0])
 
@@ -39,7 +39,7 @@ class Curve:
         -----
         Local linear regression of the position on the place along the curve (Gaussian, 25 mm), which starts as height
         and is measured anew on the curve of each round, so that a kyphosis is followed round its bend. Slopes are drawn
-        gently to straight down, so that two pieces of one body side by side do not turn the column. Centres far from
+        gently to straight down (15 mm: stable for two pieces of one body up to 30 mm side by side). Centres far from
         the curve lose weight from round to round. The ends are prolonged by 40 mm, past the outermost bodies.
         """
         place = centres_mm @ _DOWN

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -44,8 +45,7 @@ def build_ensemble(package: ModelPackage, part: ModelPart) -> Ensemble:
 
 def _load(network: nn.Module, tensors: Tensors, what: str) -> None:
     """Fill a network; names and shapes are compared first, so that the message can name the first difference."""
-    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
-    got = {key: tuple(value.shape) for key, value in tensors.items()}
+    expected, got = _shapes(network.state_dict()), _shapes(tensors)
     for key in sorted(expected.keys() | got.keys()):
         if expected.get(key) != got.get(key):
             raise ModelError(
@@ -54,4 +54,9 @@ def _load(network: nn.Module, tensors: Tensors, what: str) -> None:
                 got=f"shape {got[key]}" if key in got else "none",
                 remedy="use the version of osteomet that the model card names",
             )
-    network.load_state_dict({key: torch.tensor(value) for key, value in tensors.items()})
+    network.load_state_dict({key: torch.tensor(value) for key, value in tensors.items()}, strict=False)
+
+
+def _shapes(tensors: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Shape of each tensor by name, less the counters of training steps that batch normalisation keeps."""
+    return {key: tuple(value.shape) for key, value in tensors.items() if not key.endswith("num_batches_tracked")}

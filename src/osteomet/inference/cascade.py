@@ -1,0 +1,273 @@
+"""From a scan to bones on its grid and lesion probabilities near bone: coarse network first, then the fine one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from osteomet.core.errors import ModelError
+from osteomet.core.findings import Abstention
+from osteomet.core.grid import Grid
+from osteomet.core.model import ModelPart
+from osteomet.core.volume import LabelMap, Modality, Volume
+from osteomet.image.components import bounding_box
+from osteomet.image.distance import distance_to_mm
+from osteomet.image.intensity import window
+from osteomet.image.resample import axis_aligned_grid, resample_labels, resample_volume
+from osteomet.inference.bones import Bones, Vertebra, find_bones
+from osteomet.inference.engine import Device, load_engine
+from osteomet.inference.sliding_window import Field, Reduce, predict_blended
+from osteomet.io.model_package import ModelPackage
+
+OUTSIDE_HU = -1024.0
+"""What lies beyond the scan: air."""
+NEAR_BONE_MM = 5.0
+"""Lesions are looked for in bone and up to this far outside, since bone that is destroyed is hard to see as bone."""
+METAL_HU = 2500.0
+METAL_ML = 1.0
+"""More than this volume above this density is metal, which hides and imitates lesions."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with the stage (``bones``, ``lesions``), the number of windows done and of all."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LesionEvidence:
+    """What the lesion network says about the bones, on a fine grid along the patient axes that holds all bone.
+
+    ``probability`` is float16, shape (len(types), i, j, k), 0 where no window ran; ``bones`` and ``parts`` lie on the
+    same grid.
+    """
+
+    types: tuple[str, ...]
+    probability: NDArray[np.float16]
+    bones: LabelMap
+    parts: LabelMap
+
+    @property
+    def grid(self) -> Grid:
+        """The fine grid."""
+        return self.bones.grid
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CascadeResult:
+    """Everything that two networks found in one scan.
+
+    Parameters
+    ----------
+    bones
+        On exactly the grid of the scan. Without any label when there is no bone in the field of view.
+    vertebrae
+        Head to foot.
+    lesions
+        None when there is no bone in the field of view.
+    abstentions
+        Reasons for caution: names not certain, bodies cut by the field of view, metal.
+    engine
+        What ran the networks.
+    seconds
+        Wall time by stage.
+    """
+
+    bones: LabelMap
+    vertebrae: tuple[Vertebra, ...]
+    lesions: LesionEvidence | None
+    abstentions: tuple[Abstention, ...]
+    engine: str
+    seconds: Mapping[str, float]
+
+
+def run_cascade(
+    package: ModelPackage, volume: Volume, *, device: Device, cache_dir: Path, progress: Progress | None = None
+) -> CascadeResult:
+    """Find bones on a coarse grid, then lesions on a fine grid, only where bone is.
+
+    Parameters
+    ----------
+    package
+        A model with the parts ``bones`` and ``lesions``.
+    volume
+        The scan, on any grid.
+    device, cache_dir
+        As for `osteomet.inference.engine.load_engine`.
+    progress
+        Told about windows done.
+
+    Raises
+    ------
+    ModelError
+        If the model is made for another modality or lacks one of the parts.
+
+    Notes
+    -----
+    Both grids lie along the patient axes on a world lattice, so that the networks see the same anatomy in the same
+    orientation whatever the acquisition, and two scans of one patient sample the same points.
+    """
+    parts = _parts(package, volume.modality)
+    run = _Run(package, device, cache_dir, progress)
+    coarse = axis_aligned_grid(volume.grid, parts["bones"].spacing_mm)
+    classes = run.predict(parts["bones"], volume, coarse, reduce=_most_probable)
+    with run.clock("naming bones"):
+        found = find_bones(classes, parts["bones"].outputs, coarse, field_of_view=volume.grid)
+    lesions = None if found.is_empty else _lesions(run, parts["lesions"], volume, found)
+    with run.clock("bones on the grid of the scan"):
+        bones = resample_labels(found.structures, volume.grid, method="vote")
+    metal = _metal_abstention(volume)
+    return CascadeResult(
+        bones=bones,
+        vertebrae=found.vertebrae,
+        lesions=lesions,
+        abstentions=found.abstentions + ((metal,) if metal else ()),
+        engine=run.engine,
+        seconds=dict(run.seconds),
+    )
+
+
+def instance_on_grid(
+    mask: NDArray[np.bool_], grid: Grid, target: Grid
+) -> tuple[tuple[slice, slice, slice], NDArray[np.bool_]]:
+    """Bring one lesion onto another grid, touching no more than its own box.
+
+    Parameters
+    ----------
+    mask
+        Voxels of the lesion on ``grid``, not empty.
+    grid, target
+        From where to where.
+
+    Returns
+    -------
+    The block of the target grid that holds it, and its voxels in that block: those that it fills at least to half. A
+    lesion too small for that on a coarse target keeps one voxel, the one nearest to its centre.
+    """
+    box = bounding_box(mask)
+    assert box is not None
+    source = grid.crop([s.start for s in box], [s.stop - s.start for s in box])
+    block = _reach(source, target)
+    part = target.crop([s.start for s in block], [s.stop - s.start for s in block])
+    labels = LabelMap(mask[box].astype(np.uint8), source, {"lesion": 1})
+    found = resample_labels(labels, part, method="vote").array.astype(bool)
+    if not found.any():
+        centre = part.to_ijk(grid.to_xyz_mm(np.argwhere(mask)).mean(axis=0))
+        found[tuple(np.clip(np.rint(centre).astype(int), 0, np.array(part.shape) - 1))] = True
+    return block, found
+
+
+def _reach(source: Grid, target: Grid) -> tuple[slice, slice, slice]:
+    """Block of the target that the box of the source reaches, at least one voxel."""
+    edges = np.array(list(product(*((-0.5, n - 0.5) for n in source.shape))))
+    ijk = target.to_ijk(source.to_xyz_mm(edges))
+    last = np.array(target.shape) - 1
+    low = np.clip(np.floor(ijk.min(axis=0)).astype(int), 0, last)
+    high = np.clip(np.ceil(ijk.max(axis=0)).astype(int), 0, last)
+    i, j, k = (slice(int(a), int(b) + 1) for a, b in zip(low, high, strict=True))
+    return i, j, k
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What both networks share, and the clock."""
+
+    package: ModelPackage
+    device: Device
+    cache_dir: Path
+    progress: Progress | None
+    seconds: dict[str, float] = field(default_factory=dict)
+    engines: list[str] = field(default_factory=list)
+
+    @property
+    def engine(self) -> str:
+        return " and ".join(dict.fromkeys(self.engines))
+
+    @contextmanager
+    def clock(self, stage: str) -> Iterator[None]:
+        start = time.monotonic()
+        yield
+        self.seconds[stage] = round(time.monotonic() - start, 3)
+
+    def predict(
+        self,
+        part: ModelPart,
+        volume: Volume,
+        grid: Grid,
+        *,
+        reduce: Reduce,
+        region: NDArray[np.bool_] | None = None,
+    ) -> NDArray[Any]:
+        """Run one network over a grid."""
+        with self.clock(f"{part.name}: resampling"):
+            values = resample_volume(volume, grid, outside=OUTSIDE_HU).array
+            image = window(values, part.window.low, part.window.high)[np.newaxis]
+            del values
+        with self.clock(f"{part.name}: loading the network"):
+            engine = load_engine(self.package, part.name, device=self.device, cache_dir=self.cache_dir)
+            self.engines.append(engine.description)
+        told = None if self.progress is None else partial(self.progress, part.name)
+        with self.clock(f"{part.name}: network"):
+            return predict_blended(engine, Field(image, -1.0, region), patch=part.patch, reduce=reduce, progress=told)
+
+
+def _parts(package: ModelPackage, modality: Modality) -> dict[str, ModelPart]:
+    """Both parts of a model that fits the scan."""
+    description = package.description
+    if description.modality != modality:
+        raise ModelError(
+            f"model {description.name!r} does not fit the scan",
+            expected=f"a {description.modality} scan",
+            got=str(modality),
+            remedy="choose another with --model; `osteomet model list` shows them",
+        )
+    parts = {part.name: part for part in description.parts}
+    if not {"bones", "lesions"} <= set(parts):
+        raise ModelError(
+            f"model {description.name!r} cannot analyse a scan",
+            expected="the parts bones and lesions",
+            got=str(sorted(parts)),
+            remedy="choose another with --model; `osteomet model list` shows them",
+        )
+    return parts
+
+
+def _most_probable(probability: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.asarray(probability.argmax(axis=0), dtype=np.uint8)
+
+
+def _foreground(probability: NDArray[np.float32]) -> NDArray[np.float16]:
+    return probability[1:].astype(np.float16)
+
+
+def _lesions(run: _Run, part: ModelPart, volume: Volume, found: Bones) -> LesionEvidence:
+    """Run the lesion network near bone."""
+    coarse = found.structures.grid
+    near = distance_to_mm(found.structures.array > 0, coarse.spacing_mm) <= NEAR_BONE_MM
+    box = bounding_box(near)
+    assert box is not None
+    grid = axis_aligned_grid(coarse.crop([s.start for s in box], [s.stop - s.start for s in box]), part.spacing_mm)
+    region = resample_labels(LabelMap(near.astype(np.uint8), coarse, {"near bone": 1}), grid, method="nearest")
+    probability = run.predict(part, volume, grid, reduce=_foreground, region=region.array > 0)
+    with run.clock("bones on the fine grid"):
+        bones = resample_labels(found.structures, grid, method="vote")
+        parts = resample_labels(found.parts, grid, method="vote")
+    return LesionEvidence(part.outputs[1:], probability.astype(np.float16, copy=False), bones, parts)
+
+
+def _metal_abstention(volume: Volume) -> Abstention | None:
+    """Warn of metal on CT; counted slice by slice, as a mask of the whole scan would take 100 MB."""
+    if volume.modality != Modality.CT:
+        return None
+    n = sum(int(np.count_nonzero(volume.array[..., k] > METAL_HU)) for k in range(volume.grid.shape[2]))
+    volume_ml = n * volume.grid.voxel_volume_ml
+    if volume_ml <= METAL_ML:
+        return None
+    what = f"{volume_ml:.1f} ml are denser than {METAL_HU:.0f} HU: metal and its streaks can hide or imitate lesions"
+    return Abstention("metal", what)
