@@ -33,6 +33,7 @@ CARD_FILE = "card.md"
 MAXIMUM_BYTES = 4 * 2**30
 """Largest package that is read, unpacked; a zip that promises more is refused before it is unpacked."""
 
+_SHIPPED = Path(str(importlib.resources.files("osteomet"))) / "models"
 _FETCH_AGAIN = "get the package again from where it came, unpacked or as zip, and change nothing inside it"
 _ADAPTER: TypeAdapter[ModelDescription] = TypeAdapter(ModelDescription)
 
@@ -63,6 +64,11 @@ class ModelPackage:
     sha256: str
 
 
+def shipped_names() -> list[str]:
+    """Names of the packages that ship with osteomet."""
+    return sorted(p.parent.name for p in _SHIPPED.glob(f"*/{DESCRIPTION_FILE}"))
+
+
 def find_package(name_or_path: str) -> Path:
     """Path of a package that ships with osteomet, by its name, or else the path itself.
 
@@ -78,10 +84,9 @@ def find_package(name_or_path: str) -> Path:
     ...
     osteomet.core.errors.ModelError: there is no model 'no-such-model'; expected ...
     """
-    shipped = Path(str(importlib.resources.files("osteomet"))) / "models"
-    names = sorted(p.parent.name for p in shipped.glob(f"*/{DESCRIPTION_FILE}"))
+    names = shipped_names()
     if name_or_path in names:
-        return shipped / name_or_path
+        return _SHIPPED / name_or_path
     if Path(name_or_path).exists():
         return Path(name_or_path)
     raise ModelError(
