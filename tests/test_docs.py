@@ -127,7 +127,9 @@ def test_blocks_run(
                 shown = capsys.readouterr()
                 got = shown.out + shown.err
                 flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-                assert doctest.OutputChecker().check_output(expected, got, flags), f"{line}\nexpected {expected}\ngot {got}"
+                assert doctest.OutputChecker().check_output(expected, got, flags), (
+                    f"{line}\nexpected {expected}\ngot {got}"
+                )
 
 
 def _sessions(body: str) -> Iterator[tuple[str, str]]:
