@@ -12,15 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 import typer.main
 
 from osteomet import __version__
 from osteomet.cli.main import app, main
-from osteomet.core.findings import findings_schema
+from osteomet.core.findings import Exam, Findings, Provenance, StudyFacts, findings_schema
+from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import NAMES_BY_CONVENTION, STRUCTURES, LabelConvention
+from osteomet.core.volume import LabelMap, Modality, Unit, Volume
+from osteomet.io.model_package import find_package, read_package
 from osteomet.io.sequence_roles import RULES
+from osteomet.pipeline.analyze import Analysis, write_analysis
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -120,16 +125,15 @@ def test_blocks_run(
             exec(compile(block.body, name_of(page), "exec"), namespace)
         elif block.info == ("console", "run"):
             for line, expected in _sessions(block.body):
+                assert line.startswith("osteomet "), f"{line}: only osteomet runs here"
                 monkeypatch.setattr(sys, "argv", shlex.split(line))
                 capsys.readouterr()
                 with pytest.raises(SystemExit):
                     main()
                 shown = capsys.readouterr()
                 got = shown.out + shown.err
-                flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-                assert doctest.OutputChecker().check_output(expected, got, flags), (
-                    f"{line}\nexpected {expected}\ngot {got}"
-                )
+                same = doctest.OutputChecker().check_output(expected, got, doctest.ELLIPSIS)
+                assert same, f"{line}\nexpected {expected}\ngot {got}"
 
 
 def _sessions(body: str) -> Iterator[tuple[str, str]]:
@@ -155,6 +159,31 @@ def test_the_schema_page_names_every_field() -> None:
     for part in (schema, *schema["$defs"].values()):
         missing = [name for name in part.get("properties", {}) if f"`{name}`" not in text]
         assert not missing, f"{part['title']}: {missing}"
+
+
+def test_the_output_tables_name_what_an_analysis_writes(tmp_path: Path) -> None:
+    grid = Grid.from_spacing((8, 8, 8), (2.0, 2.0, 2.0))
+    empty = LabelMap(np.zeros(grid.shape, dtype=np.uint8), grid, {})
+    findings = Findings(
+        study=StudyFacts(None, None, ()),
+        exam=Exam(None, None, None),
+        levels=(),
+        lesions=(),
+        provenance=Provenance("osteomet", __version__, "none", "0" * 64, "none", {}, (), "2026-01-01T00:00:00+00:00"),
+    )
+    volume = Volume(np.full(grid.shape, -1000, dtype=np.int16), grid, Modality.CT, Unit.HU)
+    package = read_package(find_package("default-ct"))
+    write_analysis(Analysis(findings, volume, empty, empty, ()), package, tmp_path)
+    written = {path.name for path in tmp_path.iterdir()}
+    for page in (ROOT / "README.md", REFERENCE / "outputs.md"):
+        listed = re.findall(r"^\| `([a-z]+\.[a-z.]+)` \|", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        assert set(listed) == written, name_of(page)
+    outputs = (REFERENCE / "outputs.md").read_text(encoding="utf-8")
+    columns = re.findall(
+        r"^\| ((?:`[a-z_]+`(?:, )?)+) \|", outputs.partition("## `lesions.csv`")[2], flags=re.MULTILINE
+    )
+    header = (tmp_path / "lesions.csv").read_text(encoding="utf-8").strip().split(",")
+    assert re.findall("[a-z_]+", " ".join(columns)) == header
 
 
 def assert_table(page: Path, rows: list[str]) -> None:
