@@ -1,6 +1,7 @@
 """What cannot be used is refused with what, expected, got and remedy, an exit code, and without an output folder."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -163,8 +164,6 @@ def test_bad_input(case: str, osteomet: Osteomet, tmp_path: Path) -> None:
     assert outcome.err.startswith("osteomet: ")
     assert "Traceback" not in outcome.err
     assert outcome.out == ""
-    import re
-
     assert re.search(message, outcome.err.replace("\n", " ")), outcome.err
     assert not (tmp_path / "results").exists()
 
