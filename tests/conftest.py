@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from osteomet.io.formats import write_volume
 from osteomet.phantom.anatomy import Vertebra
 from osteomet.phantom.ct import Body, CtPhantom, CtScanner, render_ct, sample_body
 from osteomet.phantom.metastases import Deposit
+from osteomet.phantom.shapes import random_warp
+from osteomet.phantom.soft_tissue import sample_soft_tissue
 
 SPACING_MM = 1.2
 PLANTED = {"L4": (9.0, (0.0, -1.0, 0.0)), "L5": (8.5, (0.0, -1.0, 0.0))}
@@ -66,10 +69,20 @@ class LumbarPhantom:
 
 @pytest.fixture(scope="session")
 def lumbar() -> LumbarPhantom:
-    drawn = sample_body(np.random.default_rng(11), n_metastases=0)
+    drawn = sample_body(np.random.default_rng(7), n_metastases=0)
     vertebrae = {v.name: v for v in drawn.column.vertebrae}
     deposits = tuple(_deposit(vertebrae[name], *lesion) for name, lesion in PLANTED.items())
-    body = replace(drawn, deposits=deposits, implant_side=None, texture_hu=0.0, density=180.0)
+    body = replace(
+        drawn,
+        deposits=deposits,
+        soft_tissue=sample_soft_tissue(np.random.default_rng(1), drawn.column),
+        warp=random_warp(np.random.default_rng(2), amplitude_mm=3.0),
+        density=180.0,
+        cortex_hu=900.0,
+        cortex_factor=0.9,
+        texture_hu=0.0,
+        implant_side=None,
+    )
     middle = vertebrae["L4"].centre_mm
     low = np.array([-36.0, middle[1] - 38, drawn.column.sacrum_centre_mm[2] - 22])
     high = np.array([36.0, middle[1] + 46, middle[2] + 36])
@@ -155,6 +168,11 @@ def analysed(axial: CtPhantom, tmp_path_factory: pytest.TempPathFactory) -> Anal
     with contextlib.redirect_stdout(printed):
         assert run_main("analyze", source, "--out", out, "--device", "cpu", "--json") == 0
     return Analysed(volume, source, out, printed.getvalue())
+
+
+def stored(path: Path) -> Any:
+    """A NIfTI as nibabel reads it: what is in the file, without our reader in between."""
+    return nib.load(path)
 
 
 def reordered(volume: Volume, *, order: tuple[int, int, int], flips: tuple[int, ...] = ()) -> Volume:

@@ -9,11 +9,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
 from pydicom import dcmread
+from pydicom.uid import UID
+from tests.conftest import Analysed, Osteomet, stored
 
 from osteomet.core.findings import from_json
 from osteomet.core.grid import Grid
@@ -21,7 +24,6 @@ from osteomet.core.volume import Modality, Unit, Volume
 from osteomet.io.dicom_writer import write_ct_series
 from osteomet.io.formats import write_volume
 from osteomet.io.model_package import find_package
-from tests.conftest import Analysed, Osteomet
 
 AFFINE = np.diag([2.0, 2.0, 2.5, 1.0])
 
@@ -94,7 +96,7 @@ def missing_slice(folder: Path) -> Path:
 def differing_duplicate(folder: Path) -> Path:
     slices = dicom(folder)
     copy = dcmread(slices / "0005.dcm")
-    copy.SOPInstanceUID = copy.file_meta.MediaStorageSOPInstanceUID = "2.25.1"
+    copy.SOPInstanceUID = copy.file_meta.MediaStorageSOPInstanceUID = UID("2.25.1")
     copy.PixelData = bytes(len(copy.PixelData))
     copy.save_as(slices / "again.dcm")
     return folder
@@ -109,10 +111,10 @@ def mixed_spacing(folder: Path) -> Path:
     return folder
 
 
-def nifti(edit: Callable[[nib.Nifti1Image], None]) -> Callable[[Path], Path]:
+def nifti(edit: Callable[[Any], None]) -> Callable[[Path], Path]:
     def write(folder: Path) -> Path:
         folder.mkdir()
-        image = nib.Nifti1Image(tissue(with_bone=True).array.astype(np.float32), AFFINE)
+        image: Any = nib.Nifti1Image(tissue(with_bone=True).array.astype(np.float32), AFFINE)  # type: ignore[no-untyped-call]
         edit(image)
         nib.save(image, folder / "scan.nii")
         return folder / "scan.nii"
@@ -120,19 +122,19 @@ def nifti(edit: Callable[[nib.Nifti1Image], None]) -> Callable[[Path], Path]:
     return write
 
 
-def put_nan(image: nib.Nifti1Image) -> None:
+def put_nan(image: Any) -> None:
     image.get_fdata(caching="unchanged")
     np.asanyarray(image.dataobj)[3, 4, 5] = np.nan
 
 
-def shear(image: nib.Nifti1Image) -> None:
+def shear(image: Any) -> None:
     affine = AFFINE.copy()
     affine[0, 2] = 0.4
     image.set_sform(affine, code=1)
     image.set_qform(None, code=0)
 
 
-def no_spacing(image: nib.Nifti1Image) -> None:
+def no_spacing(image: Any) -> None:
     image.set_sform(np.diag([2.0, 2.0, 0.0, 1.0]), code=1)
     image.set_qform(None, code=0)
 
@@ -186,7 +188,7 @@ def test_no_bone_in_the_field_of_view(osteomet: Osteomet, tmp_path: Path) -> Non
     assert (findings.exam.probability, findings.exam.m_stage, findings.exam.grade) == (None, None, None)
     assert (findings.levels, findings.lesions) == ((), ())
     assert "No bone found in the field of view" in (tmp_path / "out" / "report.html").read_text()
-    assert not np.asanyarray(nib.load(tmp_path / "out" / "bones.nii.gz").dataobj).any()
+    assert not np.asanyarray(stored(tmp_path / "out" / "bones.nii.gz").dataobj).any()
 
 
 def test_an_existing_folder_is_kept_without_overwrite(osteomet: Osteomet, tmp_path: Path) -> None:

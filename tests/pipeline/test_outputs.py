@@ -4,15 +4,14 @@ import csv
 import json
 
 import jsonschema
-import nibabel as nib
 import numpy as np
 import pytest
+from tests.conftest import PLANTED, Analysed, stored
 
 from osteomet.core.findings import Findings, findings_schema, from_json
 from osteomet.core.volume import Modality
 from osteomet.io.formats import read_labels, read_volume
 from osteomet.lesions.measure import measure_lesions
-from tests.conftest import PLANTED, Analysed
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +40,7 @@ def test_findings_follow_the_published_schema(analysed: Analysed) -> None:
 @pytest.mark.parametrize("name", ["bones.nii.gz", "lesions.nii.gz"])
 def test_maps_have_exactly_the_shape_and_affine_of_the_input(name: str, analysed: Analysed) -> None:
     """The input has permuted and negated axes; both affines are compared as stored, bit by bit."""
-    source, written = nib.load(analysed.source), nib.load(analysed.out / name)
+    source, written = stored(analysed.source), stored(analysed.out / name)
     assert written.shape == source.shape == analysed.volume.grid.shape
     np.testing.assert_array_equal(written.affine, source.affine)
     assert np.linalg.det(source.affine[:3, :3]) != 0
@@ -67,12 +66,12 @@ def test_measures_are_those_of_the_map(analysed: Analysed, findings: Findings) -
 
 def test_labels_name_every_value_of_both_maps(analysed: Analysed, findings: Findings) -> None:
     labels = json.loads((analysed.out / "labels.json").read_text(encoding="utf-8"))
-    bones = np.asanyarray(nib.load(analysed.out / "bones.nii.gz").dataobj)
+    bones = np.asanyarray(stored(analysed.out / "bones.nii.gz").dataobj)
     names = {number: name for name, number in labels["bones"].items()}
     present = {names[int(v)] for v in np.unique(bones) if v}
     assert set(PLANTED) <= {level.name for level in findings.levels} <= present | {"vertebra"}
     assert labels["lesions"] == {str(x.id): {"type": x.type.value, "site": x.site} for x in findings.lesions}
-    lesions = np.asanyarray(nib.load(analysed.out / "lesions.nii.gz").dataobj)
+    lesions = np.asanyarray(stored(analysed.out / "lesions.nii.gz").dataobj)
     assert {str(v) for v in np.unique(lesions) if v} == set(labels["lesions"])
     for lesion in findings.lesions:
         inside = bones[lesions == lesion.id]

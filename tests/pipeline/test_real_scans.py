@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import pytest
+from tests.conftest import Osteomet, stored
 
 from osteomet.core.findings import from_json
-from tests.conftest import Osteomet
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no real scans at {DATA}")
@@ -26,7 +25,7 @@ def levels_of(source: Path, out: Path, osteomet: Osteomet) -> list[str]:
     assert outcome.code == 0, outcome.err
     findings = from_json((out / "findings.json").read_text(encoding="utf-8"))
     (facts,) = [facts for facts in findings.study.series if facts.role]
-    lesions, bones = (nib.load(out / f"{name}.nii.gz") for name in ("lesions", "bones"))
+    lesions, bones = (stored(out / f"{name}.nii.gz") for name in ("lesions", "bones"))
     assert lesions.shape == bones.shape == facts.shape
     np.testing.assert_array_equal(lesions.affine, bones.affine)
     assert {int(v) for v in np.unique(np.asanyarray(lesions.dataobj)) if v} == {x.id for x in findings.lesions}

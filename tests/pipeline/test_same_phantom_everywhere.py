@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.conftest import PLANTED, reordered
 
 from osteomet.core.lesion import Lesion
 from osteomet.core.volume import Volume
@@ -14,7 +15,6 @@ from osteomet.io.model_package import ModelPackage, find_package, read_package
 from osteomet.io.study import read_study
 from osteomet.phantom.ct import CtPhantom
 from osteomet.pipeline.analyze import analyze_series
-from tests.conftest import PLANTED, reordered
 
 Analyse = Callable[[Path], tuple[Lesion, ...]]
 
@@ -76,7 +76,7 @@ def test_file_formats(
 
 
 # Array axis k is across slices: axial is i left, j posterior, k superior.
-AS_DICOM = {
+AS_DICOM: dict[str, Callable[[Volume], Volume]] = {
     "axial": lambda volume: volume,
     "sagittal": lambda volume: reordered(volume, order=(1, 2, 0), flips=(1,)),
     "coronal": lambda volume: reordered(volume, order=(0, 2, 1), flips=(1,)),
@@ -87,7 +87,7 @@ AS_DICOM = {
 def test_dicom_planes(
     plane: str, axial: CtPhantom, analyse: Analyse, reference: tuple[Lesion, ...], tmp_path: Path
 ) -> None:
-    volume: Volume = AS_DICOM[plane](axial.volume)
+    volume = AS_DICOM[plane](axial.volume)
     write_ct_series(volume, tmp_path / "dicom", rng=np.random.default_rng(1))
     check_same(analyse(tmp_path / "dicom"), reference)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.conftest import LumbarPhantom
 
 from osteomet.core.errors import UsageError
 from osteomet.io.formats import read_labels
@@ -15,7 +16,6 @@ from osteomet.phantom import cohort
 from osteomet.phantom.cohort import Case
 from osteomet.pipeline import synth
 from osteomet.pipeline.synth import write_cohort
-from tests.conftest import LumbarPhantom
 
 
 def digests(folder: Path) -> dict[str, str]:

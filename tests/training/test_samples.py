@@ -25,8 +25,10 @@ def test_the_same_number_gives_the_same_bytes(part: str) -> None:
     assert first.image.tobytes() == again.image.tobytes()
     assert first.target.tobytes() == again.target.tobytes()
     assert first.image.tobytes() != other.image.tobytes()
-    assert (first.image.shape, first.image.dtype) == ((1, 16, 16, 16), np.float32)
-    assert (first.target.shape, first.target.dtype) == ((16, 16, 16), np.uint8)
+    assert first.image.shape == (1, 16, 16, 16)
+    assert first.image.dtype == np.dtype(np.float32)
+    assert first.target.shape == (16, 16, 16)
+    assert first.target.dtype == np.dtype(np.uint8)
     assert first.image.min() >= -1
     assert first.image.max() <= 1
     assert first.target.max() < len(tiny(part).outputs)
@@ -35,8 +37,7 @@ def test_the_same_number_gives_the_same_bytes(part: str) -> None:
 def row_of_voxels() -> CtPhantom:
     """One voxel of each kind: air, L3 deep, just below its surface, in its arch, T12, C5, sacrum."""
     names = [None, "L3", "L3", "L3", "T12", "C5", "sacrum"]
-    known = {name: STRUCTURES[name].id for name in names if name in STRUCTURES}
-    bones = np.array([known.get(str(name), 0) for name in names], dtype=np.uint8).reshape(-1, 1, 1)
+    bones = np.array([STRUCTURES[name].id if name else 0 for name in names], dtype=np.uint8).reshape(-1, 1, 1)
     parts = np.array([0, BODY, BODY, POSTERIOR, BODY, BODY, 0], dtype=np.uint8).reshape(-1, 1, 1)
     depth = np.array([-9, 6, 1, 6, 2.6, 2.5, 9], dtype=np.float32).reshape(-1, 1, 1)
     kinds = np.array([0, 1, 2, 0, 0, 2, 1], dtype=np.uint8).reshape(-1, 1, 1)

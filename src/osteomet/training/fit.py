@@ -189,7 +189,7 @@ def _resume(folder: Path, network: nn.Module, mean: dict[str, Tensor], adam: tor
             _, index, key = name.split(".")
             state.setdefault(int(index), {})[key] = value
     adam.load_state_dict({"state": state, "param_groups": adam.state_dict()["param_groups"]})
-    with safe_open(path, "pt") as file:  # type: ignore[no-untyped-call]
+    with safe_open(path, "pt") as file:
         return int(file.metadata()["step"])
 
 
