@@ -60,7 +60,7 @@ def find_bodies(
     -----
     A piece is dropped when it is a crumb (below 0.1 ml, or a tenth of its neighbours), when most of its surface is
     another bone, when it lies below the middle of a sacrum of at least 30 ml (dense hips and implants imitate bodies,
-    smaller sacra are often none), over 40 mm away from the column, or beyond a gap of 150 mm from the larger part of it.
+    smaller sacra are often none), over 40 mm away from the column, or beyond a gap of 150 mm from its larger part.
     Everything else is measured along the column, in units of the size of a body, the square root of its largest
     cross-section: centres of neighbouring vertebrae lie 0.8 to 1.5 sizes apart, pieces of one body (split by a lesion
     or a cleft) hardly ever more than 0.6. Pieces closer than that are one vertebra. A piece with a waist, a
@@ -107,7 +107,7 @@ def _is_inside(piece: NDArray[np.intp], around: NDArray[np.bool_]) -> bool:
 
 
 def _middle_of_sacrum_mm(sacrum: NDArray[np.bool_], grid: Grid) -> float:
-    """Height of the centre of the largest piece of sacrum, LPS z in mm; minus infinity where there is no real sacrum."""
+    """Height of the centre of the largest piece of sacrum, LPS z in mm; minus infinity where there is none."""
     largest = np.argwhere(largest_components(sacrum, 1))
     if len(largest) * grid.voxel_volume_ml < _SMALLEST_SACRUM_ML:
         return -np.inf
