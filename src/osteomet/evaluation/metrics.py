@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -171,13 +171,13 @@ def _voxel_parts(voxels: Sequence[CaseVoxels], protocol: Protocol, labels: Seque
     """Voxel and surface figures of all labels together and of each; pooled ones replace means where asked for."""
     parts = []
     for label in (None, *labels):
-        end = "" if label is None else f".{slug(label)}"
+        pattern = "lesion.{}" if label is None else f"lesion.{{}}.{slug(label)}"
         means = case_mean_measures(voxels, label)
         if protocol.average == "pooled voxels":
             pooled = pooled_measures(voxels, label)
             means = _without(means, pooled.names)
-            parts.append(pooled.renamed(lambda name, end=end: f"lesion.{name}{end}"))
-        parts.append(means.renamed(lambda name, end=end: f"lesion.{name}{end}"))
+            parts.append(_named(pooled, pattern))
+        parts.append(_named(means, pattern))
     return parts
 
 
@@ -197,20 +197,19 @@ def _detection_parts(detections: Sequence[CaseDetections], labels: Sequence[str]
     """Figures over lesions: in total, of outlines, by volume, lesion count, label, site, and by column of the cases."""
     bins = [name for name, _, _ in VOLUME_BINS]
     parts = [
-        _named(detection_measures(detections, beta=2.0), lambda name: "f2" if name == "f_beta" else name),
-        _named(overlap_measures(detections), lambda name: f"outline.{name}"),
-        _named(sensitivity_by(detections, by_volume, order=bins), lambda name: f"sensitivity.{name}"),
+        _named(detection_measures(detections, beta=2.0), "detection.{}"),
+        _named(overlap_measures(detections), "detection.outline.{}"),
+        _named(sensitivity_by(detections, by_volume, order=bins), "detection.sensitivity.{}"),
         _by_case(detections, _count_groups(detections), order=["no_lesion", *(name for name, _ in COUNT_BINS)]),
     ]
     if labels:
-        for figure, measures in (
-            ("sensitivity", sensitivity_by(detections, by_label, order=labels)),
-            ("ppv", ppv_by_label(detections, order=labels)),
-        ):
-            parts.append(_named(measures, lambda name, figure=figure: f"{figure}.{slug(name)}"))
+        parts += [
+            _named(sensitivity_by(detections, by_label, order=labels), "detection.sensitivity.{}"),
+            _named(ppv_by_label(detections, order=labels), "detection.ppv.{}"),
+        ]
     sites = sensitivity_by(detections, by_site)
     if set(sites.names) - {UNKNOWN}:
-        parts.append(_named(sites, lambda name: f"sensitivity.site.{slug(name)}"))
+        parts.append(_named(sites, "detection.sensitivity.site.{}"))
     for column in CASE_GROUPS:
         groups = {case.facts.case: case.facts.columns.get(column, UNKNOWN) for case in detections}
         if set(groups.values()) - {UNKNOWN}:
@@ -218,9 +217,9 @@ def _detection_parts(detections: Sequence[CaseDetections], labels: Sequence[str]
     return parts
 
 
-def _named(measures: Measures, rename: Callable[[str], str]) -> Measures:
-    """Put ``detection.`` in front of renamed figures."""
-    return measures.renamed(lambda name: f"detection.{rename(name)}")
+def _named(measures: Measures, pattern: str) -> Measures:
+    """Put names in the place of the braces; the F-beta is f2 by its β."""
+    return measures.renamed(lambda name: pattern.format("f2" if name == "f_beta" else slug(name)))
 
 
 def _label_parts(instances: Sequence[CaseInstances], protocol: Protocol, labels: Sequence[str]) -> list[Measures]:
@@ -229,10 +228,7 @@ def _label_parts(instances: Sequence[CaseInstances], protocol: Protocol, labels:
     for label in labels:
         cases = [match_case(only_label(case, label), protocol.rule) for case in instances]
         measures = _without(detection_measures(cases, beta=2.0), ("sensitivity", "ppv"))
-        end = slug(label)
-        parts.append(
-            _named(measures, lambda name, end=end: f"{'f2' if name == 'f_beta' else name}.{end}"),
-        )
+        parts.append(_named(measures, f"detection.{{}}.{slug(label)}"))
     return parts
 
 

@@ -235,9 +235,12 @@ def _liu2021() -> Protocol:
         tuple(
             (
                 title,
-                *(Ours(f"lesion.dice.{label}", "mean sd"), *figures[:2]),
-                *(Ours(f"lesion.volumetric_similarity.{label}", "mean sd"), *figures[2:4]),
-                *(Ours(f"lesion.hausdorff_mm.{label}", "mean sd"), *figures[4:]),
+                Ours(f"lesion.dice.{label}", "mean sd"),
+                *figures[:2],
+                Ours(f"lesion.volumetric_similarity.{label}", "mean sd"),
+                *figures[2:4],
+                Ours(f"lesion.hausdorff_mm.{label}", "mean sd"),
+                *figures[4:],
             )
             for title, label, *figures in structures
         ),

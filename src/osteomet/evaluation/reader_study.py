@@ -29,6 +29,7 @@ from osteomet.evaluation.tables import Table, Value
 from osteomet.image.components import label_components
 from osteomet.io.case_images import LesionMap, read_case
 from osteomet.io.dataset import CasePair
+from osteomet.stats.intervals import Estimate
 
 _FIGURES: tuple[Figure, ...] = ("sensitivity", "ppv", "fp_per_series")
 
@@ -150,18 +151,18 @@ def _compare(
         unit = "per case" if figure == "fp_per_series" else "1"
         metrics[f"readers.{figure}{end}"] = Metric(mean_of_readers(group, figure, level=resampling.level), unit)
         if len(group) > 1:
-            c = compare_model(model, group, figure, level=resampling.level)
-            change = c.difference
-            rows.append((condition, MODEL, figure, change.value, change.low, change.high, c.test.name, c.test.p_value))
+            against = compare_model(model, group, figure, level=resampling.level)
+            row = condition, MODEL, figure, *_limits(against.difference)
+            rows.append((*row, against.test.name, against.test.p_value))
     for figure in _FIGURES if {AIDED, UNAIDED} <= set(conditions) else ():
         c = compare_conditions(tables, (UNAIDED, AIDED), figure, rng=resampling.rng(), level=resampling.level)
-        for r in c.readers:
-            change = r.difference
-            name = f"patient bootstrap, {r.reader}"
-            rows.append((UNAIDED, AIDED, figure, change.value, change.low, change.high, name, r.p_value))
+        start = UNAIDED, AIDED, figure
+        rows += [(*start, *_limits(r.difference), f"patient bootstrap, {r.reader}", r.p_value) for r in c.readers]
         if c.mrmc is not None:
-            mean = c.mrmc.differences[0].difference
-            p_value = c.mrmc.test.p_value
-            rows.append((UNAIDED, AIDED, figure, mean.value, mean.low, mean.high, c.mrmc.test.name, p_value))
+            rows.append((*start, *_limits(c.mrmc.differences[0].difference), c.mrmc.test.name, c.mrmc.test.p_value))
     columns = ("first", "second", "figure", "second_minus_first", "low", "high", "test", "p")
     return Table("reader_comparisons", "Comparisons of readers", columns, tuple(rows)), metrics
+
+
+def _limits(estimate: Estimate) -> tuple[float | None, float | None, float | None]:
+    return estimate.value, estimate.low, estimate.high

@@ -12,7 +12,7 @@ from osteomet.evaluation.detection import VOLUME_BINS
 from osteomet.evaluation.metrics import LesionEvaluation, Resampling, volumes_ml
 from osteomet.evaluation.reader_study import ReaderStudy
 from osteomet.report import charts
-from osteomet.report.charts import OperatingPoint, save_chart
+from osteomet.report.charts import Chart, OperatingPoint, save_chart
 from osteomet.report.evaluation_page import ChartFile
 from osteomet.stats.bootstrap import bootstrap
 from osteomet.stats.calibration import calibration
@@ -105,7 +105,7 @@ def _patient_charts(evaluation: LesionEvaluation, folder: Path) -> list[ChartFil
     return drawn
 
 
-def _chart(name: str, figure: charts.Figure, folder: Path, caption: str) -> ChartFile:
+def _chart(name: str, figure: Chart, folder: Path, caption: str) -> ChartFile:
     """Save a figure as bitmap and vectors."""
     _, svg = save_chart(figure, folder, name)
     return ChartFile(svg, caption)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -26,6 +27,9 @@ from osteomet.stats.froc import FrocCurve
 from osteomet.stats.intervals import Estimate
 from osteomet.stats.roc import RocCurve
 
+Chart = Figure
+"""A figure, for those who must not know what draws it."""
+
 COLUMN_WIDTH_MM = 85.0
 """Width of one column of a two-column journal."""
 
@@ -37,7 +41,7 @@ _MARKERS = "osD^vPX"
 _GREY = "#666666"
 _INCH_MM = 25.4
 _DPI = 300
-_STYLE = {
+_STYLE: Any = {
     "font.size": 8,
     "font.family": "DejaVu Sans",
     "axes.labelsize": 8,
@@ -67,15 +71,16 @@ class OperatingPoint:
     sensitivity: float
 
 
+@mpl.rc_context(_STYLE)
 def save_chart(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
     """Write a figure as ``NAME.png`` (300 dpi) and ``NAME.svg``; the same figure gives the same bytes."""
     png, svg = folder / f"{name}.png", folder / f"{name}.svg"
-    with mpl.rc_context(_STYLE):
-        figure.savefig(png, dpi=_DPI, metadata={"Software": None})
-        figure.savefig(svg, metadata={"Date": None})
+    figure.savefig(png, dpi=_DPI, metadata={"Software": None})
+    figure.savefig(svg, metadata={"Date": None})
     return png, svg
 
 
+@mpl.rc_context(_STYLE)
 def froc_chart(
     curve: FrocCurve,
     *,
@@ -103,11 +108,12 @@ def froc_chart(
     _scatter(axes, points, first_colour=1)
     _label(axes, "False positives per series", "Lesion sensitivity")
     axes.set_xlim(0, max([float(rates[-1]), *(1.05 * p.fp_per_series for p in points)]))
-    axes.set_ylim(0, 1.02)
+    axes.set_ylim(0, 1.06)
     axes.legend(loc="lower right")
     return figure
 
 
+@mpl.rc_context(_STYLE)
 def roc_chart(curves: Mapping[str, tuple[RocCurve, Estimate]]) -> Figure:
     """Draw ROC curves by name, each with its area in the legend; the diagonal is chance."""
     figure, axes = _figure(height_mm=COLUMN_WIDTH_MM * 0.92)
@@ -127,6 +133,7 @@ def roc_chart(curves: Mapping[str, tuple[RocCurve, Estimate]]) -> Figure:
     return figure
 
 
+@mpl.rc_context(_STYLE)
 def violin_chart(panels: Mapping[str, ArrayLike]) -> Figure:
     """Draw the distribution over cases of each metric, with every case as a dot and the median as a bar.
 
@@ -137,21 +144,21 @@ def violin_chart(panels: Mapping[str, ArrayLike]) -> Figure:
     """
     values = {name: np.asarray(v, dtype=np.float64) for name, v in panels.items()}
     values = {name: v[~np.isnan(v)] for name, v in values.items() if (~np.isnan(v)).any()}
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=_inches(65.0), layout="constrained")
-        for n, (axes, (name, v)) in enumerate(zip(_row(figure, len(values)), values.items(), strict=True)):
-            colour = SERIES_COLOURS[n % len(SERIES_COLOURS)]
-            if v.size > 1 and np.ptp(v) > 0:
-                for body in axes.violinplot(v, showextrema=False)["bodies"]:
-                    body.set(facecolor=colour, alpha=0.3, edgecolor=colour)
-            spread = np.linspace(-0.12, 0.12, v.size) if v.size > 1 else np.zeros(1)
-            axes.plot(1 + spread, v, "o", ms=2.2, color=colour, alpha=0.8, mew=0)
-            axes.hlines(np.median(v), 0.8, 1.2, color=BLACK, lw=1.2)
-            axes.set(xlim=(0.5, 1.5), xticks=[], ylabel=name, xlabel=f"n = {v.size}")
-            axes.set_ylim(bottom=0)
+    figure = Figure(figsize=_inches(65.0), layout="constrained")
+    for n, (axes, (name, v)) in enumerate(zip(_row(figure, len(values)), values.items(), strict=True)):
+        colour = SERIES_COLOURS[n % len(SERIES_COLOURS)]
+        if v.size > 1 and np.ptp(v) > 0:
+            for body in _bodies(axes, v):
+                body.set(facecolor=colour, alpha=0.3, edgecolor=colour)
+        spread = np.linspace(-0.12, 0.12, v.size) if v.size > 1 else np.zeros(1)
+        axes.plot(1 + spread, v, "o", ms=2.2, color=colour, alpha=0.8, mew=0)
+        axes.hlines(np.median(v), 0.8, 1.2, color=BLACK, lw=1.2)
+        axes.set(xlim=(0.5, 1.5), xticks=[], ylabel=name, xlabel=f"n = {v.size}")
+        axes.set_ylim(bottom=0)
     return figure
 
 
+@mpl.rc_context(_STYLE)
 def bland_altman_chart(reference: ArrayLike, prediction: ArrayLike, agreement: BlandAltman, *, unit: str) -> Figure:
     """Draw differences (prediction minus reference) against means, with bias, limits of agreement and intervals."""
     figure, axes = _figure()
@@ -168,7 +175,7 @@ def bland_altman_chart(reference: ArrayLike, prediction: ArrayLike, agreement: B
             axes.axhspan(estimate.low, estimate.high, color=SKY, alpha=0.2, lw=0)
         axes.axhline(estimate.value, color=VERMILION, ls=dash, lw=1)
         axes.annotate(
-            f"{name} {estimate.value:.2f}",
+            f"{name} {estimate.value:.2f}".replace("-", "−"),
             (1, estimate.value),
             xycoords=("axes fraction", "data"),
             xytext=(0, 2),
@@ -181,25 +188,26 @@ def bland_altman_chart(reference: ArrayLike, prediction: ArrayLike, agreement: B
     return figure
 
 
+@mpl.rc_context(_STYLE)
 def confusion_chart(matrix: NDArray[np.int64], rows: Sequence[str], columns: Sequence[str]) -> Figure:
     """Draw a confusion matrix, each row shaded by the share of its cases, with counts and shares written out."""
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=_inches(72.0), layout="constrained")
-        axes = figure.subplots()
-        total = matrix.sum(axis=1, keepdims=True)
-        share = np.divide(matrix, total, out=np.zeros(matrix.shape), where=total > 0)
-        axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-        for i, j in np.ndindex(*matrix.shape):
-            colour = "white" if share[i, j] > 0.55 else BLACK
-            axes.text(j, i, f"{matrix[i, j]}\n{share[i, j]:.0%}", ha="center", va="center", color=colour, fontsize=7)
-        axes.set_xticks(range(len(columns)), columns)
-        axes.set_yticks(range(len(rows)), rows, rotation=90, va="center")
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
-        _label(axes, "Predicted", "Reference")
+    figure = Figure(figsize=_inches(72.0), layout="constrained")
+    axes = figure.subplots()
+    total = matrix.sum(axis=1, keepdims=True)
+    share = np.divide(matrix, total, out=np.zeros(matrix.shape), where=total > 0)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for i, j in np.ndindex(*matrix.shape):
+        colour = "white" if share[i, j] > 0.55 else BLACK
+        axes.text(j, i, f"{matrix[i, j]}\n{share[i, j]:.0%}", ha="center", va="center", color=colour, fontsize=7)
+    axes.set_xticks(range(len(columns)), columns)
+    axes.set_yticks(range(len(rows)), rows, rotation=90, va="center")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    _label(axes, "Predicted", "Reference")
     return figure
 
 
+@mpl.rc_context(_STYLE)
 def sensitivity_chart(bins: Mapping[str, Estimate]) -> Figure:
     """Draw the sensitivity of each bin of lesion volume with its interval, and the lesions found of all beside it."""
     figure, axes = _figure()
@@ -219,6 +227,7 @@ def sensitivity_chart(bins: Mapping[str, Estimate]) -> Figure:
     return figure
 
 
+@mpl.rc_context(_STYLE)
 def calibration_chart(curves: Mapping[str, Calibration]) -> Figure:
     """Draw the observed share of positives against the mean probability of each bin, with Wilson intervals."""
     figure, axes = _figure(height_mm=COLUMN_WIDTH_MM * 0.92)
@@ -240,22 +249,28 @@ def calibration_chart(curves: Mapping[str, Calibration]) -> Figure:
     return figure
 
 
+@mpl.rc_context(_STYLE)
 def reader_chart(points: Sequence[OperatingPoint]) -> Figure:
     """Draw the operating points of readers and model, one shape and colour for each group."""
     figure, axes = _figure()
     _scatter(axes, points, first_colour=0)
     _label(axes, "False positives per series", "Lesion sensitivity")
     axes.set_xlim(0, 1.1 * max([0.5, *(p.fp_per_series for p in points)]))
-    axes.set_ylim(0, 1.02)
+    axes.set_ylim(0, 1.06)
     axes.legend(loc="lower right")
     return figure
 
 
+def _bodies(axes: Axes, values: NDArray[np.float64]) -> list[Any]:
+    """Shapes of a violin."""
+    shapes: Any = axes.violinplot(values, showextrema=False)["bodies"]
+    return list(shapes)
+
+
 def _figure(height_mm: float = 62.0) -> tuple[Figure, Axes]:
     """One pair of axes, one column wide."""
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=_inches(height_mm), layout="constrained")
-        return figure, figure.subplots()
+    figure = Figure(figsize=_inches(height_mm), layout="constrained")
+    return figure, figure.subplots()
 
 
 def _inches(height_mm: float) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from osteomet.evaluation.protocols import Protocol
 from osteomet.evaluation.tables import UNDEFINED, Table
 from osteomet.io.dataset import LeftOut
 
-_LONGEST_TABLE = 60
+_LONGEST_TABLE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class EvaluationPage:
     published
         Tables of the paper with our figures beside.
     tables
-        Tables of our figures; of one with more than 60 rows the page shows the first 60 and names the CSV file.
+        Tables of our figures; of one with more than 200 rows the page shows the first 200 and names the CSV file.
     charts
         Figures.
     definitions
