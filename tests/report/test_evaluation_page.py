@@ -12,7 +12,7 @@ import pytest
 from osteomet.evaluation.protocols import PROTOCOLS
 from osteomet.evaluation.tables import Table, fill_paper_table
 from osteomet.io.dataset import LeftOut
-from osteomet.report.charts import reader_chart, save_chart
+from osteomet.report.charts import OperatingPoint, reader_chart, save_chart
 from osteomet.report.evaluation_page import ChartFile, EvaluationPage, format_cell, render_evaluation
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -22,7 +22,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 def page(tmp_path: Path) -> EvaluationPage:
     protocol = PROTOCOLS["kim2024"]
     rows = tuple((f"metric {n}", n / 7) for n in range(230))
-    _, svg = save_chart(reader_chart([]), tmp_path, "readers")
+    _, svg = save_chart(reader_chart([OperatingPoint("R1", "unaided", 0.5, 0.7)]), tmp_path, "readers")
     return EvaluationPage(
         protocol=protocol,
         facts={"cases": "3 cases"},
