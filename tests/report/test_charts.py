@@ -1,5 +1,6 @@
 """Figures of an evaluation: one column wide, the same bytes each time, readable by everybody."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ def froc() -> Chart:
     return charts.froc_chart(froc_curve(marks), band=band, points=[OperatingPoint("R1", "readers", 0.5, 0.7)])
 
 
-ALL = {
+ALL: dict[str, Callable[[], Chart]] = {
     "froc": froc,
     "roc": lambda: charts.roc_chart({"a": (roc_curve(SCORES, TRUTH), auc(SCORES, TRUTH))}),
     "violin": lambda: charts.violin_chart({"DSC": [0.1, 0.9, np.nan], "HD (mm)": [np.nan], "VS": [1.0]}),
@@ -51,5 +52,5 @@ def test_a_chart_is_one_column_wide_and_reproducible(name: str, tmp_path: Path) 
 def test_no_text_is_smaller_than_six_points() -> None:
     for make in ALL.values():
         figure = make()
-        sizes = [t.get_fontsize() for axes in figure.axes for t in (*axes.texts, *axes.get_xticklabels())]
+        sizes = [float(t.get_fontsize()) for axes in figure.axes for t in (*axes.texts, *axes.get_xticklabels())]
         assert min(sizes, default=8) >= 6
