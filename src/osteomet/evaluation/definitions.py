@@ -51,7 +51,7 @@ def class_definitions(resampling: Resampling) -> dict[str, Any]:
     """Definitions of an evaluation of classified cases."""
     return {
         "accuracy_of_a_class": "the class against the rest",
-        "missing_predictions": "count as wrong and are listed",
+        "unpredicted_cases": "count as wrong and are listed",
         "bootstrap": _bootstrap(resampling),
         "class_intervals": "Clopper–Pearson and DeLong where each patient has one case, otherwise patients resampled",
     }

@@ -20,8 +20,9 @@ from osteomet.evaluation.mark_matching import (
     match_reading,
 )
 from osteomet.evaluation.marks import AIDED, UNAIDED, Reading
-from osteomet.evaluation.matching import CaseDetections, MatchingRule
+from osteomet.evaluation.matching import CaseDetections
 from osteomet.evaluation.metrics import Metric, Resampling, slug
+from osteomet.evaluation.protocols import Protocol
 from osteomet.evaluation.reader_comparisons import compare_conditions, compare_model
 from osteomet.evaluation.reader_tables import ReadCase, ReaderTable, reader_tables
 from osteomet.evaluation.readers import Figure, ReaderFigures, mean_of_readers, reader_figures
@@ -46,11 +47,10 @@ class ReaderStudy:
 
 def evaluate_readers(
     readings: Sequence[Reading],
+    *,
     pairs: Sequence[CasePair],
     detections: Sequence[CaseDetections],
-    *,
-    rule: MatchingRule,
-    by_label: bool,
+    protocol: Protocol,
     resampling: Resampling,
 ) -> ReaderStudy:
     """Match the marks of readers with the reference and compare them with the model.
@@ -61,12 +61,17 @@ def evaluate_readers(
         Marks as read.
     pairs, detections
         Files and outcomes of the evaluated cases, in one order.
-    rule, by_label
+    protocol
         How the model was matched. Marks follow it as far as they can: a box or mask hits a lesion when it holds as many
         of its voxels as the rule asks for (one, where the rule is not about voxels); reference lesions below the
         minimum volume are no lesions.
     resampling
         Seed, draws and level.
+
+    Raises
+    ------
+    InputError
+        If a reading is of a case that was not evaluated, or what `match_reading` refuses; the message names it.
 
     Notes
     -----
@@ -78,7 +83,8 @@ def evaluate_readers(
     unknown = [reading for reading in readings if reading.case not in known]
     if unknown:
         raise InputError(f"{unknown[0].describe()}: no such case was evaluated", remedy="check the name of the case")
-    voxels = {p.facts.case: _reference_voxels(p, rule, by_label=by_label) for p in pairs if p.facts.case in read}
+    voxels = {p.facts.case: _reference_voxels(p, protocol) for p in pairs if p.facts.case in read}
+    rule = protocol.rule
     marks = MarkRule(minimum_voxels=int(rule.threshold) if rule.criterion == "common voxels" else 1)
     cases = [ReadCase(name, known[name].facts.patient, v.n_lesions) for name, v in sorted(voxels.items())]
     tables = reader_tables(cases, [match_reading(reading, voxels[reading.case], marks) for reading in readings])
@@ -108,11 +114,11 @@ def reader_table(study: ReaderStudy) -> Table:
     return Table("readers", "Readers and model on the cases that were read", tuple(columns), rows)
 
 
-def _reference_voxels(pair: CasePair, rule: MatchingRule, *, by_label: bool) -> LesionVoxels:
+def _reference_voxels(pair: CasePair, protocol: Protocol) -> LesionVoxels:
     """Reference lesions of a case that count, as voxels."""
-    instances = _instances(read_case(replace(pair, prediction=None)).reference, by_label=by_label)
+    instances = _instances(read_case(replace(pair, prediction=None)).reference, by_label=protocol.by_label)
     sizes = np.bincount(instances.array.ravel()) * instances.grid.voxel_volume_ml
-    small = sizes < rule.minimum_volume_ml * (1 - 1e-9)
+    small = sizes < protocol.rule.minimum_volume_ml * (1 - 1e-9)
     kept = np.where(small[instances.array], 0, instances.array).astype(np.uint32)
     return lesion_voxels(LabelMap(kept, instances.grid, instances.labels))
 

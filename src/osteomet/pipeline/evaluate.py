@@ -71,6 +71,17 @@ class EvaluationJob:
     overwrite: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A job under way: its protocol, and the folder that it writes."""
+
+    job: EvaluationJob
+    protocol: Protocol
+    resampling: Resampling
+    folder: Path
+    progress: Callable[[int, int], None]
+
+
 @dataclass(slots=True)
 class _Results:
     """What has been computed so far, in the order in which it is written."""
@@ -116,12 +127,18 @@ def evaluate_folders(
     with output_folder(job.out, overwrite=job.overwrite) as folder:
         for name in ("tables", "figures"):
             (folder / name).mkdir()
-        results = _Results()
+        run, results = _Run(job, protocol, resampling, folder, progress), _Results()
         if job.reference is not None and job.prediction is not None:
-            _add_lesions(results, job, protocol, resampling, folder, progress)
+            paired = pair_cases(
+                job.reference,
+                job.prediction,
+                table=None if protocol.classes else job.table,
+                continue_on_error=job.continue_on_error,
+            )
+            _add_lesions(results, run, paired)
         if protocol.classes and job.table is not None:
-            _add_classes(results, read_classified(job.table, protocol.classes), resampling, folder)
-        return _write(results, protocol, folder)
+            _add_classes(results, run, read_classified(job.table, protocol.classes))
+        return _write(results, run)
 
 
 def _protocol(job: EvaluationJob) -> Protocol:
@@ -141,34 +158,20 @@ def _protocol(job: EvaluationJob) -> Protocol:
     return protocol
 
 
-def _add_lesions(
-    results: _Results,
-    job: EvaluationJob,
-    protocol: Protocol,
-    resampling: Resampling,
-    folder: Path,
-    progress: Callable[[int, int], None],
-) -> None:
+def _add_lesions(results: _Results, run: _Run, paired: PairedCases) -> None:
     """Evaluate label maps, and readers on them where there are any."""
-    assert job.reference is not None
-    assert job.prediction is not None
-    paired = pair_cases(
-        job.reference,
-        job.prediction,
-        table=None if protocol.classes else job.table,
-        continue_on_error=job.continue_on_error,
-    )
+    protocol, resampling, figures = run.protocol, run.resampling, run.folder / "figures"
     settings = CaseSettings(by_label=protocol.by_label)
-    cases = evaluate_cases(paired, settings, continue_on_error=job.continue_on_error, progress=progress)
+    cases = evaluate_cases(paired, settings, continue_on_error=run.job.continue_on_error, progress=run.progress)
     evaluation = evaluate_lesions(cases, protocol, resampling)
     results.metrics |= evaluation.metrics
     results.tables += [*lesion_tables(evaluation), *_curves(evaluation)]
-    study = None if job.readers is None else _readers(job.readers, paired, cases, evaluation, resampling)
-    if study is not None:
+    if run.job.readers is not None:
+        study = _readers(run, paired, cases, evaluation)
         results.metrics |= study.metrics
         results.tables += [reader_table(study), study.comparisons]
-        results.charts += draw_reader_chart(study, folder / "figures")
-    results.charts += draw_lesion_charts(evaluation, resampling, folder / "figures")
+        results.charts += draw_reader_chart(study, figures)
+    results.charts += draw_lesion_charts(evaluation, resampling, figures)
     results.definitions |= lesion_definitions(protocol, settings, resampling)
     results.missing, results.left_out = cases.missing, cases.left_out
     results.facts = {
@@ -190,31 +193,30 @@ def _curves(evaluation: LesionEvaluation) -> list[Table]:
     return tables
 
 
-def _readers(
-    path: Path, paired: PairedCases, cases: EvaluatedCases, evaluation: LesionEvaluation, resampling: Resampling
-) -> ReaderStudy:
+def _readers(run: _Run, paired: PairedCases, cases: EvaluatedCases, evaluation: LesionEvaluation) -> ReaderStudy:
     """Reader study on the cases that were evaluated."""
+    assert run.job.readers is not None
     out = {left.case for left in cases.left_out}
     done = {case.facts.case for case in evaluation.detections}
     return evaluate_readers(
-        [reading for reading in read_readings(path) if reading.case not in out],
-        [pair for pair in paired.pairs if pair.facts.case in done],
-        evaluation.detections,
-        rule=evaluation.protocol.rule,
-        by_label=evaluation.protocol.by_label,
-        resampling=resampling,
+        [reading for reading in read_readings(run.job.readers) if reading.case not in out],
+        pairs=[pair for pair in paired.pairs if pair.facts.case in done],
+        detections=evaluation.detections,
+        protocol=run.protocol,
+        resampling=run.resampling,
     )
 
 
-def _add_classes(results: _Results, cases: ClassifiedCases, resampling: Resampling, folder: Path) -> None:
+def _add_classes(results: _Results, run: _Run, cases: ClassifiedCases) -> None:
     """Evaluate classified cases."""
+    resampling = run.resampling
     result = evaluate_classification(cases, rng=resampling.rng(), n_draws=resampling.n_draws, level=resampling.level)
     curves = [roc_table(one.label, one.roc) for one in result.per_class if one.roc is not None]
     results.metrics |= class_metrics(result)
     results.tables += [confusion_table(result), *curves]
     if curves:
         results.tables.append(decision_table(result))
-    results.charts += draw_class_charts(result, folder / "figures")
+    results.charts += draw_class_charts(result, run.folder / "figures")
     results.definitions |= class_definitions(resampling)
     results.missing += result.unpredicted
     results.facts |= {"classified": f"{result.n_cases} classified cases of {result.n_patients} patients"}
@@ -229,8 +231,9 @@ def _add_classes(results: _Results, cases: ClassifiedCases, resampling: Resampli
         )
 
 
-def _write(results: _Results, protocol: Protocol, folder: Path) -> dict[str, Any]:
+def _write(results: _Results, run: _Run) -> dict[str, Any]:
     """Write tables, ``metrics.json`` and the report."""
+    protocol, folder = run.protocol, run.folder
     assert results.checklist is not None
     published = [fill_paper_table(paper, results.metrics) for paper in protocol.tables]
     results.tables.insert(0, metric_table(results.metrics))
