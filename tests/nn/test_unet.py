@@ -25,7 +25,8 @@ def test_number_of_parameters_is_what_the_layers_add_up_to() -> None:
 def test_every_parameter_learns() -> None:
     torch.manual_seed(0)
     network = build_network(SPEC)
-    dice_cross_entropy(network(torch.randn(2, 2, 8, 8, 8)), torch.randint(0, 3, (2, 8, 8, 8))).backward()
+    loss = dice_cross_entropy(network(torch.randn(2, 2, 8, 8, 8)), torch.randint(0, 3, (2, 8, 8, 8)))
+    loss.backward()  # type: ignore[no-untyped-call]
     assert all(p.grad is not None and float(p.grad.abs().sum()) > 0 for p in network.parameters())
 
 

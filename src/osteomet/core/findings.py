@@ -211,4 +211,4 @@ def from_json(text: str) -> Findings:
 def findings_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of ``findings.json``."""
     schema = _ADAPTER.json_schema(mode="serialization")
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "osteomet findings", **schema}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "osteomet findings"}

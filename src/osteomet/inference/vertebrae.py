@@ -50,11 +50,12 @@ def find_bodies(cores: NDArray[np.bool_], sacrum: NDArray[np.bool_], grid: Grid)
     Notes
     -----
     A piece is dropped when it is a crumb (below 0.1 ml, or a tenth of its neighbours), when most of its surface is
-    sacrum, when it lies below the middle of the sacrum (dense hips and implants imitate bodies), or when it lies over 40 mm away from the column. Everything else is measured along the column, in units of
-    the size of a body, the square root of its largest cross-section: centres of neighbouring vertebrae lie 0.8 to 1.5
-    sizes apart, pieces of one body (split by a lesion or a cleft) hardly ever more than half of one. Pieces closer than
-    that are one vertebra. A piece with a waist, a cross-section of at most half of what follows on either side, and
-    lobes farther apart than that is two vertebrae joined by a bridge.
+    sacrum, when it lies below the middle of the sacrum (dense hips and implants imitate bodies), or when it lies over
+    40 mm away from the column. Everything else is measured along the column, in units of the size of a body, the square
+    root of its largest cross-section: centres of neighbouring vertebrae lie 0.8 to 1.5 sizes apart, pieces of one body
+    (split by a lesion or a cleft) hardly ever more than half of one. Pieces closer than that are one vertebra. A piece
+    with a waist, a cross-section of at most half of what follows on either side, and lobes farther apart than that is
+    two vertebrae joined by a bridge.
     """
     pieces = [p for p in _pieces(cores, grid) if not (_is_inside(p, sacrum) or _is_below(p, sacrum, grid))]
     if not pieces:

@@ -225,6 +225,7 @@ def _apply_deposit(
                 fields.soft[box] += share * (np.maximum(deposit.fill_hu, 35) - fields.soft[box])
         else:
             density += share * deposit.shift_hu
+            cortex += share * (0.3 * deposit.shift_hu)
         if deposit.is_metastasis:
             grown = 2.0 if deposit.breach and kind is LesionType.LYTIC else 0.0
             inside = (distance < 0) & own & (depth_mm[box] > -grown)

@@ -12,6 +12,10 @@ from osteomet.phantom.anatomy import Vertebra
 from osteomet.phantom.shapes import Shapes, distance_to_one
 
 LEAST_LYTIC_CONTRAST_HU = 40.0
+# Left side, mm from the midpoint between the hip joints, as the landmarks of `bones`.
+_ACETABULAR_ROOF_MM = np.array([84.0, 2.0, 33.0])
+_SACROILIAC_MM = np.array([58.0, 50.0, 68.0])
+_CALCAR_MM = np.array([118.0, 6.0, -38.0])
 # Odds of each site, from the order of frequency that series of bone metastases report: column, pelvis, ribs, femora.
 _SITE_ODDS = {
     Group.CERVICAL: 0.5,
@@ -57,7 +61,7 @@ class Deposit:
 def sample_metastases(
     rng: np.random.Generator, bones: Shapes, spongiosa_hu: NDArray[np.float32], *, n: int
 ) -> list[Deposit]:
-    """Draw ``n`` metastases at preferred sites; diameters from 4 mm, log-normal with a median of 14 mm.
+    """Draw ``n`` metastases at preferred sites; diameters from 6 mm, log-normal with a median of 14 mm.
 
     ``spongiosa_hu`` is the density of each bone by id. Where it exceeds soft tissue by less than
     `LEAST_LYTIC_CONTRAST_HU` the metastasis is sclerotic: a lysis that no reader could see must not be taught.
@@ -68,7 +72,7 @@ def sample_metastases(
 def _metastasis(rng: np.random.Generator, bones: Shapes, spongiosa_hu: NDArray[np.float32]) -> Deposit:
     row = int(rng.choice(len(bones), p=_site_odds(bones)))
     centre = _point_inside(rng, bones, row)
-    radius = float(np.clip(rng.lognormal(np.log(7), 0.5), 2.2, 22))
+    radius = float(np.clip(rng.lognormal(np.log(7), 0.5), 3.0, 22))
     kind = rng.choice(["lytic", "sclerotic", "mixed"], p=[0.5, 0.35, 0.15])
     fill_hu = float(rng.uniform(5, 75))
     if spongiosa_hu[bones.owners[row]] < fill_hu + LEAST_LYTIC_CONTRAST_HU:
@@ -100,7 +104,7 @@ def _metastasis(rng: np.random.Generator, bones: Shapes, spongiosa_hu: NDArray[n
 
 
 def sample_mimics(rng: np.random.Generator, vertebrae: tuple[Vertebra, ...], bones: Shapes) -> list[Deposit]:
-    """Draw degenerative end-plate sclerosis, Schmorl nodes, basivertebral veins and bone islands."""
+    """Draw worn end plates and joints, Schmorl nodes, basivertebral veins and bone islands."""
     found: list[Deposit] = []
     wear = rng.beta(1.2, 2.5)
     for v in vertebrae:
@@ -112,9 +116,19 @@ def sample_mimics(rng: np.random.Generator, vertebrae: tuple[Vertebra, ...], bon
                 across, along = rng.uniform(-0.3, 0.3, 2) * [v.width_mm, v.depth_mm]
                 place = v.at(across, along, end * (half - 1))
                 found.append(_mimic(rng, place, rng.uniform(2.5, 5.0), LesionType.LYTIC, owner, rim_hu=250.0))
+        for side in (1.0, -1.0):
+            for w in (0.68, -0.72):
+                if rng.random() < 0.3 + 0.6 * wear:
+                    facet = v.at(side * 0.29 * v.width_mm, v.depth_mm / 2 + 13, w * v.height_mm)
+                    found.append(_worn_joint(rng, facet, rng.uniform(3.0, 6.5), owner))
         if rng.random() < 0.8:
             vein = v.at(rng.uniform(-2, 2), v.depth_mm * 0.42, rng.uniform(-2, 2))
             found.append(_mimic(rng, vein, rng.uniform(1.8, 3.5), LesionType.LYTIC, owner))
+    for side, word in ((1.0, "left"), (-1.0, "right")):
+        for bone, place in (("hip", _ACETABULAR_ROOF_MM), ("hip", _SACROILIAC_MM), ("femur", _CALCAR_MM)):
+            if rng.random() < 0.5:
+                spot = place * [side, 1.0, 1.0] + rng.normal(0, 4, 3)
+                found.append(_worn_joint(rng, spot, rng.uniform(4.0, 11.0), STRUCTURES[f"{bone}_{word}"].id))
     for _ in range(int(rng.poisson(1.2))):
         row = int(rng.choice(len(bones), p=_site_odds(bones)))
         place, owner = _point_inside(rng, bones, row), int(bones.owners[row])
@@ -133,6 +147,18 @@ def _endplate_sclerosis(rng: np.random.Generator, v: Vertebra, owner: int, end: 
     return Deposit(
         lobes, (LesionType.SCLEROTIC,) * n, owner, False, 0.0, float(rng.uniform(100, 450)), 1.5, 0.5,
         _random_phase(rng), 0.0, False,
+    )  # fmt: skip
+
+
+def _worn_joint(rng: np.random.Generator, place: NDArray[np.float64], radius_mm: float, owner: int) -> Deposit:
+    """Dense bone under a joint surface: facet arthrosis, acetabular roof, sacroiliac joint, calcar."""
+    n = int(rng.integers(1, 4))
+    lobes = np.array(
+        [[*(place + rng.normal(0, radius_mm * 0.5, 3)), radius_mm * rng.uniform(0.6, 1.0)] for _ in range(n)]
+    )
+    return Deposit(
+        lobes, (LesionType.SCLEROTIC,) * n, owner, False, 0.0, float(rng.uniform(100, 650)),
+        float(rng.uniform(1.0, 3.0)), 0.2 * radius_mm, _random_phase(rng), 0.0, False,
     )  # fmt: skip
 
 
