@@ -52,6 +52,12 @@ def test_our_names_come_before_those_of_nnunet(tmp_path: Path) -> None:
     assert names_beside(tmp_path, "case") == {"lytic": 1, "sclerotic": 2}
 
 
+@pytest.mark.parametrize("content", [{"lytic": 1, "background": 0}, {"labels": {"lytic": 1, "background": 0}}])
+def test_labels_json_may_be_a_plain_table_or_like_dataset_json(tmp_path: Path, content: object) -> None:
+    put(tmp_path, "labels.json", content)
+    assert names_beside(tmp_path, "case") == {"lytic": 1}
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -141,6 +141,17 @@ def read_labels(path: Path, labels: Mapping[str, int] | None = None) -> LabelMap
         return LabelMap(array, stored.grid, names)
 
 
+def read_instances(path: Path) -> LabelMap:
+    """Read a map in which each value n is one lesion, called ``lesion_n`` whatever names lie beside the file.
+
+    Raises what `read_labels` raises.
+    """
+    with _about(path):
+        stored = _read(path)
+        array = to_labels(stored)
+        return LabelMap(array, stored.grid, {f"lesion_{n}": n for n in present_labels(array)})
+
+
 def write_volume(volume: Volume, path: Path) -> None:
     """Write a scalar image as .nii, .nii.gz, .nrrd or .mha; it appears whole or not at all.
 

@@ -24,9 +24,10 @@ def names_beside(folder: Path, stem: str) -> dict[str, int] | None:
     -----
     ``labels.json`` as `osteomet analyze` writes it, ``{"bones": {name: label}, "lesions": {label: {...}}}``, names the
     maps called ``bones`` and ``lesions``, and any other map where it has one of the two parts only; a lesion is named
-    ``lesion_LABEL``. Failing that, ``dataset.json`` of nnU-Net (version 2), ``{"labels": {name: label}}``, in the same
-    folder, or in the one above a folder whose name begins with ``labels`` (``labelsTr``). A region, which stands for
-    several labels, has no label of its own and is left out.
+    ``lesion_LABEL``. It may also have the form of ``dataset.json``, or be ``{name: label}`` alone. Failing that,
+    ``dataset.json`` of nnU-Net (version 2), ``{"labels": {name: label}}``, in the same folder, or in the one above a
+    folder whose name begins with ``labels`` (``labelsTr``). A region, which stands for several labels, has no label of
+    its own and is left out.
 
     Raises
     ------
@@ -48,6 +49,10 @@ def names_beside(folder: Path, stem: str) -> dict[str, int] | None:
 
 def _from_labels_json(path: Path, stem: str) -> dict[str, int] | None:
     content = _load(path)
+    if "labels" in content:
+        return _as_labels(path, _part(content, "labels", path))
+    if content and all(isinstance(label, int) for label in content.values()):
+        return _as_labels(path, content)
     parts = {part for part in ("bones", "lesions") if content.get(part)}
     part = stem if stem in ("bones", "lesions") else parts.pop() if len(parts) == 1 else None
     if part is None or part not in content:
