@@ -1,0 +1,420 @@
+"""Protocols as data: how each of the five studies counts, and its tables with the figures it published.
+
+A table is written as the paper prints it. A cell is text, copied from the paper, or an `Ours`: the name of a metric
+that is filled in from the evaluation, in the form that the paper uses. Published figures are text on purpose: they are
+shown, never computed with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from osteomet.core.vocabulary import CERVICAL, LUMBAR, THORACIC
+from osteomet.evaluation.classified_cases import EXAM_GRADES, TUMOUR_ORIGINS
+from osteomet.evaluation.matching import RULES, MatchingRule
+
+Form = Literal["interval", "count", "percent interval", "percent count", "percent", "mean sd", "value"]
+Average = Literal["mean over cases", "pooled voxels"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """A cell to fill with one of our metrics.
+
+    Parameters
+    ----------
+    metric
+        Name in ``metrics.json``.
+    form
+        ``interval``: 0.857 (0.805–0.909); ``count``: 0.857 (150/175); the same in per cent; ``mean sd``: 0.79 ± 0.05;
+        ``percent`` and ``value``: the figure alone.
+    """
+
+    metric: str
+    form: Form = "interval"
+
+
+Cell = str | Ours
+
+
+@dataclass(frozen=True, slots=True)
+class PaperTable:
+    """A table of a paper with cells of ours: ``note`` names what the reader must know to compare."""
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """How a study counts.
+
+    Parameters
+    ----------
+    name, citation, doi
+        Which study.
+    rule
+        When a predicted lesion is a hit.
+    by_label
+        Whether lesions of different labels are different lesions.
+    average
+        Whether voxel figures such as ``lesion.dice`` are means over cases or counted over the voxels of all cases.
+    tables
+        Its tables.
+    classes
+        Classes of a protocol that evaluates a table of classified cases; empty for those that evaluate label maps.
+    decisions
+        Where the paper is silent or differs from us, and what we do.
+    """
+
+    name: str
+    citation: str
+    doi: str
+    rule: MatchingRule
+    by_label: bool = False
+    average: Average = "mean over cases"
+    tables: tuple[PaperTable, ...] = ()
+    classes: tuple[str, ...] = ()
+    decisions: tuple[str, ...] = ()
+
+
+def _kim2024() -> Protocol:
+    def bin_row(title: str, key: str, *published: str) -> tuple[Cell, ...]:
+        return title, Ours(f"detection.sensitivity{key}", "count"), *published
+
+    segmentation = PaperTable(
+        "kim2024_table2",
+        "Table 2. Segmentation performance at external test",
+        ("Model", "Dice coefficient", "Pixel-wise recall", "Pixel-wise precision"),
+        (
+            ("ours", Ours("lesion.dice"), Ours("lesion.recall"), Ours("lesion.precision")),
+            ("T1 + CE", "0.699 (0.695–0.702)", "0.653 (0.651–0.655)", "0.752 (0.750–0.754)"),
+            ("T1", "0.570 (0.568–0.572)", "0.465 (0.463–0.467)", "0.736 (0.734–0.738)"),
+            ("CE", "0.409 (0.404–0.413)", "0.410 (0.408–0.412)", "0.408 (0.406–0.410)"),
+        ),
+        "The paper's intervals resample pixels and are narrow for it; ours resample patients.",
+    )
+    columns = ("T1 + CE internal", "T1 + CE external", "T1 internal", "T1 external", "CE internal", "CE external")
+    # fmt: off
+    sensitivity = PaperTable(
+        "kim2024_table3",
+        "Table 3. Per-lesion sensitivity for metastasis detection",
+        ("Lesion volume (cm³)", "ours", *columns),
+        (
+            bin_row("≤ 0.5", ".le_0_5_ml", "0.457 (37/81)", "0.667 (16/24)", "0.136 (11/81)", "0.542 (13/24)",
+                    "0.296 (24/81)", "0.333 (8/24)"),
+            bin_row("> 0.5 to ≤ 1.0", ".gt_0_5_le_1_ml", "0.814 (179/220)", "0.743 (26/35)", "0.450 (99/220)",
+                    "0.686 (24/35)", "0.459 (101/220)", "0.600 (21/35)"),
+            bin_row("> 1.0 to ≤ 2.0", ".gt_1_le_2_ml", "0.915 (183/200)", "0.794 (27/34)", "0.705 (141/200)",
+                    "0.735 (25/34)", "0.725 (145/200)", "0.588 (20/34)"),
+            bin_row("> 2.0", ".gt_2_ml", "0.990 (98/99)", "0.988 (81/82)", "0.980 (97/99)", "0.890 (73/82)",
+                    "0.889 (88/99)", "0.927 (76/82)"),
+            bin_row("Total", "", "0.828 (497/600)", "0.857 (150/175)", "0.580 (348/600)", "0.771 (135/175)",
+                    "0.597 (358/600)", "0.714 (125/175)"),
+        ),
+    )
+    detection = PaperTable(
+        "kim2024_table4",
+        "Table 4. Detection performance of the models and radiologists in the external test",
+        ("Figure", "ours", "T1 + CE", "T1", "CE", "Radiologists (mean of five)", "our readers (mean)"),
+        (
+            ("Per-lesion sensitivity", Ours("detection.sensitivity"), "0.857 (0.805–0.909)", "0.771 (0.709–0.834)",
+             "0.714 (0.647–0.781)", "0.746 (0.543–0.960)", Ours("readers.sensitivity")),
+            ("Per-lesion positive predictive value", Ours("detection.ppv"), "0.794 (0.766–0.821)",
+             "0.708 (0.678–0.739)", "0.409 (0.388–0.429)", "0.701 (0.511–0.882)", Ours("readers.ppv")),
+            ("Average number of FP per series", Ours("detection.fp_per_case"), "0.384 (0.328–0.439)",
+             "0.797 (0.715–0.879)", "2.263 (2.114–2.412)", "1.338 (-0.071–2.833)", Ours("readers.fp_per_series")),
+        ),
+        "Table 4 and the text of the paper disagree about the PPV of T1 (0.708 and 0.771); the table is shown.",
+    )
+    # fmt: on
+    return Protocol(
+        "kim2024",
+        "Kim et al. 2024, Automated Detection and Segmentation of Bone Metastases on Spine MRI Using U-Net: "
+        "A Multicenter Study.",
+        "10.3348/kjr.2023.0671",
+        RULES["kim2024"],
+        average="pooled voxels",
+        tables=(segmentation, sensitivity, detection),
+        decisions=(
+            "A true positive shares at least 10 voxels with a reference lesion, counted on the grid of the reference.",
+            "A series is a case; patients are resampled, so that stacks of one patient stay together.",
+        ),
+    )
+
+
+def _edelmers2024() -> Protocol:
+    scores = (
+        "0.94 0.94 0.75", "0.95 0.95 0.82", "0.93 0.93 0.75", "0.93 0.93 0.75", "0.93 0.94 0.75", "0.93 0.93 0.75",
+        "0.94 0.93 0.79", "0.94 0.94 0.81", "0.95 0.95 0.83", "0.95 0.95 0.82", "0.95 0.95 0.83", "0.94 0.94 0.82",
+        "0.88 0.87 0.69", "0.87 0.88 0.70", "0.91 0.92 0.75", "0.93 0.93 0.77", "0.94 0.94 0.81", "0.95 0.95 0.85",
+        "0.95 0.94 0.84", "0.95 0.94 0.83", "0.94 0.94 0.83", "0.93 0.92 0.81", "0.94 0.89 0.84", "0.95 0.94 0.86",
+        "0.96 0.96 0.89",
+    )  # fmt: skip
+    columns = ("Dice", "F-beta (β = 2)", "Panoptic quality")
+    header = tuple(f"{name}, {whose}" for name in columns for whose in ("ours", "published"))
+
+    def row(title: str, label: str, published: str) -> tuple[Cell, ...]:
+        dice, f2, pq = published.split()
+        return (
+            title,
+            Ours(f"lesion.dice.{label}"),
+            dice,
+            Ours(f"detection.f2.{label}"),
+            f2,
+            Ours(f"detection.pq.{label}"),
+            pq,
+        )
+
+    vertebrae = (*CERVICAL, *THORACIC, *LUMBAR, "sacrum")
+    return Protocol(
+        "edelmers2024",
+        "Edelmers et al. 2024, Artificial Intelligence Assisted Detection and Localization of Spinal Metastases.",
+        "10.20944/preprints202409.0633.v1",
+        MatchingRule("iou", 0.5, "hungarian"),
+        by_label=True,
+        tables=(
+            PaperTable(
+                "edelmers2024_table2",
+                "Table 2. Vertebra detection and instance segmentation (3d_fullres)",
+                ("Vertebra", *header),
+                tuple(
+                    row(name.capitalize() if name == "sacrum" else name, name, published)
+                    for name, published in zip(vertebrae, scores, strict=True)
+                ),
+                "Filled when the label maps hold vertebrae named C1 to L5 and sacrum.",
+            ),
+            PaperTable(
+                "edelmers2024_table3",
+                "Table 3. Metastasis instance segmentation (3d_cascade_fullres)",
+                ("Metastasis type", *header),
+                (row("Lytic", "lytic", "0.71 0.68 0.45"), row("Sclerotic", "sclerotic", "0.61 0.57 0.30")),
+                "The head of the paper's table names the cascade, its text the full-resolution configuration.",
+            ),
+        ),
+        decisions=(
+            "The paper does not say when an instance is found; we ask for an IoU of at least 0.5, one to one, the "
+            "matching of panoptic quality.",
+            "Instances are 26-connected components of one label.",
+            "Dice is the mean over the scans in which reference or prediction has the label, on whole images.",
+        ),
+    )
+
+
+def _liu2021() -> Protocol:
+    structures = (
+        ("Lumbar vertebra", "lumbar_vertebra", "0.89 ± 0.05", "0.93 ± 0.03", "0.94 ± 0.06", "0.96 ± 0.06",
+         "11.45 ± 3.54", "10.63 ± 4.66"),
+        ("Sacrococcyx", "sacrococcyx", "0.88 ± 0.04", "0.93 ± 0.02", "0.96 ± 0.03", "0.98 ± 0.02", "13.36 ± 4.79",
+         "9.56 ± 4.53"),
+        ("Ilium", "ilium", "0.88 ± 0.03", "0.94 ± 0.02", "0.97 ± 0.02", "0.99 ± 0.02", "13.34 ± 4.15", "8.50 ± 3.30"),
+        ("Acetabulum", "acetabulum", "0.85 ± 0.04", "0.90 ± 0.03", "0.94 ± 0.05", "0.96 ± 0.04", "14.95 ± 6.04",
+         "10.17 ± 5.60"),
+        ("Femoral head", "femoral_head", "0.90 ± 0.04", "0.94 ± 0.03", "0.95 ± 0.04", "0.97 ± 0.02", "9.00 ± 2.90",
+         "4.77 ± 1.51"),
+        ("Femoral neck", "femoral_neck", "0.88 ± 0.04", "0.95 ± 0.03", "0.96 ± 0.04", "0.98 ± 0.05", "12.39 ± 4.40",
+         "8.50 ± 5.51"),
+        ("Ischium", "ischium", "0.86 ± 0.04", "0.90 ± 0.03", "0.93 ± 0.05", "0.96 ± 0.04", "14.88 ± 6.92",
+         "14.62 ± 6.27"),
+        ("Pubis", "pubis", "0.86 ± 0.05", "0.88 ± 0.04", "0.92 ± 0.06", "0.94 ± 0.05", "14.72 ± 7.08", "10.60 ± 4.58"),
+    )  # fmt: skip
+    metrics = (("DSC", "dice"), ("VS", "volumetric_similarity"), ("HD (mm)", "hausdorff_mm"))
+    bones = PaperTable(
+        "liu2021_table4",
+        "Table 4. Segmentation performance of pelvic bony structures",
+        (
+            "Bony structure",
+            *(f"{title}, {whose}" for title, _ in metrics for whose in ("ours", "DWI", "T1WI-IP")),
+        ),
+        tuple(
+            (
+                title,
+                Ours(f"lesion.dice.{label}", "mean sd"),
+                *figures[:2],
+                Ours(f"lesion.volumetric_similarity.{label}", "mean sd"),
+                *figures[2:4],
+                Ours(f"lesion.hausdorff_mm.{label}", "mean sd"),
+                *figures[4:],
+            )
+            for title, label, *figures in structures
+        ),
+        "Filled when the label maps hold these structures. Mean ± standard deviation over cases.",
+    )
+    # fmt: off
+    detection = PaperTable(
+        "liu2021_table5",
+        "Table 5. Detection accuracy of bone metastases at patient and lesion levels",
+        ("Level", "Metric", "ours", "DWI", "T1WI-IP", "p, published"),
+        (
+            ("Patient", "Sensitivity (%)", Ours("patient.sensitivity", "percent interval"), "87.5 (61.7–98.4)",
+             "81.3 (54.4–96.0)", "0.847"),
+            ("Patient", "Specificity (%)", Ours("patient.specificity", "percent interval"), "83.3 (58.6–96.4)",
+             "77.8 (52.4–93.6)", "0.852"),
+            ("Patient", "Accuracy (%)", Ours("patient.accuracy", "percent interval"), "85.3 (68.9–95.1)",
+             "79.4 (62.1–89.9)", "0.789"),
+            ("Patient", "PPV (%)", Ours("patient.ppv", "percent interval"), "82.4 (56.6–96.2)", "76.5 (50.1–93.2)",
+             "0.847"),
+            ("Patient", "NPV (%)", Ours("patient.npv", "percent interval"), "88.2 (63.6–98.6)", "82.4 (56.6–96.2)",
+             "0.852"),
+            ("Patient", "AUC of the M0/M1 calls", Ours("patient.auc_of_calls"), "0.85 (0.69–0.95)",
+             "0.80 (0.62–0.91)", "0.442"),
+            ("Lesion", "Recall (%)", Ours("detection.sensitivity", "percent count"), "91.01 (81/89)", "88.76 (79/89)",
+             "0.874"),
+            ("Lesion", "Precision (%)", Ours("detection.ppv", "percent count"), "84.38 (81/96)", "86.81 (79/91)",
+             "0.857"),
+            ("Lesion", "F1 score (%)", Ours("detection.f1", "percent"), "87.6", "87.8", "-"),
+            ("1 lesion", "Recall (%)", Ours("detection.sensitivity.1_lesion", "percent count"), "100 (2/2)",
+             "100 (2/2)", ""),
+            ("1 lesion", "Precision (%)", Ours("detection.ppv.1_lesion", "percent count"), "100 (2/2)", "100 (2/2)",
+             ""),
+            ("2–3 lesions", "Recall (%)", Ours("detection.sensitivity.2_3_lesions", "percent count"), "92.9 (13/14)",
+             "85.7 (12/14)", ""),
+            ("2–3 lesions", "Precision (%)", Ours("detection.ppv.2_3_lesions", "percent count"), "86.7 (13/15)",
+             "85.7 (12/14)", ""),
+            ("4–5 lesions", "Recall (%)", Ours("detection.sensitivity.4_5_lesions", "percent count"), "94.7 (18/19)",
+             "84.2 (16/19)", ""),
+            ("4–5 lesions", "Precision (%)", Ours("detection.ppv.4_5_lesions", "percent count"), "85.7 (18/21)",
+             "88.9 (16/18)", ""),
+            ("> 5 lesions", "Recall (%)", Ours("detection.sensitivity.gt_5_lesions", "percent count"), "88.9 (48/54)",
+             "90.7 (49/54)", ""),
+            ("> 5 lesions", "Precision (%)", Ours("detection.ppv.gt_5_lesions", "percent count"), "82.8 (48/58)",
+             "85.9 (49/57)", ""),
+        ),
+        "Patient-level intervals are Clopper–Pearson, as the paper's. Its AUC equals half the sum of sensitivity and "
+        "specificity, that is the area of the yes/no calls.",
+    )
+    external = PaperTable(
+        "liu2021_external",
+        "Detection and segmentation of metastases: testing set and external set",
+        ("Figure", "ours", "DWI, test", "T1WI-IP, test", "DWI, external", "T1WI-IP, external"),
+        (
+            ("DSC of lesions", Ours("lesion.dice", "mean sd"), "0.79 ± 0.05", "0.80 ± 0.06", "0.79 ± 0.06",
+             "0.81 ± 0.06"),
+            ("VS of lesions", Ours("lesion.volumetric_similarity", "mean sd"), "0.84 ± 0.09", "0.85 ± 0.08",
+             "0.83 ± 0.08", "0.82 ± 0.07"),
+            ("HD of lesions (mm)", Ours("lesion.hausdorff_mm", "mean sd"), "15.05 ± 3.61", "13.39 ± 3.20",
+             "16.03 ± 9.74", "17.20 ± 6.73"),
+            ("M-staging, sensitivity (%)", Ours("patient.sensitivity", "percent interval"), "87.5 (61.7–98.4)",
+             "81.3 (54.4–96.0)", "93.6 (78.6–99.2)", "87.1 (70.2–96.4)"),
+            ("M-staging, specificity (%)", Ours("patient.specificity", "percent interval"), "83.3 (58.6–96.4)",
+             "77.8 (52.4–93.6)", "93.8 (79.6–99.2)", "90.6 (75.0–98.0)"),
+            ("M-staging, AUC of the calls", Ours("patient.auc_of_calls"), "0.85 (0.69–0.95)", "0.80 (0.62–0.91)",
+             "0.94 (0.85–0.98)", "0.89 (0.85–0.98)"),
+        ),
+        "The paper prints one interval, 0.85–0.98, for both external areas.",
+    )
+    # fmt: on
+    return Protocol(
+        "liu2021",
+        "Liu et al. 2021, 3D U-Net for segmentation and detection of pelvic bone metastases in prostate cancer on MRI.",
+        "10.3389/fonc.2021.773299",
+        RULES["liu2021"],
+        tables=(bones, detection, external),
+        decisions=(
+            "A lesion is detected when any voxel overlaps; predicted lesions below 0.2 cm³ are dropped and reference "
+            "lesions below it set aside.",
+            "A patient is M1 when any series shows a lesion that is left after that.",
+        ),
+    )
+
+
+def _wangh2024() -> Protocol:
+    names = ("AUC (%)", "ACC (%)", "PRE (%)", "REC (%)", "F1 score (%)")
+    metrics = tuple(f"classification.{m}.metastasis" for m in ("auc", "accuracy", "precision", "recall", "f1"))
+    return Protocol(
+        "wangh2024",
+        "Wang H. et al. 2024, Contrast-enhanced magnetic resonance image segmentation based on improved U-Net and "
+        "Inception-ResNet in the diagnosis of spinal metastases.",
+        "",
+        RULES["any_overlap"],
+        classes=TUMOUR_ORIGINS,
+        tables=(
+            PaperTable(
+                "wangh2024_table2",
+                "Table 2. Segmentation by the two methods",
+                ("Model", "PA (%)", "IoU (%)", "Dice (%)"),
+                (
+                    ("ours", *(Ours(f"lesion.{m}", "percent interval") for m in ("accuracy", "iou", "dice"))),
+                    ("Improved U-Net method", "98.001", "96.819", "98.384"),
+                    ("Region growing algorithm", "91.445", "87.007", "93.052"),
+                ),
+                "Filled when label maps are given. Pixel accuracy counts the background and grows with the image.",
+            ),
+            PaperTable(
+                "wangh2024_table3",
+                "Table 3. Metastasis against primary tumour",
+                ("Model", *names),
+                (
+                    ("ours", *(Ours(m, "percent interval") for m in metrics)),
+                    ("Inception-ResNet", "97.86", "98.56", "97.41", "94.34", "95.85"),
+                    ("Radiomics model", "76.57", "74.45", "71.51", "70.31", "72.54"),
+                ),
+                "Table 1 of the paper prints the radiomics figures again, rounded to 0.76, 0.74, 0.71, 0.70 and 0.72.",
+            ),
+        ),
+        decisions=("The positive class is metastasis.",),
+    )
+
+
+def _wangd2023() -> Protocol:
+    titles = ("Class0 (Normal)", "Class1 (Mild metastases symptoms)", "Class2 (Significant metastases symptoms)")
+    published = (("0.9721", "0.95", "0.97"), ("0.9521", "0.96", "0.96"), ("0.9568", "0.98", "0.95"))
+    rows = tuple(
+        (
+            title,
+            *(
+                cell
+                for metric, figure in zip(("accuracy", "recall", "f1"), figures, strict=True)
+                for cell in (Ours(f"classification.{metric}.{grade}"), figure)
+            ),
+        )
+        for title, grade, figures in zip(titles, EXAM_GRADES, published, strict=True)
+    )
+    return Protocol(
+        "wangd2023",
+        "Wang D. et al. 2023, Deep learning-based magnetic resonance imaging of the spine in the diagnosis and "
+        "physiological evaluation of spinal metastases.",
+        "",
+        RULES["any_overlap"],
+        classes=EXAM_GRADES,
+        tables=(
+            PaperTable(
+                "wangd2023_table1",
+                "Table 1. Performance of each class",
+                (
+                    "Class",
+                    *(f"{name}, {whose}" for name in ("accuracy", "recall", "F1 score") for whose in ("ours", "paper")),
+                ),
+                rows,
+            ),
+            PaperTable(
+                "wangd2023_accuracy",
+                "Accuracy over all classes",
+                ("Figure", "ours", "published"),
+                (("accuracy", Ours("classification.accuracy"), "0.9645"),),
+            ),
+        ),
+        decisions=("Accuracy of a class is that of the class against the rest.",),
+    )
+
+
+PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
+    {
+        protocol.name: protocol
+        for protocol in (
+            Protocol("default", "", "", RULES["any_overlap"]),
+            _kim2024(),
+            _edelmers2024(),
+            _liu2021(),
+            _wangh2024(),
+            _wangd2023(),
+        )
+    }
+)
+"""Every protocol by name."""
