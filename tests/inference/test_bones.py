@@ -239,6 +239,13 @@ def test_a_core_inside_a_hip_is_no_vertebra() -> None:
     assert names_of(scene.find()) == ["L3", "L4", "L5"]
 
 
+def test_a_core_below_the_sacrum_is_no_vertebra() -> None:
+    scene = pelvis()
+    stray = scene.box((10, -10, scene.grid.origin_mm[2] + 15), (20, 20, 20), np.eye(3))
+    scene.classes[stray] = CODE["core_lumbar"]
+    assert names_of(scene.find()) == ["L3", "L4", "L5"]
+
+
 def test_a_core_far_from_all_others_is_no_vertebra() -> None:
     scene = pelvis()
     top = scene.grid.shape[2]

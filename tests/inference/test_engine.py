@@ -1,4 +1,5 @@
 import dataclasses
+import shutil
 import sys
 from pathlib import Path
 
@@ -80,16 +81,17 @@ def test_cuda_engine_agrees(package: ModelPackage, tmp_path: Path) -> None:
     assert "CUDA" in loaded.description
 
 
-def test_converted_networks_are_kept_whole(package: ModelPackage, tmp_path: Path) -> None:
-    first = load_engine(package, "lesions", device="cpu", cache_dir=tmp_path).predict(batch(1))
-    (entry,) = tmp_path.iterdir()
-    assert sorted(path.name for path in entry.iterdir()) == ["model.bin", "model.xml", "sha256"]
+def test_a_damaged_cache_is_rebuilt(package: ModelPackage, cache_dir: Path, tmp_path: Path) -> None:
+    first = load_engine(package, "lesions", device="cpu", cache_dir=cache_dir).predict(batch(1))
+    key = engine_openvino._cache_key(package, package.description.part("lesions"))
+    entry = tmp_path / key
+    shutil.copytree(cache_dir / key, entry)
     whole = {path.name: path.read_bytes() for path in entry.iterdir()}
+    assert sorted(whole) == ["model.bin", "model.xml", "sha256"]
 
     (entry / "model.bin").write_bytes(whole["model.bin"][:-8])
-    np.testing.assert_array_equal(
-        load_engine(package, "lesions", device="cpu", cache_dir=tmp_path).predict(batch(1)), first
-    )
+    again = load_engine(package, "lesions", device="cpu", cache_dir=tmp_path).predict(batch(1))
+    np.testing.assert_array_equal(again, first)
     assert (entry / "model.bin").read_bytes() == whole["model.bin"]
     assert list(tmp_path.iterdir()) == [entry]
 
