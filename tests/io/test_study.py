@@ -192,8 +192,10 @@ def test_phases_are_numbered(tmp_path: Path) -> None:
 def test_two_studies_and_two_patients_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "a", StudyDate="20260101")
     write(tmp_path / "b", StudyInstanceUID="9.9", StudyDate="20250101")
-    message = r"mixes 2 studies; .* study 9\.9 of 2025-01-01 in .*/b; "
+    message = (
+        r"mixes 2 studies; .* study 9\.9 of 2025-01-01 in .*/b; "
         r"study 1\.2\.3\.4 of 2026-01-01 in .*/a; remedy: pass one of these folders"
+    )
     with pytest.raises(InputError, match=message):
         read_study([tmp_path], sequences={})
     shutil.rmtree(tmp_path / "b")
