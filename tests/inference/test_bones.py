@@ -232,6 +232,44 @@ def test_a_core_inside_the_sacrum_is_no_vertebra() -> None:
     assert found.abstentions == ()
 
 
+def test_a_core_inside_a_hip_is_no_vertebra() -> None:
+    scene = pelvis()
+    stray = scene.box((80, 0, scene.grid.origin_mm[2] + 75), (20, 20, 20), np.eye(3))
+    scene.classes[stray] = CODE["core_lumbar"]
+    assert names_of(scene.find()) == ["L3", "L4", "L5"]
+
+
+def test_a_core_far_from_all_others_is_no_vertebra() -> None:
+    scene = pelvis()
+    top = scene.grid.shape[2]
+    tall = Scene(scene.grid.crop((0, 0, 0), (*scene.grid.shape[:2], top + 100)))
+    tall.classes[:, :, :top] = scene.classes
+    high = tall.centres.get("L3", np.array([0, 0, 200.0]))
+    tall.classes[tall.box(high, (14, 14, 14), np.eye(3))] = CODE["core_thoracic"]
+    assert names_of(tall.find()) == ["L3", "L4", "L5"]
+
+
+def test_a_shoulder_is_no_hip() -> None:
+    scene = spine(["T2", "T3", "T4", "T5", "T6"])
+    beside = scene.centres["T3"]
+    scene.classes[scene.box(beside + [40, 20, 0], (15, 30, 60), np.eye(3))] = CODE["hip_left"]
+    scene.classes[scene.box(beside + [-40, 20, 0], (15, 30, 60), np.eye(3))] = CODE["femur_right"]
+    scene.classes[scene.box(beside + [0, -35, 10], (15, 15, 15), np.eye(3))] = CODE["sacrum"]
+    assert not set(scene.find().structures.present()) & {"hip_left", "hip_right", "femur_right", "sacrum"}
+
+
+def test_ribs_correct_a_network_that_sees_lumbar_vertebrae_in_the_chest() -> None:
+    names = ["T8", "T9", "T10", "T11", "T12", "L1", "L2", "L3"]
+    scene = spine(names)
+    scene.classes[np.isin(scene.classes, list(CORE.values()))] = CODE["core_lumbar"]
+    for name, centre in scene.centres.items():
+        for side in (-1, 1):
+            if name[0] == "T":
+                head = centre + np.array([side * (WIDTH_MM["T"] / 2 + 12), 6, 4])
+                scene.paint(scene.box(head, (20, 8, 8), np.eye(3)), "rib", "rib")
+    assert names_of(scene.find()) == names
+
+
 def test_a_cropped_view_says_what_it_cuts() -> None:
     scene = spine(["T9", *LOWER], sacrum=True)
     k = int(scene.grid.to_ijk(scene.centres["T9"])[2])

@@ -43,7 +43,7 @@ def _root(
 def main() -> None:
     """Run the program; exit code 0 done, 2 usage, 3 input, 4 model, 5 internal."""
     try:
-        app()
+        app(prog_name="osteomet")
     except OsteometError as error:
         _fail(str(error), error, code=error.exit_code)
     except Exception as error:

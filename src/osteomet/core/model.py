@@ -54,6 +54,7 @@ class ModelDescription:
     """The content of ``model.json``.
 
     ``files`` maps every other file of the package to its SHA-256, so that damage and tampering are noticed.
+    ``seed_probability`` is the operating point: a lesion needs a voxel at least this probable.
     """
 
     name: str
@@ -68,6 +69,7 @@ class ModelDescription:
     licence: str
     metrics: dict[str, Any]
     files: dict[str, str]
+    seed_probability: float = 0.5
     format: str = PACKAGE_FORMAT
 
     def part(self, name: str) -> ModelPart:

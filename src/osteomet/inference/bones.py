@@ -15,9 +15,11 @@ from osteomet.core.grid import Grid
 from osteomet.core.lesion import PointMm
 from osteomet.core.vocabulary import STRUCTURES
 from osteomet.core.volume import LabelMap, present_labels
-from osteomet.image.components import bounding_box, drop_small, label_components
+from osteomet.image.components import bounding_box, drop_small
+from osteomet.image.distance import distance_to_mm
 from osteomet.inference.arches import assign_arches
 from osteomet.inference.numbering import Column, Numbering, number_vertebrae
+from osteomet.inference.pelvis import SMALLEST_BONE_ML, find_pelvis
 from osteomet.inference.vertebrae import Bodies, find_bodies
 
 PARTS = {"body": 1, "posterior": 2}
@@ -29,12 +31,11 @@ BONE_OUTPUTS = (
 )  # fmt: skip
 """Classes that a bone network may tell apart; the last ones may be missing, the column may not."""
 
+_NOT_VERTEBRAL = BONE_OUTPUTS[6:]
 _NEEDED = {"background", *CORES, "body_rim", "posterior"}
 _RIM_REACH_MM = 15.0
-_SMALLEST_BONE_ML = 0.5
-_SMALLEST_SHARE = 0.1
-_WRONG_SIDE_MM = 15.0
 _EDGE_VOXELS = 0.75
+_RIB_TOUCH_MM = 6.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +97,23 @@ def find_bones(classes: NDArray[np.uint8], outputs: Sequence[str], grid: Grid, *
         If the classes are not those of a bone network.
     """
     masks = _masks(classes, outputs)
-    sacrum = _main_parts(masks["sacrum"], grid)
-    bodies = find_bodies(np.logical_or.reduce([masks[name] for name in CORES]), sacrum, grid)
-    numbering = number_vertebrae(
-        Column(_votes(masks, bodies), np.diff(bodies.place_mm), _distance_to_sacrum_mm(bodies, sacrum, grid))
-    )
+    cores = np.logical_or.reduce([masks[name] for name in CORES])
+    not_vertebral = np.logical_or.reduce([masks[name] for name in _NOT_VERTEBRAL])
+    bodies = find_bodies(cores, masks["sacrum"], not_vertebral, grid)
+    others = {name: drop_small(masks[name], grid, SMALLEST_BONE_ML) for name in ("rib", "sternum")}
+    others |= find_pelvis(masks, bodies, grid)
     owner, parts = _vertebral_bone(masks, bodies, grid)
+    column = Column(
+        votes=_votes(masks, bodies),
+        spacing_mm=np.diff(bodies.place_mm),
+        sacrum_mm=_distance_to_sacrum_mm(bodies, others["sacrum"], grid),
+        rib_sides=_rib_sides(owner, bodies, others["rib"], grid) if "rib" in outputs else None,
+    )
+    numbering = number_vertebrae(column)
     vertebrae = _vertebrae(numbering, bodies, _room_to_edge_mm(owner, parts, grid, field_of_view), grid)
-    structures = _limbs(masks, _midline_x_mm(bodies, sacrum, grid), grid)
-    structures[sacrum] = STRUCTURES["sacrum"].id
+    structures = np.zeros(grid.shape, dtype=np.uint8)
+    for name, mask in others.items():
+        structures[mask] = STRUCTURES[name].id
     ids = [0, *(STRUCTURES[name].id for name in numbering.names), STRUCTURES["vertebra"].id]
     structures[owner > 0] = np.array(ids, dtype=np.uint8)[owner[owner > 0]]
     present = set(present_labels(structures))
@@ -129,14 +138,6 @@ def _masks(classes: NDArray[np.uint8], outputs: Sequence[str]) -> dict[str, NDAr
     return {name: classes == index[name] if name in index else np.zeros_like(classes, bool) for name in BONE_OUTPUTS}
 
 
-def _main_parts(mask: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:
-    """Keep components of at least a tenth of the largest and half a millilitre; an edge may cut a bone in pieces."""
-    labels, n = label_components(mask)
-    sizes = np.bincount(labels.reshape(-1), minlength=n + 1)[1:]
-    smallest = max(_SMALLEST_SHARE * sizes.max(initial=0), _SMALLEST_BONE_ML / grid.voxel_volume_ml * (1 - 1e-9))
-    return np.asarray(np.concatenate([[False], sizes >= smallest])[labels])
-
-
 def _vertebral_bone(
     masks: dict[str, NDArray[np.bool_]], bodies: Bodies, grid: Grid
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -148,7 +149,7 @@ def _vertebral_bone(
     if bodies.curve is not None:
         _grow(owner, is_body, _RIM_REACH_MM, grid)
         owner += assign_arches(is_arch, owner, bodies.curve, grid)
-    unknown = drop_small((is_body | is_arch) & (owner == 0), grid, _SMALLEST_BONE_ML)
+    unknown = drop_small((is_body | is_arch) & (owner == 0), grid, SMALLEST_BONE_ML)
     owner[unknown] = len(bodies.voxels) + 1
     parts = np.where(owner > 0, np.where(is_arch, PARTS["posterior"], PARTS["body"]), 0).astype(np.uint8)
     return owner, parts
@@ -178,45 +179,16 @@ def _distance_to_sacrum_mm(bodies: Bodies, sacrum: NDArray[np.bool_], grid: Grid
     return float(np.linalg.norm(grid.to_xyz_mm(np.argwhere(sacrum)) - centre, axis=1).min())
 
 
-def _midline_x_mm(bodies: Bodies, sacrum: NDArray[np.bool_], grid: Grid) -> float | None:
-    """Where left and right meet in the pelvis: below the sacrum, else below the last vertebra; None with neither."""
-    if sacrum.any():
-        return float(grid.to_xyz_mm(np.argwhere(sacrum)).mean(axis=0)[0])
-    if bodies.voxels:
-        return float(grid.to_xyz_mm(bodies.voxels[-1]).mean(axis=0)[0])
-    return None
-
-
-def _limbs(masks: dict[str, NDArray[np.bool_]], midline_x_mm: float | None, grid: Grid) -> NDArray[np.uint8]:
-    """Paint ribs and sternum, and hips and femora by side, with their ids."""
-    structures = np.zeros(grid.shape, dtype=np.uint8)
-    for bone in ("rib", "sternum"):
-        structures[drop_small(masks[bone], grid, _SMALLEST_BONE_ML)] = STRUCTURES[bone].id
-    for bone in ("hip", "femur"):
-        names = f"{bone}_left", f"{bone}_right"
-        for name, mask in zip(names, _by_side(masks[names[0]], masks[names[1]], midline_x_mm, grid), strict=True):
-            structures[_main_parts(mask, grid)] = STRUCTURES[name].id
-    return structures
-
-
-def _by_side(
-    left: NDArray[np.bool_], right: NDArray[np.bool_], midline_x_mm: float | None, grid: Grid
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Move components that lie clearly on the other side of the midline; x grows towards the patient's left."""
-    if midline_x_mm is None:
-        return left, right
-    result = left.copy(), right.copy()
-    for side, (mask, sign) in enumerate(((left, 1.0), (right, -1.0))):
-        labels, n = label_components(mask)
-        index = np.argwhere(labels)
-        owner = labels[tuple(index.T)]
-        x_mm = grid.to_xyz_mm(index)[:, 0] - midline_x_mm
-        sums, counts = np.bincount(owner, sign * x_mm, n + 1), np.bincount(owner, minlength=n + 1)
-        wrong = sums < -_WRONG_SIDE_MM * np.maximum(counts, 1)
-        moved = index[wrong[owner]]
-        result[side][tuple(moved.T)] = False
-        result[1 - side][tuple(moved.T)] = True
-    return result
+def _rib_sides(owner: NDArray[np.uint8], bodies: Bodies, ribs: NDArray[np.bool_], grid: Grid) -> NDArray[np.int64]:
+    """On how many sides a rib touches each vertebra."""
+    touching = np.argwhere((owner > 0) & (distance_to_mm(ribs, grid.spacing_mm) <= _RIB_TOUCH_MM))
+    number = owner[tuple(touching.T)]
+    x_mm = grid.to_xyz_mm(touching)[:, 0]
+    sides = []
+    for n, voxels in enumerate(bodies.voxels, start=1):
+        from_middle_mm = x_mm[number == n] - grid.to_xyz_mm(voxels).mean(axis=0)[0]
+        sides.append(int((from_middle_mm > 0).any()) + int((from_middle_mm < 0).any()))
+    return np.array(sides, dtype=np.int64)
 
 
 def _vertebrae(numbering: Numbering, bodies: Bodies, room_mm: NDArray[np.float64], grid: Grid) -> tuple[Vertebra, ...]:

@@ -1,9 +1,9 @@
 """Names for all visible vertebrae at once, and how sure they are.
 
 A single vertebra looks much like its neighbours, so names are given to the column as a whole: a hidden Markov model
-over the order of levels weighs the region that each vertebra looks like, the distances between neighbours (a level that
-was not found leaves a gap in the names), the sacrum below the last one, and the known variants in the number of
-thoracic and lumbar vertebrae.
+over the order of levels weighs the region that each vertebra looks like, whether ribs touch it, the distances between
+neighbours (a level that was not found leaves a gap in the names), the sacrum below the last one, and the known variants
+in the number of thoracic and lumbar vertebrae.
 """
 
 from __future__ import annotations
@@ -40,8 +40,10 @@ _SPACING_DEVIATION = 0.12
 _SACRUM_DEVIATION = 0.3
 _FREAK_DISTANCE = 0.005
 _NOT_FOUND = 0.03
-_WRONG_REGION = 0.1
-_WRONG_REGION_AT_JUNCTION = 0.2
+_WRONG_REGION = 0.25
+_WRONG_REGION_AT_JUNCTION = 0.35
+# Probability that ribs are seen to touch a vertebra on no, one or both sides, by region.
+_RIBS = {"C": (0.75, 0.15, 0.10), "T": (0.05, 0.15, 0.80), "L": (0.65, 0.20, 0.15)}
 _JUNCTION = frozenset({"C7", "T1", "T11", "T12", "T13", "L1"})
 _IMPOSSIBLE = -1e6
 _REGIONS = "CTL"
@@ -61,11 +63,14 @@ class Column:
         Distance from each centre to the next along the column; shape (n − 1,).
     sacrum_mm
         Distance from the last centre to the nearest voxel of the sacrum, None where no sacrum is seen.
+    rib_sides
+        On how many sides a rib touches each vertebra, 0–2, shape (n,); None where ribs cannot be told.
     """
 
     votes: NDArray[np.float64]
     spacing_mm: NDArray[np.float64]
     sacrum_mm: float | None
+    rib_sides: NDArray[np.int64] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,8 @@ def number_vertebrae(column: Column) -> Numbering:
     hidden state is the level, from C2 on, as C1 has no body. ``log P`` of a step over ``m`` levels not found is that of
     the distance, log-normal about the sum of the mean pitches with a floor for freak distances (fracture, listhesis, a
     body cut by the field of view), plus ``m log 0.03``. A vertebra that looks like another region costs ``log`` of how
-    often a network errs so, which is more often at the junctions. Variants have priors of a few per cent, so one
+    often a network errs so, which is taken to be often, and more often at the junctions, since its errors on
+    neighbours go together; ribs are a second witness for the thorax. Variants have priors of a few per cent, so one
     contrary vote does not make a sixth lumbar vertebra, but a count that fits nothing else does. Without sacrum or
     junction in view little tells the levels apart: names are then a best guess with low probability.
 
@@ -108,7 +114,7 @@ def number_vertebrae(column: Column) -> Numbering:
 
     Examples
     --------
-    >>> lumbar = Column(np.tile([0.0, 0.0, 1.0], (5, 1)), np.array([32.6, 33.6, 34.4, 34.0]), sacrum_mm=22.0)
+    >>> lumbar = Column(np.tile([0.0, 0.0, 1.0], (5, 1)), np.array([32.6, 33.6, 34.4, 34.0]), 22.0, None)
     >>> number_vertebrae(lumbar).names
     ('L1', 'L2', 'L3', 'L4', 'L5')
     """
@@ -171,7 +177,7 @@ class _Anatomy:
 
     def solve(self, column: Column) -> _Solution:
         """Forward-backward and Viterbi over the levels, for all statures at once; arrays are (statures, states)."""
-        emission = self._log_emission(column.votes)
+        emission = self._log_emission(column)
         steps = [self._log_step(d) for d in column.spacing_mm]
         stature = -0.5 * ((_SCALES - 1) / _SCALE_DEVIATION) ** 2
         stature -= _log_sum(stature, axis=0)
@@ -194,11 +200,14 @@ class _Anatomy:
             sequence.append(int(pointers[scale, sequence[-1]]))
         return _Solution(float(_log_sum(log_posterior[-1], axis=0)), log_posterior, float(finals.max()), sequence[::-1])
 
-    def _log_emission(self, votes: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _log_emission(self, column: Column) -> NDArray[np.float64]:
         """Log probability of what each vertebra looks like, given each level; shape (n, states)."""
         region = np.array([_REGIONS.index(name[0]) for name in self.names])
         wrong = np.array([_WRONG_REGION_AT_JUNCTION if n in _JUNCTION else _WRONG_REGION for n in self.names])
-        return np.asarray(np.log((1 - wrong) * votes[:, region] + wrong / 3))
+        log_seen = np.log((1 - wrong) * column.votes[:, region] + wrong / 3)
+        if column.rib_sides is not None:
+            log_seen += np.log([_RIBS[name[0]] for name in self.names]).T[column.rib_sides]
+        return np.asarray(log_seen)
 
     def _log_step(self, distance_mm: float) -> NDArray[np.float64]:
         """Log probability of going from one level to another over this distance; (statures, states, states)."""

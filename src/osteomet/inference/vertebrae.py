@@ -9,17 +9,22 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
 from osteomet.core.grid import Grid
-from osteomet.image.components import label_components
+from osteomet.image.components import label_components, largest_components
 from osteomet.inference.column import Curve
 from osteomet.inference.numbering import MOST_VERTEBRAE
 
 SMALLEST_CORE_ML = 0.1
 """Smaller pieces are crumbs."""
+LARGEST_GAP_MM = 150.0
+"""Farther apart, along the column, no two bones of one column lie that both are seen."""
 _STRAY_MM = 40.0
-_SAME_BODY = 0.5
+_SMALLEST_SACRUM_ML = 30.0
+_SAME_BODY = 0.6
 _WAIST = 0.5
+_LONG = 1.5
+_WAIST_OF_LONG = 0.75
 _RELATIVE_CRUMB = 0.1
-_INSIDE_SACRUM = 0.5
+_INSIDE_OTHER_BONE = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +40,9 @@ class Bodies:
     curve: Curve | None
 
 
-def find_bodies(cores: NDArray[np.bool_], sacrum: NDArray[np.bool_], grid: Grid) -> Bodies:
+def find_bodies(
+    cores: NDArray[np.bool_], sacrum: NDArray[np.bool_], other_bones: NDArray[np.bool_], grid: Grid
+) -> Bodies:
     """Take connected pieces of vertebral core for vertebrae, mended where the network slipped.
 
     Parameters
@@ -43,27 +50,31 @@ def find_bodies(cores: NDArray[np.bool_], sacrum: NDArray[np.bool_], grid: Grid)
     cores
         Voxels deep inside vertebral bodies, shape (i, j, k).
     sacrum
-        Voxels of the sacrum.
+        Voxels called sacrum.
+    other_bones
+        Voxels of all bones that are not vertebrae, the sacrum among them.
     grid
         Where they lie.
 
     Notes
     -----
     A piece is dropped when it is a crumb (below 0.1 ml, or a tenth of its neighbours), when most of its surface is
-    sacrum, when it lies below the middle of the sacrum (dense hips and implants imitate bodies), or when it lies over
-    40 mm away from the column. Everything else is measured along the column, in units of the size of a body, the square
-    root of its largest cross-section: centres of neighbouring vertebrae lie 0.8 to 1.5 sizes apart, pieces of one body
-    (split by a lesion or a cleft) hardly ever more than half of one. Pieces closer than that are one vertebra. A piece
-    with a waist, a cross-section of at most half of what follows on either side, and lobes farther apart than that is
-    two vertebrae joined by a bridge.
+    another bone, when it lies below the middle of a sacrum of at least 30 ml (dense hips and implants imitate bodies,
+    smaller sacra are often none), over 40 mm away from the column, or beyond a gap of 150 mm from its larger part.
+    Everything else is measured along the column, in units of the size of a body, the square root of its largest
+    cross-section: centres of neighbouring vertebrae lie 0.8 to 1.5 sizes apart, pieces of one body (split by a lesion
+    or a cleft) hardly ever more than 0.6. Pieces closer than that are one vertebra. A piece with a waist, a
+    cross-section of at most half of what follows on either side (three quarters, where the piece is longer than 1.5
+    sizes, as no body is), and lobes farther apart than that is two vertebrae joined by a bridge.
     """
-    pieces = [p for p in _pieces(cores, grid) if not (_is_inside(p, sacrum) or _is_below(p, sacrum, grid))]
+    floor_mm = _middle_of_sacrum_mm(sacrum, grid)
+    pieces = [piece for piece in _pieces(cores, grid) if _xyz(piece, grid)[:, 2].mean() > floor_mm]
+    pieces = [piece for piece in pieces if not _is_inside(piece, other_bones)]
+    if pieces:
+        pieces = _one_column(pieces, _curve(pieces, grid), grid)
     if not pieces:
         return Bodies((), np.zeros(0), None)
     curve = _curve(pieces, grid)
-    pieces = [piece for piece in pieces if curve.project(_xyz(piece, grid).mean(axis=0)[None])[1][0] <= _STRAY_MM]
-    if not pieces:
-        return Bodies((), np.zeros(0), None)
     pieces = [part for piece in pieces for part in _split(piece, curve, grid)]
     pieces = _drop_relative_crumbs(_merge(pieces, curve, grid))
     curve = _curve(pieces, grid)
@@ -92,14 +103,15 @@ def _is_inside(piece: NDArray[np.intp], around: NDArray[np.bool_]) -> bool:
     own = np.zeros(tuple(high - low), dtype=bool)
     own[tuple((piece - low).T)] = True
     shell = binary_dilation(own) & ~own
-    return bool(shell.any() and around[block][shell].mean() > _INSIDE_SACRUM)
+    return bool(shell.any() and around[block][shell].mean() > _INSIDE_OTHER_BONE)
 
 
-def _is_below(piece: NDArray[np.intp], sacrum: NDArray[np.bool_], grid: Grid) -> bool:
-    """Whether the centre of a piece is farther down than the centre of the sacrum."""
-    if not sacrum.any():
-        return False
-    return bool(_xyz(piece, grid)[:, 2].mean() < grid.to_xyz_mm(np.argwhere(sacrum))[:, 2].mean())
+def _middle_of_sacrum_mm(sacrum: NDArray[np.bool_], grid: Grid) -> float:
+    """Height of the centre of the largest piece of sacrum, LPS z in mm; minus infinity where there is none."""
+    largest = np.argwhere(largest_components(sacrum, 1))
+    if len(largest) * grid.voxel_volume_ml < _SMALLEST_SACRUM_ML:
+        return -np.inf
+    return float(grid.to_xyz_mm(largest)[:, 2].mean())
 
 
 def _xyz(piece: NDArray[np.intp], grid: Grid) -> NDArray[np.float64]:
@@ -111,16 +123,33 @@ def _curve(pieces: list[NDArray[np.intp]], grid: Grid) -> Curve:
     return Curve.through(centres, np.array([float(len(piece)) for piece in pieces]))
 
 
+def _one_column(pieces: list[NDArray[np.intp]], curve: Curve, grid: Grid) -> list[NDArray[np.intp]]:
+    """Keep the pieces near the curve, and of these the largest run without a gap that no column has."""
+    place, distance = curve.project(np.array([_xyz(piece, grid).mean(axis=0) for piece in pieces]))
+    order = [n for n in np.argsort(place) if distance[n] <= _STRAY_MM]
+    if not order:
+        return []
+    breaks = np.flatnonzero(np.diff(place[order]) > LARGEST_GAP_MM) + 1
+    runs = [[pieces[n] for n in run] for run in np.split(np.array(order), breaks)]
+    return max(runs, key=lambda run: sum(len(piece) for piece in run))
+
+
 def _place(piece: NDArray[np.intp], curve: Curve, grid: Grid) -> NDArray[np.float64]:
     """Places along the column of the voxels of a piece, mm."""
     return curve.project(_xyz(piece, grid))[0]
 
 
 def _profile(place: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
-    """Cross-section of a piece along the column, mm² in steps of one voxel."""
+    """Cross-section of a piece along the column, mm² in steps of one voxel.
+
+    Each voxel is shared between the two nearest steps: counted whole, layers of voxels and steps would beat.
+    """
     step = max(grid.spacing_mm)
-    counts = np.bincount(((place - place.min()) / step).astype(int))
-    return np.asarray(counts * (grid.voxel_volume_mm3 / step), dtype=np.float64)
+    steps = (place - place.min()) / step
+    low, part = steps.astype(int), steps % 1
+    n = int(low.max()) + 2
+    counts = np.bincount(low, 1 - part, n) + np.bincount(low + 1, part, n)
+    return np.asarray(counts[: int(np.ceil(steps.max())) + 1] * (grid.voxel_volume_mm3 / step))
 
 
 def _size_mm(place: NDArray[np.float64], grid: Grid) -> float:
@@ -136,23 +165,25 @@ def _split(piece: NDArray[np.intp], curve: Curve, grid: Grid) -> list[NDArray[np
     above, below = np.maximum.accumulate(area), np.maximum.accumulate(area[::-1])[::-1]
     narrowness = area[1:-1] / np.minimum(above[:-2], below[2:])
     waist = int(narrowness.argmin()) + 1
-    cut = place.min() + (waist + 0.5) * max(grid.spacing_mm)
+    cut = place.min() + waist * max(grid.spacing_mm)
     first, second = place < cut, place >= cut
+    size = _size_mm(place, grid)
+    limit = _WAIST if np.ptp(place) <= _LONG * size else _WAIST_OF_LONG
     apart = place[second].mean() - place[first].mean()
     smallest = min(first.sum(), second.sum()) * grid.voxel_volume_ml
-    if narrowness.min() > _WAIST or smallest < SMALLEST_CORE_ML or apart < _SAME_BODY * _size_mm(place, grid):
+    if narrowness.min() > limit or smallest < SMALLEST_CORE_ML or apart < _SAME_BODY * size:
         return [piece]
     return [part for side in (first, second) for part in _split(piece[side], curve, grid)]
 
 
 def _merge(pieces: list[NDArray[np.intp]], curve: Curve, grid: Grid) -> list[NDArray[np.intp]]:
-    """Join pieces that are too close along the column to be two vertebrae."""
+    """Join pieces that are too close along the column to be two vertebrae, judged by the size of those about them."""
     ordered = sorted(pieces, key=lambda piece: float(_place(piece, curve, grid).mean()))
-    joined = [ordered[0]]
-    for piece in ordered[1:]:
-        before, here = _place(joined[-1], curve, grid), _place(piece, curve, grid)
-        size = max(_size_mm(before, grid), _size_mm(here, grid))
-        if here.mean() - before.mean() < _SAME_BODY * size:
+    sizes = [_size_mm(_place(piece, curve, grid), grid) for piece in ordered]
+    joined = ordered[:1]
+    for n, piece in enumerate(ordered[1:], start=1):
+        apart = _place(piece, curve, grid).mean() - _place(joined[-1], curve, grid).mean()
+        if apart < _SAME_BODY * max(sizes[max(0, n - 2) : n + 2]):
             joined[-1] = np.concatenate([joined[-1], piece])
         else:
             joined.append(piece)

@@ -182,7 +182,7 @@ def _check_one_study(headers: Sequence[SeriesHeader]) -> None:
             f"the input mixes {len(named)} {what}",
             expected="one study of one patient",
             got=listed,
-            remedy="pass one of these folders; an earlier study of the patient goes to --prior",
+            remedy="pass one of these folders",
         )
 
 

@@ -39,6 +39,9 @@ class CandidateSettings:
     waist_ratio
         Two lobes of one bone are two lesions where the neck between them has less than this fraction of the radius of
         the narrower one.
+    minimum_inside_fraction
+        Share of a lesion that must lie inside labelled bone (`locate.Site.inside_fraction`). Discs and soft tissue
+        beside bone are what a lesion network most often takes for lysis.
 
     Raises
     ------
@@ -50,13 +53,15 @@ class CandidateSettings:
     growth_probability: float = 0.3
     minimum_volume_ml: float = 0.1
     waist_ratio: float = 0.6
+    minimum_inside_fraction: float = 0.5
 
     def __post_init__(self) -> None:
         ordered = 0 < self.growth_probability <= self.seed_probability <= 1
-        if not (ordered and self.minimum_volume_ml >= 0 and 0 <= self.waist_ratio <= 1):
+        fractions = 0 <= self.waist_ratio <= 1 and 0 <= self.minimum_inside_fraction <= 1
+        if not (ordered and fractions and self.minimum_volume_ml >= 0):
             raise UsageError(
                 "the settings for candidates cannot be meant",
-                expected="0 < growth_probability ≤ seed_probability ≤ 1, minimum_volume_ml ≥ 0, waist_ratio 0–1",
+                expected="0 < growth_probability ≤ seed_probability ≤ 1, minimum_volume_ml ≥ 0, ratio and fraction 0–1",
                 got=str(self),
             )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,6 @@ from scipy.ndimage import uniform_filter
 from osteomet import __version__
 from osteomet.core.errors import InputError
 from osteomet.core.findings import Abstention, Findings, LevelFinding, Provenance, SeriesFacts, StudyFacts, to_json
-from osteomet.core.grid import Grid
 from osteomet.core.lesion import Lesion, PointMm
 from osteomet.core.vocabulary import LesionType, SequenceRole
 from osteomet.core.volume import LabelMap, Volume
@@ -172,7 +172,7 @@ def analyze_series(
 ) -> Analysis:
     """Analyse one series of a study in memory; ``inputs`` are the names that the provenance keeps."""
     cascade = run_cascade(package, series.volume, device=device, cache_dir=cache_dir, progress=progress)
-    rule = CandidateSettings()
+    rule = CandidateSettings(seed_probability=package.description.seed_probability)
     grid = series.volume.grid
     found = _Found(np.zeros(grid.shape, dtype=np.uint16), np.zeros((1, 1, 1), dtype=np.uint16), ())
     exam = ungraded_exam([NO_BONE])
@@ -196,7 +196,11 @@ def analyze_series(
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     findings = Findings(
-        study=StudyFacts(study.study_instance_uid, study.study_date, (series.facts, *_others(study, series))),
+        study=StudyFacts(
+            study.study_instance_uid,
+            study.study_date,
+            tuple(_without_folders(x) for x in (series.facts, *_others(study, series))),
+        ),
         exam=exam,
         levels=levels,
         lesions=found.lesions,
@@ -204,6 +208,11 @@ def analyze_series(
     )
     lesion_map = LabelMap(found.on_scan, grid, {f"lesion_{x.id}": x.id for x in found.lesions})
     return Analysis(findings, series.volume, cascade.bones, lesion_map, _log(findings, cascade))
+
+
+def _without_folders(facts: SeriesFacts) -> SeriesFacts:
+    """Name the source without the folders above it, which often hold the name of a patient."""
+    return replace(facts, source=Path(facts.source).name)
 
 
 def _others(study: Study, series: StudySeries) -> tuple[SeriesFacts, ...]:
@@ -237,13 +246,21 @@ def _find_lesions(
     sites = locate_lesions(fine, anatomy)
     characters = characterise_lesions(fine, probability, channels=[LesionType(name) for name in evidence.types])
     confidences = compute_confidences(fine, probability)
-    on_scan = _bring_to_scan(fine, [label for label, site in sites.items() if site is not None], evidence, volume)
+    kept = [
+        label
+        for label, site in sites.items()
+        if site is not None and site.inside_fraction >= rule.minimum_inside_fraction
+    ]
+    on_scan = _bring_to_scan(fine, kept, evidence, volume)
     measures = measure_lesions(on_scan, volume)
-    lesions, new_ids = [], np.zeros(int(fine.max()) + 1, dtype=np.uint16)
-    for number, (label, measured) in enumerate(sorted(measures.items()), start=1):
+    scan_uid = volume.grid.frame_of_reference_uid or _fingerprint(volume)
+    lesions: list[Lesion] = []
+    new_ids = np.zeros(int(fine.max()) + 1, dtype=np.uint16)
+    for label, measured in sorted(measures.items()):
         site = sites[label]
-        if site is not None:
-            new_ids[label] = number
+        # The fine grid reaches beyond the scan: what the scan itself shows of a lesion must still be large enough.
+        if site is not None and measured.volume_ml >= rule.minimum_volume_ml:
+            new_ids[label] = number = len(lesions) + 1
             lesions.append(
                 Lesion(
                     id=number,
@@ -252,7 +269,7 @@ def _find_lesions(
                     subsite=site.subsite,
                     **asdict(measured),
                     confidence=round(confidences[label], 4),
-                    tracking_uid=_tracking_uid(evidence.grid, measured.centroid_xyz_mm),
+                    tracking_uid=_tracking_uid(scan_uid, measured.centroid_xyz_mm),
                 )
             )
     return _Found(new_ids[on_scan], new_ids[fine], tuple(lesions))
@@ -273,10 +290,15 @@ def _bring_to_scan(
     return on_scan
 
 
-def _tracking_uid(grid: Grid, centroid_xyz_mm: PointMm) -> str:
+def _fingerprint(volume: Volume) -> str:
+    """What tells scans apart that have no frame of reference: a digest of every eighth voxel."""
+    return hashlib.sha256(volume.array[::8, ::8, ::8].tobytes()).hexdigest()
+
+
+def _tracking_uid(scan_uid: str, centroid_xyz_mm: PointMm) -> str:
     """DICOM UID (PS3.5 B.2) that is the same whenever the same lesion of the same scan is found again."""
     place = ",".join(f"{v:.0f}" for v in centroid_xyz_mm)
-    return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, f'{grid.frame_of_reference_uid}/{grid.describe()}/{place}').int}"
+    return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, f'{scan_uid}/{place}').int}"
 
 
 def _peak(probability: NDArray[np.float32]) -> float:

@@ -91,6 +91,7 @@ def _describe(recipe: Recipe, parts: tuple[ModelPart, ...], score: PhantomScore 
         licence=recipe.licence,
         metrics=score.as_metrics() if score else {},
         files={},
+        seed_probability=recipe.seed_probability,
     )
 
 

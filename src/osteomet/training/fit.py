@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 import time
 from collections import deque
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -53,7 +53,7 @@ def fit_part(
 
     Each step learns from one new sample and one from a pool of the last ones, so that making phantoms never holds the
     network up; both are a function of the step alone, hence a stopped run resumes where its last checkpoint stood and
-    sees the same samples. Writes ``checkpoint.safetensors``, ``checkpoint.json`` and ``log.csv`` into ``folder``.
+    sees the same samples. Writes ``checkpoint.safetensors`` and ``log.csv`` into ``folder``.
     """
     torch.manual_seed(recipe.seed)
     folder.mkdir(parents=True, exist_ok=True)
@@ -62,6 +62,7 @@ def fit_part(
     mean = {name: value.detach().clone() for name, value in network.state_dict().items()}
     adam = torch.optim.AdamW(network.parameters(), lr=optimiser.learning_rate, weight_decay=optimiser.weight_decay)
     start = _resume(folder, network, mean, adam)
+    _cut_log(folder / "log.csv", start)
     samples = iter(_loader(part, recipe, max(0, start - _POOL)))
     pool: deque[Sample] = deque(maxlen=_POOL)
     for _ in range(start - max(0, start - _POOL)):
@@ -169,9 +170,8 @@ def _save(folder: Path, step: int, network: nn.Module, mean: dict[str, Tensor], 
     for index, state in adam.state_dict()["state"].items():
         tensors |= {f"adam.{index}.{n}": v.contiguous() for n, v in state.items()}
     temporary = folder / "checkpoint.partial"
-    save_file(tensors, temporary, metadata={"step": json.dumps(step)})
+    save_file(tensors, temporary, metadata={"step": str(step)})
     temporary.replace(folder / "checkpoint.safetensors")
-    (folder / "checkpoint.json").write_text(json.dumps({"step": step}) + "\n", encoding="utf-8")
 
 
 def _resume(folder: Path, network: nn.Module, mean: dict[str, Tensor], adam: torch.optim.AdamW) -> int:
@@ -189,7 +189,16 @@ def _resume(folder: Path, network: nn.Module, mean: dict[str, Tensor], adam: tor
             _, index, key = name.split(".")
             state.setdefault(int(index), {})[key] = value
     adam.load_state_dict({"state": state, "param_groups": adam.state_dict()["param_groups"]})
-    return int(json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))["step"])
+    with safe_open(path, "pt") as file:
+        return int(file.metadata()["step"])
+
+
+def _cut_log(path: Path, step: int) -> None:
+    """Drop the lines of a stopped run that lie beyond its checkpoint and will be written again."""
+    if path.exists():
+        header, *lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if int(line.partition(",")[0]) <= step]
+        path.write_text("".join([header, *kept]), encoding="utf-8")
 
 
 def _write_log(path: Path, line: Progress) -> None:

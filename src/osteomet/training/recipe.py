@@ -69,6 +69,7 @@ class Recipe:
     licence: str
     intended_use: str
     limitations: str
+    seed_probability: float
     bones: PartRecipe
     lesions: PartRecipe
     optimiser: OptimiserRecipe

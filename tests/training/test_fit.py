@@ -1,0 +1,65 @@
+"""A few steps of a tiny network: it is logged, it learns, and a stopped run goes on as if it had not stopped."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from osteomet.training import fit
+from osteomet.training.fit import Progress, fit_part
+from osteomet.training.recipe import OptimiserRecipe, PartRecipe, read_recipe
+
+OPTIMISER = OptimiserRecipe(learning_rate=0.01, weight_decay=1e-4, warm_up_steps=2, gradient_clip=5.0, ema_decay=0.9)
+
+
+@pytest.fixture
+def recipe(monkeypatch: pytest.MonkeyPatch) -> PartRecipe:
+    monkeypatch.setattr(fit, "_LOG_EVERY", 1)
+    monkeypatch.setattr(fit, "_CHECKPOINT_EVERY", 2)
+    part = read_recipe("default-ct").lesions
+    return replace(part, patch=(16, 16, 16), channels=(4, 8), n_steps=5, n_metastases=3)
+
+
+def steps(folder: Path) -> list[tuple[str, str]]:
+    with (folder / "log.csv").open(encoding="utf-8") as file:
+        return [(row["step"], row["loss"]) for row in csv.DictReader(file)]
+
+
+def ignore(_: Progress) -> None:
+    pass
+
+
+def stop_after_three(line: Progress) -> None:
+    if line.step == 3:
+        raise KeyboardInterrupt
+
+
+def test_a_stopped_run_goes_on_exactly(recipe: PartRecipe, tmp_path: Path) -> None:
+    """Stopped at step 3, after the checkpoint of step 2: losses and weights equal those of a run in one go."""
+    whole = fit_part("lesions", recipe, OPTIMISER, tmp_path / "whole", device="cpu", report=ignore)
+    with pytest.raises(KeyboardInterrupt):
+        fit_part("lesions", recipe, OPTIMISER, tmp_path / "stopped", device="cpu", report=stop_after_three)
+    resumed = fit_part("lesions", recipe, OPTIMISER, tmp_path / "stopped", device="cpu", report=ignore)
+    assert [step for step, _ in steps(tmp_path / "whole")] == ["1", "2", "3", "4", "5"]
+    assert steps(tmp_path / "stopped") == steps(tmp_path / "whole")
+    assert whole.keys() == resumed.keys()
+    for name, value in whole.items():
+        np.testing.assert_array_equal(resumed[name], value, err_msg=name)
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_a_finished_run_returns_its_weights_again(recipe: PartRecipe, tmp_path: Path) -> None:
+    short = replace(recipe, n_steps=2)
+    first = fit_part("lesions", short, OPTIMISER, tmp_path, device="cpu", report=ignore)
+    again = fit_part("lesions", short, OPTIMISER, tmp_path, device="cpu", report=ignore)
+    for name, value in first.items():
+        np.testing.assert_array_equal(again[name], value)
+    assert len(steps(tmp_path)) == 2
+
+
+def test_the_learning_rate_by_hand() -> None:
+    """Warm-up of 2 steps: half, then all; cosine from step 2 of 12: full, 1 % + 99 %/2 half-way."""
+    rates = [fit._learning_rate(step, 12, OPTIMISER) for step in (0, 1, 2, 7)]
+    assert rates == pytest.approx([0.005, 0.01, 0.01, 0.01 * (0.01 + 0.99 / 2)])

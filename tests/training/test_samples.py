@@ -1,0 +1,61 @@
+"""The sample of a number is always the same; its targets are those of the phantom, worked out by hand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from osteomet.core.grid import Grid
+from osteomet.core.vocabulary import STRUCTURES
+from osteomet.core.volume import Modality, Unit, Volume
+from osteomet.phantom.bones import BODY, POSTERIOR
+from osteomet.phantom.ct import CtPhantom
+from osteomet.training.recipe import PartRecipe, read_recipe
+from osteomet.training.samples import bone_targets, draw_sample, lesion_targets
+
+
+def tiny(part: str) -> PartRecipe:
+    recipe: PartRecipe = getattr(read_recipe("default-ct"), part)
+    return replace(recipe, patch=(16, 16, 16), n_metastases=3)
+
+
+@pytest.mark.parametrize("part", ["bones", "lesions"])
+def test_the_same_number_gives_the_same_bytes(part: str) -> None:
+    first, other, again = (draw_sample(part, tiny(part), number) for number in (3, 9, 3))
+    assert first.image.tobytes() == again.image.tobytes()
+    assert first.target.tobytes() == again.target.tobytes()
+    assert first.image.tobytes() != other.image.tobytes()
+    assert first.image.shape == (1, 16, 16, 16)
+    assert first.image.dtype == np.dtype(np.float32)
+    assert first.target.shape == (16, 16, 16)
+    assert first.target.dtype == np.dtype(np.uint8)
+    assert first.image.min() >= -1
+    assert first.image.max() <= 1
+    assert first.target.max() < len(tiny(part).outputs)
+
+
+def row_of_voxels() -> CtPhantom:
+    """One voxel of each kind: air, L3 deep, just below its surface, in its arch, T12, C5, sacrum."""
+    names = [None, "L3", "L3", "L3", "T12", "C5", "sacrum"]
+    bones = np.array([STRUCTURES[name].id if name else 0 for name in names], dtype=np.uint8).reshape(-1, 1, 1)
+    parts = np.array([0, BODY, BODY, POSTERIOR, BODY, BODY, 0], dtype=np.uint8).reshape(-1, 1, 1)
+    depth = np.array([-9, 6, 1, 6, 2.6, 2.5, 9], dtype=np.float32).reshape(-1, 1, 1)
+    kinds = np.array([0, 1, 2, 0, 0, 2, 1], dtype=np.uint8).reshape(-1, 1, 1)
+    grid = Grid.from_spacing(bones.shape, (1, 1, 1))
+    volume = Volume(np.zeros(bones.shape, dtype=np.int16), grid, Modality.CT, Unit.HU)
+    return CtPhantom(volume, bones, parts, depth, kinds, kinds)
+
+
+def test_bone_targets_by_hand() -> None:
+    """The core is the body more than 2.5 mm below its surface; exactly 2.5 mm is still rim."""
+    outputs = read_recipe("default-ct").bones.outputs
+    targets = bone_targets(row_of_voxels(), outputs)[:, 0, 0]
+    assert [outputs[t] for t in targets] == [
+        "background", "core_lumbar", "body_rim", "posterior", "core_thoracic", "body_rim", "sacrum",
+    ]  # fmt: skip
+
+
+def test_lesion_targets_follow_the_order_of_the_outputs() -> None:
+    phantom = row_of_voxels()
+    assert lesion_targets(phantom, ("background", "lytic", "sclerotic")).ravel().tolist() == [0, 1, 2, 0, 0, 2, 1]
+    assert lesion_targets(phantom, ("background", "sclerotic", "lytic")).ravel().tolist() == [0, 2, 1, 0, 0, 1, 2]
