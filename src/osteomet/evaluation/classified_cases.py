@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from osteomet.core.errors import DatasetError
 from osteomet.core.findings import ExamGrade
-from osteomet.evaluation.csv_rows import Row, check_unique, read_rows
+from osteomet.io.csv_rows import Row, check_unique, read_rows
 
 EXAM_GRADES = tuple(grade.value for grade in ExamGrade)
 """Classes of `wangd2023`."""

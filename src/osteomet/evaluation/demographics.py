@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteomet.core.errors import InputError
-from osteomet.evaluation.csv_rows import Row, read_rows
+from osteomet.io.csv_rows import Row, read_rows
 from osteomet.stats.hypothesis import SignificanceTest, one_way_anova
 
 EXTERNAL = "external"

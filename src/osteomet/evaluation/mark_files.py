@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from osteomet.core.errors import DatasetError, InputError
-from osteomet.evaluation.csv_rows import Row, read_rows
 from osteomet.evaluation.marks import UNAIDED, BoxMark, Mark, MaskMark, PointMark, Reading
 from osteomet.evaluation.viewer_json import marks_from_json
+from osteomet.io.csv_rows import Row, read_rows
 
 _PLACE = ("x_mm", "y_mm", "z_mm")
 _SIZE = ("size_x_mm", "size_y_mm", "size_z_mm")

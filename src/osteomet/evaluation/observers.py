@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from osteomet.core.errors import GeometryError, InputError
 from osteomet.core.grid import Grid
-from osteomet.evaluation.csv_rows import check_unique, read_rows
+from osteomet.io.csv_rows import check_unique, read_rows
 from osteomet.stats.agreement import BlandAltman, bland_altman, icc
 from osteomet.stats.bootstrap import bootstrap, ratio_statistic
 from osteomet.stats.intervals import Estimate

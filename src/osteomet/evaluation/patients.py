@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteomet.core.errors import InputError
-from osteomet.evaluation.csv_rows import check_unique, read_rows
+from osteomet.io.csv_rows import check_unique, read_rows
 
 ANY_SEQUENCE = "any sequence"
 _STAGES = {"M0": False, "M1": True, "M1b": True}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from osteomet.core.errors import DatasetError, FormatError, InputError
-from osteomet.evaluation.csv_rows import Row, check_unique, read_rows
+from osteomet.io.csv_rows import Row, check_unique, read_rows
 
 
 def write(folder: Path, text: str) -> Path:
