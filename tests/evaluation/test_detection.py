@@ -12,11 +12,8 @@ from osteomet.core.grid import Grid
 from osteomet.core.volume import LabelMap, Modality, Unit, Volume
 from osteomet.evaluation.cases import CaseSettings, evaluate_case
 from osteomet.evaluation.detection import (
-    COUNT_BINS,
     VOLUME_BINS,
-    by_column,
     by_label,
-    by_lesion_count,
     by_site,
     by_volume,
     detection_measures,
@@ -56,9 +53,8 @@ def outcome(
     *,
     patient: str = "p",
     panoptic_iou: tuple[float, ...] = (),
-    **columns: str,
 ) -> CaseDetections:
-    facts = CaseFacts("case", patient, columns)
+    facts = CaseFacts("case", patient, {})
     sides = tuple(references), tuple(predictions)
     return CaseDetections(facts, *sides, 0, 0, 0, 0, 0, panoptic_iou, predicted=True, score=None)
 
@@ -137,23 +133,10 @@ def test_sensitivity_by_volume_with_fractions() -> None:
     assert empty.values() == {"le_0_5_ml": None}
 
 
-def test_sensitivity_by_lesions_a_patient() -> None:
-    """Lesions are counted over all cases of a patient: three in two cases are 2–3, six are above 5."""
-    cases = [counted(1, 0, 0, 0, "p"), counted(1, 1, 0, 0, "p"), counted(2, 4, 0, 0, "q"), counted(0, 1, 0, 0, "r")]
-    measures = sensitivity_by(cases, by_lesion_count(cases), order=[name for name, _ in COUNT_BINS])
-    assert fractions(measures) == {
-        "1_lesion": (0, 1),
-        "2_3_lesions": (2, 3),
-        "4_5_lesions": (0, 0),
-        "gt_5_lesions": (2, 6),
-    }
-
-
-def test_sensitivity_by_label_site_and_column() -> None:
+def test_sensitivity_by_label_and_site() -> None:
     first = [reference(1, (1,), label="lytic"), reference(2, (), label="sclerotic")]
-    cases = [outcome(first, centre="A"), outcome([reference(1, (1,), label="lytic")], patient="q")]
+    cases = [outcome(first), outcome([reference(1, (1,), label="lytic")], patient="q")]
     assert fractions(sensitivity_by(cases, by_label)) == {"lytic": (2, 2), "sclerotic": (0, 1)}
-    assert fractions(sensitivity_by(cases, by_column("centre"))) == {"A": (1, 2), "unknown": (1, 1)}
     assert fractions(sensitivity_by(cases, by_site)) == {"unknown": (2, 3)}
     assert sensitivity_by(cases, by_label).statistic.n_patients == 2
 

@@ -127,7 +127,7 @@ def sensitivity_by(cases: Sequence[CaseDetections], group: Group, *, order: Sequ
     cases
         Outcomes of all cases.
     group
-        Names the group of a lesion: `by_volume`, `by_label`, `by_site`, `by_column` or `by_lesion_count`.
+        Names the group of a lesion: `by_volume`, `by_label` or `by_site`.
     order
         Groups to list first, also those without a lesion; the others follow by name.
     """
@@ -155,19 +155,6 @@ def by_label(_: CaseDetections, lesion: ReferenceLesion) -> str:
 def by_site(_: CaseDetections, lesion: ReferenceLesion) -> str:
     """Bone that the reference lesion sits in."""
     return lesion.instance.site or UNKNOWN
-
-
-def by_column(column: str) -> Group:
-    """Cell of the case in a column of ``cases.csv``, such as ``centre`` or ``scanner``."""
-    return lambda case, _: case.facts.columns.get(column, UNKNOWN)
-
-
-def by_lesion_count(cases: Sequence[CaseDetections]) -> Group:
-    """Bin of `COUNT_BINS` by the number of reference lesions of the patient, over all its cases."""
-    counts: Counter[str] = Counter()
-    for case in cases:
-        counts[case.facts.patient] += len(case.references)
-    return lambda case, _: next(name for name, high in COUNT_BINS if counts[case.facts.patient] <= high)
 
 
 def ppv_by_label(cases: Sequence[CaseDetections], *, order: Sequence[str] = ()) -> Measures:

@@ -226,19 +226,10 @@ def _label_parts(instances: Sequence[CaseInstances], protocol: Protocol, labels:
     """F-beta, panoptic quality and false positives of the lesions of each label alone."""
     parts = []
     for label in labels:
-        cases = [match_case(only_label(case, label), protocol.rule) for case in instances]
+        cases = [match_case(case.of_label(label), protocol.rule) for case in instances]
         measures = _without(detection_measures(cases, beta=2.0), ("sensitivity", "ppv"))
         parts.append(_named(measures, f"detection.{{}}.{slug(label)}"))
     return parts
-
-
-def only_label(case: CaseInstances, label: str) -> CaseInstances:
-    """Lesions of one label, and the pairs among them."""
-    references = tuple(x for x in case.references if x.label == label)
-    predictions = tuple(x for x in case.predictions if x.label == label)
-    ids = {x.id for x in references}, {x.id for x in predictions}
-    pairs = tuple(p for p in case.pairs if p.reference in ids[0] and p.prediction in ids[1])
-    return replace(case, references=references, predictions=predictions, pairs=pairs)
 
 
 def _count_groups(detections: Sequence[CaseDetections]) -> dict[str, str]:
