@@ -23,7 +23,7 @@ from osteomet.phantom.shapes import random_warp
 from osteomet.phantom.soft_tissue import sample_soft_tissue
 
 SPACING_MM = 1.2
-PLANTED = {"L4": (9.0, (0.0, -1.0, 0.0)), "L5": (8.5, (0.0, -1.0, 0.0))}
+PLANTED = {"L4": (6.5, (0.0, -1.0, 0.0)), "L5": (6.0, (0.0, -1.0, 0.0))}
 """Radius of the planted lesion and its place in the vertebra: left, posterior, superior of the body centre, mm."""
 
 
@@ -84,8 +84,9 @@ def lumbar() -> LumbarPhantom:
         implant_side=None,
     )
     middle = vertebrae["L4"].centre_mm
-    low = np.array([-36.0, middle[1] - 38, drawn.column.sacrum_centre_mm[2] - 22])
-    high = np.array([36.0, middle[1] + 46, middle[2] + 36])
+    # Wide enough that the edge cuts no bone into pieces that look like another one.
+    low = np.array([-75.0, middle[1] - 45, drawn.column.sacrum_centre_mm[2] - 30])
+    high = np.array([75.0, middle[1] + 60, middle[2] + 40])
     return LumbarPhantom(body, low, high)
 
 

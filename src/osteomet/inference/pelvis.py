@@ -15,6 +15,7 @@ SMALLEST_BONE_ML = 0.5
 """Smaller pieces of any bone are crumbs."""
 _SMALLEST_SHARE = 0.1
 _WRONG_SIDE_MM = 15.0
+_NEAREST_FEMUR_MM = 40.0
 
 Mask = NDArray[np.bool_]
 
@@ -36,13 +37,16 @@ def find_pelvis(masks: Mapping[str, Mask], bodies: Bodies, grid: Grid) -> dict[s
     Where vertebrae are seen, the pelvis lies below the last of them, and the sacrum within 150 mm: a network that never
     saw a shoulder takes it for a hip. Pieces below half a millilitre or a tenth of the largest are dropped; smaller
     shares than that are errors, larger ones can be a bone that the field of view cuts in two. Hips and femora whose
-    centre lies more than 15 mm on the other side of the sacrum, or of the last vertebra, change sides.
+    centre lies more than 15 mm on the other side of the sacrum, or of the last vertebra, change sides. A femur lies at
+    least 40 mm to the side of the midline.
     """
     found = {"sacrum": _main_parts(_below_column(masks["sacrum"], bodies, grid, reach_mm=LARGEST_GAP_MM), grid)}
     midline_x_mm = _midline_x_mm(bodies, found["sacrum"], grid)
     for bone in ("hip", "femur"):
         names = f"{bone}_left", f"{bone}_right"
         left, right = (_below_column(masks[name], bodies, grid, reach_mm=np.inf) for name in names)
+        if bone == "femur":
+            left, right = (_away_from_midline(mask, midline_x_mm, grid) for mask in (left, right))
         for name, mask in zip(names, _by_side(left, right, midline_x_mm, grid), strict=True):
             found[name] = _main_parts(mask, grid)
     return found
@@ -64,6 +68,15 @@ def _below_column(mask: Mask, bodies: Bodies, grid: Grid, *, reach_mm: float) ->
     last_mm = grid.to_xyz_mm(bodies.voxels[-1]).mean(axis=0)
     drop_mm = last_mm[2] - centres_mm[:, 2]
     keep = (drop_mm > 0) & (np.linalg.norm(centres_mm - last_mm, axis=1) <= reach_mm)
+    return np.asarray(np.concatenate([[False], keep])[labels])
+
+
+def _away_from_midline(mask: Mask, midline_x_mm: float | None, grid: Grid) -> Mask:
+    """Drop components that lie where no femur can: a dense ball in a vertebra looks like a femoral head."""
+    if midline_x_mm is None:
+        return mask
+    labels, centres_mm = _component_centres(mask, grid)
+    keep = np.abs(centres_mm[:, 0] - midline_x_mm) >= _NEAREST_FEMUR_MM
     return np.asarray(np.concatenate([[False], keep])[labels])
 
 

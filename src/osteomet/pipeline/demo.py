@@ -14,7 +14,7 @@ from osteomet.io.dicom_writer import write_ct_series
 from osteomet.phantom.cohort import Case, draw_case
 from osteomet.pipeline.analyze import Analysis, AnalyzeSettings, Progress, analyze_study
 
-DEMO_SEED, DEMO_NUMBER = 2026, 7
+DEMO_SEED, DEMO_NUMBER = 2026, 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
