@@ -236,7 +236,9 @@ def test_a_core_inside_a_hip_is_no_vertebra() -> None:
     scene = pelvis()
     stray = scene.box((80, 0, scene.grid.origin_mm[2] + 75), (20, 20, 20), np.eye(3))
     scene.classes[stray] = CODE["core_lumbar"]
-    assert names_of(scene.find()) == ["L3", "L4", "L5"]
+    found = scene.find()
+    assert names_of(found) == ["L3", "L4", "L5"]
+    assert "vertebra" not in found.structures.present()
 
 
 def test_a_core_below_the_sacrum_is_no_vertebra() -> None:

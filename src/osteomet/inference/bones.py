@@ -19,7 +19,7 @@ from osteomet.image.components import bounding_box, drop_small
 from osteomet.image.distance import distance_to_mm
 from osteomet.inference.arches import assign_arches
 from osteomet.inference.numbering import Column, Numbering, number_vertebrae
-from osteomet.inference.pelvis import SMALLEST_BONE_ML, find_pelvis
+from osteomet.inference.pelvis import SMALLEST_BONE_ML, component_centres, find_pelvis
 from osteomet.inference.vertebrae import Bodies, find_bodies
 
 PARTS = {"body": 1, "posterior": 2}
@@ -36,6 +36,7 @@ _NEEDED = {"background", *CORES, "body_rim", "posterior"}
 _RIM_REACH_MM = 15.0
 _EDGE_VOXELS = 0.75
 _RIB_TOUCH_MM = 6.0
+_COLUMN_REACH_MM = 80.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +151,18 @@ def _vertebral_bone(
         _grow(owner, is_body, _RIM_REACH_MM, grid)
         owner += assign_arches(is_arch, owner, bodies.curve, grid)
     unknown = drop_small((is_body | is_arch) & (owner == 0), grid, SMALLEST_BONE_ML)
-    owner[unknown] = len(bodies.voxels) + 1
+    owner[_near_column(unknown, bodies, grid)] = len(bodies.voxels) + 1
     parts = np.where(owner > 0, np.where(is_arch, PARTS["posterior"], PARTS["body"]), 0).astype(np.uint8)
     return owner, parts
+
+
+def _near_column(mask: NDArray[np.bool_], bodies: Bodies, grid: Grid) -> NDArray[np.bool_]:
+    """Keep components that can be part of the column, all where its course is not known."""
+    if bodies.curve is None or not mask.any():
+        return mask
+    labels, centres_mm = component_centres(mask, grid)
+    keep = bodies.curve.project(centres_mm)[1] <= _COLUMN_REACH_MM
+    return np.asarray(np.concatenate([[False], keep])[labels])
 
 
 def _grow(owner: NDArray[np.uint8], into: NDArray[np.bool_], reach_mm: float, grid: Grid) -> None:

@@ -60,15 +60,15 @@ def _below_column(mask: Mask, bodies: Bodies, grid: Grid, *, reach_mm: float) ->
     """Keep components whose centre lies further down than that of the last vertebra, and no further than allowed."""
     if not bodies.voxels:
         return mask
-    labels, centres_mm = _component_centres(mask, grid)
+    labels, centres_mm = component_centres(mask, grid)
     last_mm = grid.to_xyz_mm(bodies.voxels[-1]).mean(axis=0)
     drop_mm = last_mm[2] - centres_mm[:, 2]
     keep = (drop_mm > 0) & (np.linalg.norm(centres_mm - last_mm, axis=1) <= reach_mm)
     return np.asarray(np.concatenate([[False], keep])[labels])
 
 
-def _component_centres(mask: Mask, grid: Grid) -> tuple[NDArray[np.uint32], NDArray[np.float64]]:
-    """Components of a mask, and the centre of each, LPS mm."""
+def component_centres(mask: Mask, grid: Grid) -> tuple[NDArray[np.uint32], NDArray[np.float64]]:
+    """Components of a mask, numbered from 1, and the centre of each, shape (n, 3), LPS mm."""
     labels, n = label_components(mask)
     index = np.argwhere(labels)
     owner = labels[tuple(index.T)]
@@ -91,7 +91,7 @@ def _by_side(left: Mask, right: Mask, midline_x_mm: float | None, grid: Grid) ->
         return left, right
     moved = []
     for mask, sign in ((left, 1.0), (right, -1.0)):
-        labels, centres_mm = _component_centres(mask, grid)
+        labels, centres_mm = component_centres(mask, grid)
         wrong = sign * (centres_mm[:, 0] - midline_x_mm) < -_WRONG_SIDE_MM
         moved.append(np.concatenate([[False], wrong])[labels])
     return (left & ~moved[0]) | moved[1], (right & ~moved[1]) | moved[0]
