@@ -267,6 +267,16 @@ def test_a_shoulder_is_no_hip() -> None:
     assert not set(scene.find().structures.present()) & {"hip_left", "hip_right", "femur_right", "sacrum"}
 
 
+def test_a_crumb_of_sacrum_is_no_anchor() -> None:
+    """Two thoracic vertebrae over 8 ml called sacrum: no ground to name them from."""
+    scene = spine(["T2", "T3"])
+    below = scene.centres["T3"] - np.array([0, 0, 40])
+    scene.paint(scene.box(below, (20, 20, 20), np.eye(3)), "sacrum", "sacrum")
+    found = scene.find()
+    assert "sacrum" in found.structures.present()
+    assert [a.code for a in found.abstentions] == ["numbering_uncertain"]
+
+
 def test_ribs_correct_a_network_that_sees_lumbar_vertebrae_in_the_chest() -> None:
     names = ["T8", "T9", "T10", "T11", "T12", "L1", "L2", "L3"]
     scene = spine(names)

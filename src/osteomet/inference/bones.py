@@ -20,7 +20,7 @@ from osteomet.image.distance import distance_to_mm
 from osteomet.inference.arches import assign_arches
 from osteomet.inference.numbering import Column, Numbering, number_vertebrae
 from osteomet.inference.pelvis import SMALLEST_BONE_ML, component_centres, find_pelvis
-from osteomet.inference.vertebrae import Bodies, find_bodies
+from osteomet.inference.vertebrae import ANCHOR_ML, Bodies, find_bodies
 
 PARTS = {"body": 1, "posterior": 2}
 """Labels of the part map."""
@@ -182,8 +182,8 @@ def _votes(masks: dict[str, NDArray[np.bool_]], bodies: Bodies) -> NDArray[np.fl
 
 
 def _distance_to_sacrum_mm(bodies: Bodies, sacrum: NDArray[np.bool_], grid: Grid) -> float | None:
-    """From the centre of the last body to the nearest voxel of the sacrum, mm."""
-    if not bodies.voxels or not sacrum.any():
+    """From the centre of the last body to the nearest voxel of the sacrum, mm; None unless both are there for sure."""
+    if not bodies.voxels or sacrum.sum() * grid.voxel_volume_ml < ANCHOR_ML:
         return None
     centre = grid.to_xyz_mm(bodies.voxels[-1]).mean(axis=0)
     return float(np.linalg.norm(grid.to_xyz_mm(np.argwhere(sacrum)) - centre, axis=1).min())

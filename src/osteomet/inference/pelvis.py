@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteomet.core.grid import Grid
-from osteomet.image.components import label_components
+from osteomet.image.components import drop_small, label_components
 from osteomet.inference.vertebrae import LARGEST_GAP_MM, Bodies
 
 SMALLEST_BONE_ML = 0.5
 """Smaller pieces of any bone are crumbs."""
+_SMALLEST_SACRUM_ML = 3.0
 _SMALLEST_SHARE = 0.1
 _WRONG_SIDE_MM = 15.0
 
@@ -34,11 +35,12 @@ def find_pelvis(masks: Mapping[str, Mask], bodies: Bodies, grid: Grid) -> dict[s
     Notes
     -----
     Where vertebrae are seen, the pelvis lies below the last of them, and the sacrum within 150 mm: a network that never
-    saw a shoulder takes it for a hip. Pieces below half a millilitre or a tenth of the largest are dropped; smaller
-    shares than that are errors, larger ones can be a bone that the field of view cuts in two. Hips and femora whose
+    saw a shoulder takes it for a hip. Pieces below half a millilitre (sacrum: three) or a tenth of the largest are
+    dropped as errors; larger shares can be a bone that the field of view cuts in two. Hips and femora whose
     centre lies more than 15 mm on the other side of the sacrum, or of the last vertebra, change sides.
     """
-    found = {"sacrum": _main_parts(_below_column(masks["sacrum"], bodies, grid, reach_mm=LARGEST_GAP_MM), grid)}
+    sacrum = _below_column(masks["sacrum"], bodies, grid, reach_mm=LARGEST_GAP_MM)
+    found = {"sacrum": _main_parts(drop_small(sacrum, grid, _SMALLEST_SACRUM_ML), grid)}
     midline_x_mm = _midline_x_mm(bodies, found["sacrum"], grid)
     for bone in ("hip", "femur"):
         names = f"{bone}_left", f"{bone}_right"
