@@ -236,7 +236,9 @@ def test_a_core_inside_a_hip_is_no_vertebra() -> None:
     scene = pelvis()
     stray = scene.box((80, 0, scene.grid.origin_mm[2] + 75), (20, 20, 20), np.eye(3))
     scene.classes[stray] = CODE["core_lumbar"]
-    assert names_of(scene.find()) == ["L3", "L4", "L5"]
+    found = scene.find()
+    assert names_of(found) == ["L3", "L4", "L5"]
+    assert "vertebra" not in found.structures.present()
 
 
 def test_a_core_below_the_sacrum_is_no_vertebra() -> None:
@@ -263,6 +265,16 @@ def test_a_shoulder_is_no_hip() -> None:
     scene.classes[scene.box(beside + [-40, 20, 0], (15, 30, 60), np.eye(3))] = CODE["femur_right"]
     scene.classes[scene.box(beside + [0, -35, 10], (15, 15, 15), np.eye(3))] = CODE["sacrum"]
     assert not set(scene.find().structures.present()) & {"hip_left", "hip_right", "femur_right", "sacrum"}
+
+
+def test_a_crumb_of_sacrum_is_no_anchor() -> None:
+    """Two thoracic vertebrae over 8 ml called sacrum: no ground to name them from."""
+    scene = spine(["T2", "T3"])
+    below = scene.centres["T3"] - np.array([0, 0, 40])
+    scene.paint(scene.box(below, (20, 20, 20), np.eye(3)), "sacrum", "sacrum")
+    found = scene.find()
+    assert "sacrum" in found.structures.present()
+    assert [a.code for a in found.abstentions] == ["numbering_uncertain"]
 
 
 def test_ribs_correct_a_network_that_sees_lumbar_vertebrae_in_the_chest() -> None:

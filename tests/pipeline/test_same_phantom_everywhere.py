@@ -114,8 +114,8 @@ def test_oblique_finds_the_same_lesions_at_the_same_places(
 
 
 @pytest.mark.xfail(
-    reason="the first lesion network answers to the resampling of a turned grid: 1.60 against 1.53 ml was measured; with "
-    "a network that does not, tests/inference/test_cascade.py holds the same volumes",
+    reason="the first lesion network answers to the resampling of a turned grid: 1.60 against 1.53 ml was measured; "
+    "with a network that does not, tests/inference/test_cascade.py holds the same volumes",
     strict=False,
 )
 def test_oblique_gives_the_same_volumes(turned: tuple[Lesion, ...], reference: tuple[Lesion, ...]) -> None:

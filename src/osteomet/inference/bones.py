@@ -19,8 +19,8 @@ from osteomet.image.components import bounding_box, drop_small
 from osteomet.image.distance import distance_to_mm
 from osteomet.inference.arches import assign_arches
 from osteomet.inference.numbering import Column, Numbering, number_vertebrae
-from osteomet.inference.pelvis import SMALLEST_BONE_ML, find_pelvis
-from osteomet.inference.vertebrae import Bodies, find_bodies
+from osteomet.inference.pelvis import SMALLEST_BONE_ML, component_centres, find_pelvis
+from osteomet.inference.vertebrae import ANCHOR_ML, Bodies, find_bodies
 
 PARTS = {"body": 1, "posterior": 2}
 """Labels of the part map."""
@@ -36,6 +36,7 @@ _NEEDED = {"background", *CORES, "body_rim", "posterior"}
 _RIM_REACH_MM = 15.0
 _EDGE_VOXELS = 0.75
 _RIB_TOUCH_MM = 6.0
+_COLUMN_REACH_MM = 80.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +151,18 @@ def _vertebral_bone(
         _grow(owner, is_body, _RIM_REACH_MM, grid)
         owner += assign_arches(is_arch, owner, bodies.curve, grid)
     unknown = drop_small((is_body | is_arch) & (owner == 0), grid, SMALLEST_BONE_ML)
-    owner[unknown] = len(bodies.voxels) + 1
+    owner[_near_column(unknown, bodies, grid)] = len(bodies.voxels) + 1
     parts = np.where(owner > 0, np.where(is_arch, PARTS["posterior"], PARTS["body"]), 0).astype(np.uint8)
     return owner, parts
+
+
+def _near_column(mask: NDArray[np.bool_], bodies: Bodies, grid: Grid) -> NDArray[np.bool_]:
+    """Keep components that can be part of the column, all where its course is not known."""
+    if bodies.curve is None or not mask.any():
+        return mask
+    labels, centres_mm = component_centres(mask, grid)
+    keep = bodies.curve.project(centres_mm)[1] <= _COLUMN_REACH_MM
+    return np.asarray(np.concatenate([[False], keep])[labels])
 
 
 def _grow(owner: NDArray[np.uint8], into: NDArray[np.bool_], reach_mm: float, grid: Grid) -> None:
@@ -172,8 +182,8 @@ def _votes(masks: dict[str, NDArray[np.bool_]], bodies: Bodies) -> NDArray[np.fl
 
 
 def _distance_to_sacrum_mm(bodies: Bodies, sacrum: NDArray[np.bool_], grid: Grid) -> float | None:
-    """From the centre of the last body to the nearest voxel of the sacrum, mm."""
-    if not bodies.voxels or not sacrum.any():
+    """From the centre of the last body to the nearest voxel of the sacrum, mm; None unless both are there for sure."""
+    if not bodies.voxels or sacrum.sum() * grid.voxel_volume_ml < ANCHOR_ML:
         return None
     centre = grid.to_xyz_mm(bodies.voxels[-1]).mean(axis=0)
     return float(np.linalg.norm(grid.to_xyz_mm(np.argwhere(sacrum)) - centre, axis=1).min())

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteomet.core.grid import Grid
-from osteomet.image.components import label_components
+from osteomet.image.components import drop_small, label_components
 from osteomet.inference.vertebrae import LARGEST_GAP_MM, Bodies
 
 SMALLEST_BONE_ML = 0.5
 """Smaller pieces of any bone are crumbs."""
+_SMALLEST_SACRUM_ML = 3.0
 _SMALLEST_SHARE = 0.1
 _WRONG_SIDE_MM = 15.0
 _NEAREST_FEMUR_MM = 40.0
@@ -35,12 +36,13 @@ def find_pelvis(masks: Mapping[str, Mask], bodies: Bodies, grid: Grid) -> dict[s
     Notes
     -----
     Where vertebrae are seen, the pelvis lies below the last of them, and the sacrum within 150 mm: a network that never
-    saw a shoulder takes it for a hip. Pieces below half a millilitre or a tenth of the largest are dropped; smaller
-    shares than that are errors, larger ones can be a bone that the field of view cuts in two. Hips and femora whose
-    centre lies more than 15 mm on the other side of the sacrum, or of the last vertebra, change sides. A femur lies at
-    least 40 mm to the side of the midline.
+    saw a shoulder takes it for a hip. Pieces below half a millilitre (sacrum: three) or a tenth of the largest are
+    dropped as errors; larger shares can be a bone that the field of view cuts in two. Hips and femora whose
+    centre lies more than 15 mm on the other side of the sacrum, or of the last vertebra, change sides. A femur lies
+    at least 40 mm to the side of the midline.
     """
-    found = {"sacrum": _main_parts(_below_column(masks["sacrum"], bodies, grid, reach_mm=LARGEST_GAP_MM), grid)}
+    sacrum = _below_column(masks["sacrum"], bodies, grid, reach_mm=LARGEST_GAP_MM)
+    found = {"sacrum": _main_parts(drop_small(sacrum, grid, _SMALLEST_SACRUM_ML), grid)}
     midline_x_mm = _midline_x_mm(bodies, found["sacrum"], grid)
     for bone in ("hip", "femur"):
         names = f"{bone}_left", f"{bone}_right"
@@ -64,7 +66,7 @@ def _below_column(mask: Mask, bodies: Bodies, grid: Grid, *, reach_mm: float) ->
     """Keep components whose centre lies further down than that of the last vertebra, and no further than allowed."""
     if not bodies.voxels:
         return mask
-    labels, centres_mm = _component_centres(mask, grid)
+    labels, centres_mm = component_centres(mask, grid)
     last_mm = grid.to_xyz_mm(bodies.voxels[-1]).mean(axis=0)
     drop_mm = last_mm[2] - centres_mm[:, 2]
     keep = (drop_mm > 0) & (np.linalg.norm(centres_mm - last_mm, axis=1) <= reach_mm)
@@ -75,13 +77,13 @@ def _away_from_midline(mask: Mask, midline_x_mm: float | None, grid: Grid) -> Ma
     """Drop components that lie where no femur can: a dense ball in a vertebra looks like a femoral head."""
     if midline_x_mm is None:
         return mask
-    labels, centres_mm = _component_centres(mask, grid)
+    labels, centres_mm = component_centres(mask, grid)
     keep = np.abs(centres_mm[:, 0] - midline_x_mm) >= _NEAREST_FEMUR_MM
     return np.asarray(np.concatenate([[False], keep])[labels])
 
 
-def _component_centres(mask: Mask, grid: Grid) -> tuple[NDArray[np.uint32], NDArray[np.float64]]:
-    """Components of a mask, and the centre of each, LPS mm."""
+def component_centres(mask: Mask, grid: Grid) -> tuple[NDArray[np.uint32], NDArray[np.float64]]:
+    """Components of a mask, numbered from 1, and the centre of each, shape (n, 3), LPS mm."""
     labels, n = label_components(mask)
     index = np.argwhere(labels)
     owner = labels[tuple(index.T)]
@@ -104,7 +106,7 @@ def _by_side(left: Mask, right: Mask, midline_x_mm: float | None, grid: Grid) ->
         return left, right
     moved = []
     for mask, sign in ((left, 1.0), (right, -1.0)):
-        labels, centres_mm = _component_centres(mask, grid)
+        labels, centres_mm = component_centres(mask, grid)
         wrong = sign * (centres_mm[:, 0] - midline_x_mm) < -_WRONG_SIDE_MM
         moved.append(np.concatenate([[False], wrong])[labels])
     return (left & ~moved[0]) | moved[1], (right & ~moved[1]) | moved[0]

@@ -17,8 +17,9 @@ SMALLEST_CORE_ML = 0.1
 """Smaller pieces are crumbs."""
 LARGEST_GAP_MM = 150.0
 """Farther apart, along the column, no two bones of one column lie that both are seen."""
+ANCHOR_ML = 15.0
+"""A smaller sacrum may be none: it says nothing about vertebrae."""
 _STRAY_MM = 40.0
-_SMALLEST_SACRUM_ML = 30.0
 _SAME_BODY = 0.6
 _WAIST = 0.5
 _LONG = 1.5
@@ -59,7 +60,7 @@ def find_bodies(
     Notes
     -----
     A piece is dropped when it is a crumb (below 0.1 ml, or a tenth of its neighbours), when most of its surface is
-    another bone, when it lies below the middle of a sacrum of at least 30 ml (dense hips and implants imitate bodies,
+    another bone, when it lies below the middle of a sacrum of at least 15 ml (dense hips and implants imitate bodies,
     smaller sacra are often none), over 40 mm away from the column, or beyond a gap of 150 mm from its larger part.
     Everything else is measured along the column, in units of the size of a body, the square root of its largest
     cross-section: centres of neighbouring vertebrae lie 0.8 to 1.5 sizes apart, pieces of one body (split by a lesion
@@ -109,7 +110,7 @@ def _is_inside(piece: NDArray[np.intp], around: NDArray[np.bool_]) -> bool:
 def _middle_of_sacrum_mm(sacrum: NDArray[np.bool_], grid: Grid) -> float:
     """Height of the centre of the largest piece of sacrum, LPS z in mm; minus infinity where there is none."""
     largest = np.argwhere(largest_components(sacrum, 1))
-    if len(largest) * grid.voxel_volume_ml < _SMALLEST_SACRUM_ML:
+    if len(largest) * grid.voxel_volume_ml < ANCHOR_ML:
         return -np.inf
     return float(grid.to_xyz_mm(largest)[:, 2].mean())
 
