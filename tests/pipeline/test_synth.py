@@ -35,7 +35,7 @@ def small_cases(lumbar: LumbarPhantom, monkeypatch: pytest.MonkeyPatch) -> None:
         assert (name, seed) == ("ct-spine", 5)
         deposits = lumbar.body.deposits if number == 0 else ()
         body = LumbarPhantom(replace(lumbar.body, deposits=deposits), lumbar.low_mm, lumbar.high_mm)
-        phantom = body.render(body.grid().crop((5, 5, 40), (50, 50, 20)))
+        phantom = body.render(body.grid())
         return cohort._as_case(f"case_{number:04d}", phantom, list(deposits))
 
     monkeypatch.setattr(synth, "draw_case", draw)
