@@ -152,6 +152,29 @@ def test_empty_maps_have_no_lesions() -> None:
         assert case.predicted == (prediction is not None)
 
 
+def test_lesions_of_other_labels_are_no_pair_where_labels_matter() -> None:
+    """A lytic lesion under a sclerotic prediction that overlaps it more than the lytic one does."""
+    reference, prediction = blank(), blank()
+    reference[1:9, 1, 1] = 1
+    prediction[1:7, 1, 1], prediction[7:9, 1, 1] = 2, 1
+    parts = find(semantic(reference), semantic(prediction), by_label=True)
+    (pair,) = parts.pairs
+    assert (parts.predictions[pair.prediction - 1].label, pair.n_voxels) == ("lytic", 2)
+    assert pair.surface is not None
+    (whole,) = find(semantic(reference), semantic(prediction)).pairs
+    assert whole.iou == 1
+
+
+def test_distances_of_the_best_prediction_only() -> None:
+    reference, prediction = blank(), blank()
+    reference[1:9, 1, 1] = 1
+    prediction[1:3, 1, 1], prediction[4:9, 1, 1] = 1, 1
+    worse, better = find(semantic(reference), semantic(prediction)).pairs
+    assert worse.surface is None
+    assert better.surface is not None
+    assert better.surface.hausdorff_mm == 3
+
+
 def test_one_label_alone() -> None:
     reference, prediction = blank(), blank()
     reference[1:4, 1, 1], reference[7:9, 7, 1] = 1, 2

@@ -10,8 +10,8 @@ from osteomet.evaluation.matching import RULES, CaseDetections, MatchingRule, ma
 from osteomet.io.dataset import CaseFacts
 
 
-def lesion(id_: int, volume_ml: float = 1.0, label: str | None = None) -> Instance:
-    return Instance(id_, label, 100, volume_ml, (0, 0, 0))
+def lesion(id_: int, volume_ml: float = 1.0) -> Instance:
+    return Instance(id_, None, 100, volume_ml, (0, 0, 0))
 
 
 def meet(reference: int, prediction: int, iou: float, **others: Any) -> InstancePair:
@@ -19,11 +19,9 @@ def meet(reference: int, prediction: int, iou: float, **others: Any) -> Instance
     return InstancePair(reference, prediction, iou=iou, **measures)
 
 
-def case(
-    references: list[Instance], predictions: list[Instance], pairs: list[InstancePair], *, by_label: bool = False
-) -> CaseInstances:
+def case(references: list[Instance], predictions: list[Instance], pairs: list[InstancePair]) -> CaseInstances:
     facts = CaseFacts("case", "patient", {})
-    return CaseInstances(facts, tuple(references), tuple(predictions), tuple(pairs), by_label, True, None)
+    return CaseInstances(facts, tuple(references), tuple(predictions), tuple(pairs), False, True, None)
 
 
 def hits(outcome: CaseDetections) -> tuple[dict[int, tuple[int, ...]], dict[int, tuple[int, ...]]]:
@@ -113,14 +111,6 @@ def test_panoptic_quality_has_its_own_matching() -> None:
     lesions = [lesion(1), lesion(2)]
     for rule in RULES.values():
         assert match_case(case(lesions, lesions, pairs), rule).panoptic_iou == (0.51,)
-
-
-def test_labels_must_agree_where_lesions_are_told_apart_by_label() -> None:
-    references, predictions = [lesion(1, label="lytic")], [lesion(1, label="sclerotic")]
-    for by_label in (False, True):
-        outcome = match_case(case(references, predictions, [meet(1, 1, 0.9)], by_label=by_label), RULES["any_overlap"])
-        assert outcome.references[0].found is not by_label
-        assert len(outcome.panoptic_iou) == (0 if by_label else 1)
 
 
 def test_best_overlap_is_told_whatever_the_rule() -> None:

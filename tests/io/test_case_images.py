@@ -68,6 +68,22 @@ def test_a_prediction_may_have_names_of_its_own(folders: tuple[Path, Path]) -> N
     assert case.prediction.map.present() == {"sclerotic": 1}
 
 
+def test_the_prediction_names_the_labels_of_the_reference(folders: tuple[Path, Path]) -> None:
+    """Folders of predictions by nnU-Net have a dataset.json, bare folders of references have none."""
+    write(folders[1] / "a.nii.gz", array(2))
+    (folders[0] / "dataset.json").rename(folders[1] / "dataset.json")
+    case = read(folders)
+    assert case.reference.map.present() == NAMES
+
+
+def test_labels_that_nobody_names(folders: tuple[Path, Path]) -> None:
+    write(folders[1] / "a.nii.gz", array(3))
+    (folders[0] / "dataset.json").unlink()
+    case = read(folders)
+    assert case.prediction is not None
+    assert (case.reference.names, case.prediction.names) == (("label_1", "label_2"), ("label_3",))
+
+
 def test_a_missing_prediction(folders: tuple[Path, Path]) -> None:
     assert read(folders).prediction is None
 

@@ -130,12 +130,14 @@ class LabelMap:
 def present_labels(array: NDArray[Any]) -> list[int]:
     """Non-zero values of an unsigned array, ascending.
 
-    Small types are counted rather than sorted: on 100 million voxels that is ten times faster than `numpy.unique`.
+    Small types are counted rather than sorted, and background is passed over first: on a lesion map that is ten times
+    faster than `numpy.unique`.
     """
     if array.dtype.itemsize <= 2:
-        counts = np.zeros(np.iinfo(array.dtype).max + 1, dtype=bool)
-        counts[array.reshape(-1) if array.flags.c_contiguous else array.ravel(order="K")] = True
-        return [int(v) for v in np.flatnonzero(counts) if v]
+        flat = array.ravel(order="K")
+        found = np.zeros(np.iinfo(array.dtype).max + 1, dtype=bool)
+        found[flat[flat != 0]] = True
+        return [int(v) for v in np.flatnonzero(found)]
     return [int(v) for v in np.unique(array) if v]
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from osteomet.core.errors import DatasetError
 from osteomet.evaluation.matching import ROUNDING, CaseDetections, ReferenceLesion
 from osteomet.evaluation.measures import Measures, patient_numbers, patient_sums, ratio_measures
+from osteomet.evaluation.surface import SurfaceScores
 from osteomet.stats.bootstrap import Statistic
 from osteomet.stats.froc import Marks
 
@@ -188,18 +189,21 @@ def overlap_measures(cases: Sequence[CaseDetections]) -> Measures:
     -------
     Measures
         ``dice``, ``iou``, ``hausdorff_mm``, ``hd95_mm``, ``assd_mm``, ``nsd`` of the lesion and the one prediction that
-        overlaps it most. The denominator is the number of those lesions.
+        overlaps it most. The denominator is the number of those lesions; a lesion whose most overlapping prediction
+        was dropped for its size has no distances.
     """
     names = ("dice", "iou", "hausdorff_mm", "hd95_mm", "assd_mm", "nsd")
     sums = np.zeros((len(cases), len(names)))
-    counts = np.zeros(len(cases))
+    counts = np.zeros_like(sums)
     for n, case in enumerate(cases):
         for lesion in case.references:
-            if lesion.found and lesion.best is not None and (surface := lesion.best.surface) is not None:
+            if lesion.found and lesion.best is not None:
+                surface = lesion.best.surface or SurfaceScores(None, None, None, None)
                 distances = (surface.hausdorff_mm, surface.hd95_mm, surface.assd_mm, surface.nsd)
-                sums[n] += np.array([lesion.best.dice, lesion.best.iou, *distances], dtype=np.float64)
-                counts[n] += 1
-    return ratio_measures(cases, names, sums, np.repeat(counts[:, None], len(names), axis=1))
+                values = np.array([lesion.best.dice, lesion.best.iou, *distances], dtype=np.float64)
+                sums[n] += np.nan_to_num(values)
+                counts[n] += ~np.isnan(values)
+    return ratio_measures(cases, names, sums, counts)
 
 
 def froc_marks(cases: Sequence[CaseDetections]) -> Marks:

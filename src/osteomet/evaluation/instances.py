@@ -58,7 +58,7 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class InstancePair:
-    """A reference and a predicted lesion, by id, that share a voxel or whose boxes overlap.
+    """A reference and a predicted lesion, by id, that share a voxel or whose boxes overlap, and may match.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class InstancePair:
     centroid_inside
         Whether the voxel at the centre of mass of the prediction belongs to the reference lesion.
     surface
-        Distances between their surfaces, where no other lesion overlaps one of the two more; else None.
+        Distances between their surfaces, for the prediction that has the highest IoU with the reference; else None.
     """
 
     reference: int
@@ -153,7 +153,9 @@ def find_case_instances(images: CaseImages, pair: VoxelPair, *, by_label: bool, 
             got=f"lesions {untyped[:10]}",
             remedy="add the column “type” to CASE.confidence.csv or lesions.csv",
         )
-    pairs = tuple(_compare(pair, reference, prediction, tolerance_mm))
+    comparable = np.array([[not by_label or r.label == p.label for p in predictions] for r in references], dtype=bool)
+    comparable = comparable.reshape(len(references), len(predictions))
+    pairs = tuple(_compare(pair, reference, prediction, comparable, tolerance_mm))
     return CaseInstances(images.facts, references, predictions, pairs, by_label, True, _score(images, predictions))
 
 
@@ -279,19 +281,20 @@ def _notes(lesions: _Lesions, centres: NDArray[np.float64], grid: Grid, side: Le
     return found
 
 
-def _compare(pair: VoxelPair, reference: _Lesions, prediction: _Lesions, tolerance_mm: float) -> Iterator[InstancePair]:
-    """Compare all pairs of lesions that share a voxel or whose boxes overlap."""
-    shape = (reference.ids.size, prediction.ids.size)
-    if 0 in shape:
+def _compare(
+    pair: VoxelPair, reference: _Lesions, prediction: _Lesions, comparable: NDArray[np.bool_], tolerance_mm: float
+) -> Iterator[InstancePair]:
+    """Compare all comparable pairs of lesions that share a voxel or whose boxes overlap."""
+    if not comparable.size:
         return
-    common = np.zeros(shape, dtype=np.intp)
+    common = np.zeros(comparable.shape, dtype=np.intp)
     both = (reference.number >= 0) & (prediction.number >= 0)
     np.add.at(common, (reference.number[both], prediction.number[both]), 1)
     sizes = reference.n_voxels[:, None] + prediction.n_voxels
     iou, boxes = common / (sizes - common), _box_iou(reference, prediction)
-    best = (common > 0) & ((iou == iou.max(axis=1, keepdims=True)) | (iou == iou.max(axis=0)))
+    best = np.where(comparable, iou, 0).argmax(axis=1)
     owner = _owner_of_centres(pair, reference, prediction)
-    for r, p in zip(*np.nonzero((common > 0) | (boxes > 0)), strict=True):
+    for r, p in zip(*np.nonzero(comparable & ((common > 0) | (boxes > 0))), strict=True):
         masks = reference.voxels(r), prediction.voxels(p)
         yield InstancePair(
             reference=int(reference.ids[r]),
@@ -302,7 +305,7 @@ def _compare(pair: VoxelPair, reference: _Lesions, prediction: _Lesions, toleran
             box_iou=float(boxes[r, p]),
             centroid_inside=bool(owner[p] == r),
             surface=surface_scores(*masks, spacing_mm=pair.grid.spacing_mm, tolerance_mm=tolerance_mm)
-            if best[r, p]
+            if common[r, p] and best[r] == p
             else None,
         )
 

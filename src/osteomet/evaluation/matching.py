@@ -196,14 +196,9 @@ def match_case(case: CaseInstances, rule: MatchingRule) -> CaseDetections:
     Kirillov et al. 2019, https://doi.org/10.1109/CVPR.2019.00963 (panoptic quality).
     """
     minimum = rule.minimum_volume_ml * (1 - ROUNDING)
-    label = {("r", x.id): x.label for x in case.references} | {("p", x.id): x.label for x in case.predictions}
     kept = {x.id for x in case.predictions if x.volume_ml >= minimum}
     small = {x.id for x in case.references if x.volume_ml < minimum}
-    pairs = [
-        pair
-        for pair in case.pairs
-        if pair.prediction in kept and not (case.by_label and label["r", pair.reference] != label["p", pair.prediction])
-    ]
+    pairs = [pair for pair in case.pairs if pair.prediction in kept]
     candidates = [pair for pair in pairs if _measure(pair, rule) >= rule.threshold]
     counted = [pair for pair in candidates if pair.reference not in small]
     neutral = {pair.prediction for pair in candidates} - {pair.prediction for pair in counted}

@@ -57,10 +57,10 @@ def read_case(pair: CasePair) -> CaseImages:
         belong to the instances. Every message names the case.
     """
     with _about(pair.facts.case):
-        reference = _read_map(pair.reference, fallback=None)
+        reference = _read_map(pair.reference)
         if pair.prediction is None:
             return CaseImages(pair.facts, reference, None)
-        prediction = _read_map(pair.prediction, fallback=pair.reference.names)
+        prediction = _read_map(pair.prediction)
         check_same_grid(reference.map.grid, prediction.map.grid, names=("reference", "prediction"))
         _check_known(reference, prediction, named=pair.reference.names is not None)
         probability = None
@@ -70,11 +70,10 @@ def read_case(pair: CasePair) -> CaseImages:
         return CaseImages(pair.facts, reference, prediction, probability)
 
 
-def _read_map(files: MapFiles, *, fallback: Mapping[str, int] | None) -> LesionMap:
-    """Map with its notes; ``fallback`` names the labels of a semantic map that nothing else names."""
+def _read_map(files: MapFiles) -> LesionMap:
+    """Map with its notes; a segmentation of 3D Slicer names its labels itself."""
     if not files.is_instances:
-        own = files.names is not None or files.path.name.lower().endswith(".seg.nrrd")
-        labels = read_labels(files.path, None if own else fallback)
+        labels = read_labels(files.path, None if files.path.name.lower().endswith(".seg.nrrd") else files.names)
         return LesionMap(labels, _in_order(labels.labels), notes=files.notes)
     instances = read_instances(files.path)
     notes = {note.id: note for note in files.notes if note.id is not None}
@@ -82,7 +81,7 @@ def _read_map(files: MapFiles, *, fallback: Mapping[str, int] | None) -> LesionM
         for number, note in _read_confidence(files.confidence, instances).items():
             notes[number] = _merged(notes.get(number), note)
     types = {note.type for note in notes.values() if note.type}
-    names = _in_order(files.names or fallback or {}) or tuple(sorted(types))
+    names = _in_order(files.names or {}) or tuple(sorted(types))
     scored = files.confidence is not None
     return LesionMap(instances, names, is_instances=True, notes=tuple(notes.values()), scored=scored)
 
@@ -123,7 +122,7 @@ def _merged(note: LesionNote | None, scored: LesionNote) -> LesionNote:
 
 def _check_known(reference: LesionMap, prediction: LesionMap, *, named: bool) -> None:
     """Refuse labels of the prediction that the reference does not know; names that nobody gave are not compared."""
-    if reference.is_instances or prediction.is_instances or not named:
+    if reference.is_instances or prediction.is_instances or not named or set(prediction.names) <= set(reference.names):
         return
     unknown = [name for name in prediction.map.present() if name not in reference.map.labels]
     if unknown:

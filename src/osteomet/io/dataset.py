@@ -3,7 +3,8 @@
 Layout of a folder of label maps, reference or prediction alike:
 
 - ``CASE.nii.gz`` (or another image format): one map a case. Its values are labels named by ``dataset.json`` or
-  ``labels.json`` (`osteomet.io.label_names.names_beside`), and its lesions are connected components.
+  ``labels.json`` (`osteomet.io.label_names.names_beside`), there or in the other folder, and its lesions are connected
+  components.
 - ``CASE.confidence.csv`` with the columns ``instance`` and ``confidence`` (may have ``type``, ``site``, ``cause``): the
   map beside it is **instance-valued**, each value one lesion. So is every map of a folder named ``instances…``.
 - ``CASE_probability.nii.gz``: probability of a lesion at each voxel, on the same grid.
@@ -15,7 +16,7 @@ Layout of a folder of label maps, reference or prediction alike:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from osteomet.core.errors import DatasetError
@@ -57,7 +58,7 @@ class MapFiles:
     """One label map on disk with what belongs to it.
 
     ``is_instances`` when each value of the map is one lesion; ``names`` is the label of each name in a semantic map,
-    None where no file names them.
+    None where neither folder names them.
     """
 
     path: Path
@@ -127,6 +128,7 @@ def pair_cases(
         If a table or a file of label names is damaged.
     """
     references, predictions = _Folder.read(reference), _Folder.read(prediction)
+    references, predictions = references.named_like(predictions), predictions.named_like(references)
     if not references.maps:
         raise DatasetError(f"{reference}: the reference folder has no label map", expected="CASE.nii.gz and the like")
     rows = _case_rows(references, table)
@@ -173,6 +175,10 @@ class _Folder:
         above = path.parent if path.name.startswith("instances") else path
         table = _table_of(path, "lesions.csv")
         return cls(path, maps, names_beside(above, ""), _lesion_notes(table) if table else {})
+
+    def named_like(self, other: _Folder) -> _Folder:
+        """Take the names of the other folder where this one has none."""
+        return replace(self, names=other.names if self.names is None else self.names)
 
     def files(self, case: str) -> MapFiles | None:
         """What the folder has of a case, None where it has no map; raise `DatasetError` where it has two."""
