@@ -14,8 +14,9 @@ from scipy.spatial.transform import Rotation
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES, Group
 from osteomet.image.intensity import window
+from osteomet.phantom.body import Body, sample_body
 from osteomet.phantom.bones import BODY, POSTERIOR
-from osteomet.phantom.ct import Body, CtPhantom, render_ct, sample_body, sample_scanner
+from osteomet.phantom.ct import CtPhantom, render_ct, sample_scanner
 from osteomet.training.recipe import PartRecipe
 
 CORE_DEPTH_MM = 2.5
@@ -44,15 +45,15 @@ def bone_targets(phantom: CtPhantom, outputs: tuple[str, ...]) -> NDArray[np.uin
             table[structure.id] = code["sacrum"]
         elif name in code:
             table[structure.id] = code[name]
-    zone = np.where(phantom.parts == POSTERIOR, 2, 1)
-    zone = np.where((phantom.parts == BODY) & (phantom.depth_mm > CORE_DEPTH_MM), 0, zone)
-    return np.asarray(table[phantom.bones, zone])
+    zone = np.where(phantom.truth.parts == POSTERIOR, 2, 1)
+    zone = np.where((phantom.truth.parts == BODY) & (phantom.depth_mm > CORE_DEPTH_MM), 0, zone)
+    return np.asarray(table[phantom.truth.bones, zone])
 
 
 def lesion_targets(phantom: CtPhantom, outputs: tuple[str, ...]) -> NDArray[np.uint8]:
     """Class of each voxel for the lesion network, in the order of ``outputs``."""
     table = np.array([0, outputs.index("lytic"), outputs.index("sclerotic")], dtype=np.uint8)
-    return np.asarray(table[phantom.lesion_kinds])
+    return np.asarray(table[phantom.truth.lesion_kinds])
 
 
 TARGETS: dict[str, Callable[[CtPhantom, tuple[str, ...]], NDArray[np.uint8]]] = {
