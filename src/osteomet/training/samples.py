@@ -67,7 +67,7 @@ def draw_sample(part: str, recipe: PartRecipe, number: int) -> Sample:
     """Make the sample of one number: the same recipe, part and number always give the same bytes."""
     body = _body(recipe.seed, number // _CROPS_PER_BODY, recipe.n_metastases)
     rng = np.random.default_rng([recipe.seed, 1, number])
-    centre = _lesion_centre(body, rng) if part == "lesions" and rng.random() < 0.75 else _bone_centre(body, rng)
+    centre = _deposit_centre(body, rng) if part == "lesions" and rng.random() < 0.8 else _bone_centre(body, rng)
     rotation = Rotation.from_rotvec(rng.normal(0, 0.09, 3)).as_matrix()
     spacing = np.array(recipe.spacing_mm)
     origin = centre - rotation @ (spacing * (np.array(recipe.patch) - 1) / 2)
@@ -96,9 +96,11 @@ def _bone_centre(body: Body, rng: np.random.Generator) -> NDArray[np.float64]:
     return np.asarray(middle + rng.normal(0, 22, 3))
 
 
-def _lesion_centre(body: Body, rng: np.random.Generator) -> NDArray[np.float64]:
-    """A place near one of the metastases or mimics."""
-    deposit = body.deposits[int(rng.integers(len(body.deposits)))]
+def _deposit_centre(body: Body, rng: np.random.Generator) -> NDArray[np.float64]:
+    """A place near a metastasis, or one time in four near a mimic, which outnumber metastases in a worn column."""
+    is_metastasis = rng.random() < 0.75
+    choice = [d for d in body.deposits if d.is_metastasis == is_metastasis] or body.deposits
+    deposit = choice[int(rng.integers(len(choice)))]
     return np.asarray(deposit.lobes_mm[0, :3] + rng.normal(0, 16, 3))
 
 
