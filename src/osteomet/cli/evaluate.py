@@ -9,6 +9,7 @@ import typer
 
 from osteomet.cli.console import Json, OutFolder, Overwrite, Verbose, emit, progress_bars
 
+MatchingName = Literal["any_overlap", "liu2021", "kim2024", "iou_hungarian", "iou_greedy", "centroid_in_mask", "box"]
 _TABLE_HELP = "Table of the cases, or of classified cases for wangh2024 and wangd2023."
 _PROTOCOL_HELP = "Whose rules and tables to follow."
 _READERS_HELP = "Marks of readers: a CSV table, or a folder of JSON files of viewers."
@@ -31,10 +32,7 @@ def evaluate(
     against: Annotated[Path | None, typer.Option(help=_AGAINST_HELP)] = None,
     readers: Annotated[Path | None, typer.Option(help=_READERS_HELP)] = None,
     observers: Annotated[Path | None, typer.Option(help=_OBSERVERS_HELP)] = None,
-    matching: Annotated[
-        Literal["any_overlap", "liu2021", "kim2024", "iou_hungarian", "iou_greedy", "centroid_in_mask", "box"] | None,
-        typer.Option(help=_MATCHING_HELP),
-    ] = None,
+    matching: Annotated[MatchingName | None, typer.Option(help=_MATCHING_HELP)] = None,
     beta: Annotated[float | None, typer.Option(help=_BETA_HELP)] = None,
     tolerance: Annotated[float, typer.Option(help=_TOLERANCE_HELP)] = 2.0,
     keep_going: Annotated[bool, typer.Option("--continue", help="Leave out cases that cannot be used.")] = False,

@@ -62,8 +62,8 @@ def add_lesions(records: Sequence[PatientRecord], detections: Sequence[CaseDetec
     Returns
     -------
     tuple of PatientRecord
-        With the categories ``metastases`` (yes or no) and, of those who have some, ``lesions`` (the groups of
-        `count_group`) and the number ``lesion_volume_ml`` (of all lesions; of several sequences the largest).
+        With the categories ``metastases`` (yes or no) and ``lesions`` (the groups of `count_group`), and of those who
+        have some the number ``lesion_volume_ml`` (of all lesions; of several sequences the largest).
     """
     counts = lesions_of_patients([series_lesions(case) for case in detections])
     volumes: dict[tuple[str, str], float] = {}
@@ -73,7 +73,7 @@ def add_lesions(records: Sequence[PatientRecord], detections: Sequence[CaseDetec
     added = []
     for record in records:
         if not (n := counts.get(record.patient, 0)):
-            known = {"metastases": "no"} if record.patient in counts else {}
+            known = {"metastases": "no", "lesions": count_group(0)} if record.patient in counts else {}
             added.append(replace(record, categories={**record.categories, **known}))
             continue
         volume = max(v for (patient, _), v in volumes.items() if patient == record.patient)

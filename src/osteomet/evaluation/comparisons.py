@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from osteomet.core.errors import InputError
 from osteomet.evaluation.detection import UNKNOWN, detection_measures
 from osteomet.evaluation.matching import CaseDetections
 from osteomet.evaluation.metrics import LesionEvaluation, Metric, Resampling
@@ -19,7 +20,14 @@ from osteomet.evaluation.patients import PatientTable, patient_table, select_pat
 from osteomet.evaluation.segmentation import CaseVoxels
 from osteomet.evaluation.tables import Table
 from osteomet.stats.bootstrap import bootstrap, difference_statistic
-from osteomet.stats.hypothesis import SignificanceTest, holm, mcnemar, one_way_anova, paired_t, wilcoxon_signed_rank
+from osteomet.stats.hypothesis import (
+    SignificanceTest,
+    holm_by_family,
+    mcnemar,
+    one_way_anova,
+    paired_t,
+    wilcoxon_signed_rank,
+)
 from osteomet.stats.intervals import Estimate, number
 from osteomet.stats.roc import AucComparison
 
@@ -123,9 +131,11 @@ def compare_sequences(evaluation: LesionEvaluation, resampling: Resampling) -> t
 def compare_models(
     first: tuple[str, LesionEvaluation], second: tuple[str, LesionEvaluation], resampling: Resampling
 ) -> tuple[PairedTest, ...]:
-    """Compare two named sets of predictions on the cases that were evaluated of both."""
+    """Compare two named sets of predictions on the cases that were evaluated of both; `InputError` if there is none."""
     both = [{case.facts.case for case in one.voxels} for _, one in (first, second)]
     kept = both[0] & both[1]
+    if not kept:
+        raise InputError("the two sets of predictions share no case that could be evaluated")
     a, b = (_model_side(name, one, kept) for name, one in (first, second))
     labels = [label for label in first[1].labels if label in second[1].labels]
     return compare_sides(a, b, labels, resampling, same_lesions=True)
@@ -146,7 +156,7 @@ def p_metrics(tests: Sequence[PairedTest]) -> dict[str, Metric]:
 
 def comparison_table(tests: Sequence[PairedTest], name: str, title: str) -> Table:
     """One row a test, with p values corrected by Holm over all defined tests of one kind in the table."""
-    adjusted = holm_by_kind([test.test for test in tests])
+    adjusted = holm_by_family([(test.test.name, test.test.p_value) for test in tests])
     rows = tuple(
         (
             *(test.first, test.second, test.figure, test.test.n, *test.values),
@@ -160,38 +170,42 @@ def comparison_table(tests: Sequence[PairedTest], name: str, title: str) -> Tabl
     return Table(name, title, columns, rows, note)
 
 
-def holm_by_kind(tests: Sequence[SignificanceTest]) -> list[float | None]:
-    """Corrected p of each test, the tests of one name being a family; None where the test is undefined."""
-    adjusted: list[float | None] = [None] * len(tests)
-    for kind in {test.name for test in tests}:
-        family = [(n, test.p_value) for n, test in enumerate(tests) if test.name == kind and test.p_value is not None]
-        for (n, _), p in zip(family, holm([p for _, p in family]), strict=True):
-            adjusted[n] = float(p)
-    return adjusted
-
-
 def group_table(evaluation: LesionEvaluation) -> Table | None:
-    """One-way analyses of variance of voxel figures between centres and between scanners, over patients."""
+    """One-way analyses of variance of voxel figures between centres and between scanners, over patients.
+
+    Patients with cases of several centres or scanners, or of none that is known, take no part. None where there is
+    nothing to compare.
+    """
     found: list[tuple[str, str, int, SignificanceTest]] = []
     for column in ("centre", "scanner"):
-        groups = case_groups(evaluation.voxels, column)
-        values = sorted(set(groups.values()))
-        for figure in COMPARED if len(values) > 1 else ():
-            means = [
-                list(_patient_means([c for c in evaluation.voxels if groups[c.facts.case] == v], figure, None).values())
-                for v in values
-            ]
-            filled = [group for group in means if group]
+        groups = _patient_groups(evaluation.voxels, column)
+        for figure in COMPARED:
+            means = _patient_means(evaluation.voxels, figure, None)
+            parts = [[means[p] for p in patients if p in means] for patients in groups.values()]
+            filled = [part for part in parts if part]
             if len(filled) > 1:
                 found.append((column, f"lesion.{figure}", len(filled), one_way_anova(*filled)))
     if not found:
         return None
+    adjusted = holm_by_family([(test.name, test.p_value) for *_, test in found])
     rows = tuple(
         (column, figure, n, test.n, test.name, test.statistic, test.p_value, p)
-        for (column, figure, n, test), p in zip(found, holm_by_kind([row[3] for row in found]), strict=True)
+        for (column, figure, n, test), p in zip(found, adjusted, strict=True)
     )
     columns = ("column", "figure", "groups", "patients", "test", "F", "p", "p_holm")
     return Table("group_comparisons", "Centres and scanners compared", columns, rows)
+
+
+def _patient_groups(cases: Sequence[CaseVoxels], column: str) -> dict[str, list[str]]:
+    """Patients of each value of a column, those of one known value alone."""
+    values: dict[str, set[str]] = {}
+    for case in cases:
+        values.setdefault(case.facts.patient, set()).add(case.facts.columns.get(column, UNKNOWN))
+    groups: dict[str, list[str]] = {}
+    for patient, own in values.items():
+        if len(own) == 1 and own != {UNKNOWN}:
+            groups.setdefault(own.pop(), []).append(patient)
+    return groups
 
 
 def _patient_means(cases: Sequence[CaseVoxels], metric: str, label: str | None) -> Mapping[str, float]:

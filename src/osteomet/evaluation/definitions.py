@@ -45,7 +45,7 @@ def lesion_definitions(protocol: Protocol, settings: CaseSettings, resampling: R
         "bootstrap": _bootstrap(resampling),
         "patient_intervals": "Clopper–Pearson for proportions, Wilson beside in patient_figures.csv; DeLong on the log "
         "odds for areas",
-        "comparisons": "on the same patients; p_holm by Holm over all rows of one test in a table; p among the metrics is "
+        "comparisons": "on the same patients; p_holm by Holm over all rows of one test in a table; p of metrics is "
         "before correction",
     }
 

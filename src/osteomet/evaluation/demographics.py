@@ -67,7 +67,7 @@ class CategoryRow:
 
 @dataclass(frozen=True, slots=True)
 class Demographics:
-    """Table of characteristics: one column a part, in the order in which the parts first stand in the data."""
+    """Table of characteristics: one column a part, in the order of the data, the external one last."""
 
     parts: tuple[str, ...]
     n_patients: tuple[int, ...]
@@ -141,7 +141,7 @@ def demographics(records: Sequence[PatientRecord]) -> Demographics:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError("a patient stands twice in the demographics", got=", ".join(twice[:5]))
-    parts = tuple(dict.fromkeys(record.part for record in records))
+    parts = tuple(sorted(dict.fromkeys(record.part for record in records), key=lambda part: part == EXTERNAL))
     groups = [[record for record in records if record.part == part] for part in parts]
     number_names = dict.fromkeys(name for record in records for name in record.numbers)
     category_names = dict.fromkeys(name for record in records for name in record.categories)

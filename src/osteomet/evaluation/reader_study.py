@@ -29,8 +29,9 @@ from osteomet.evaluation.readers import FIGURES, Figure, ReaderFigures, mean_of_
 from osteomet.evaluation.tables import Table, Value
 from osteomet.image.components import label_components
 from osteomet.io.case_images import LesionMap, read_case
-from osteomet.io.dataset import CasePair
+from osteomet.io.dataset import CasePair, LeftOut
 from osteomet.stats.agreement import fleiss_kappa
+from osteomet.stats.hypothesis import holm_by_family
 from osteomet.stats.intervals import Estimate
 
 _COUNTS: tuple[Figure, ...] = ("sensitivity", "ppv", "fp_per_series")
@@ -50,6 +51,7 @@ class ReaderStudy:
     model_table: ReaderTable
     comparisons: Table
     metrics: Mapping[str, Metric]
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def evaluate_readers(
@@ -59,6 +61,7 @@ def evaluate_readers(
     detections: Sequence[CaseDetections],
     protocol: Protocol,
     resampling: Resampling,
+    continue_on_error: bool = False,
 ) -> ReaderStudy:
     """Match the marks of readers with the reference and compare them with the model.
 
@@ -74,11 +77,14 @@ def evaluate_readers(
         minimum volume are no lesions.
     resampling
         Seed, draws and level.
+    continue_on_error
+        Leave a case of which a reading cannot be used out of the study, for all readers, instead of raising.
 
     Raises
     ------
     InputError
-        If a reading is of a case that was not evaluated, or what `match_reading` refuses; the message names it.
+        If a reading is of a case that was not evaluated, or what `match_reading` refuses; the message names it. With
+        ``continue_on_error`` only if no case is left.
 
     Notes
     -----
@@ -87,14 +93,11 @@ def evaluate_readers(
     """
     read = {reading.case for reading in readings}
     known = {case.facts.case: case for case in detections}
-    unknown = [reading for reading in readings if reading.case not in known]
-    if unknown:
-        raise InputError(f"{unknown[0].describe()}: no such case was evaluated", remedy="check the name of the case")
     voxels = {p.facts.case: _reference_voxels(p, protocol) for p in pairs if p.facts.case in read}
-    rule = protocol.rule
-    marks = MarkRule(minimum_voxels=int(rule.threshold) if rule.criterion == "common voxels" else 1)
-    cases = [ReadCase(name, known[name].facts.patient, v.n_lesions) for name, v in sorted(voxels.items())]
-    tables = reader_tables(cases, [match_reading(reading, voxels[reading.case], marks) for reading in readings])
+    matched, left_out = _match(readings, voxels, protocol, continue_on_error=continue_on_error)
+    kept = sorted({reading.case for reading in matched})
+    cases = [ReadCase(name, known[name].facts.patient, voxels[name].n_lesions) for name in kept]
+    tables = reader_tables(cases, matched)
     (model,) = reader_tables(cases, [_model_reading(known[case.case]) for case in cases])
     comparisons, metrics = _compare(tables, model, resampling)
     readers, own = (
@@ -103,7 +106,36 @@ def evaluate_readers(
         )
         for group in (tables, (model,))
     )
-    return ReaderStudy(readers, own[0], tables, model, comparisons, metrics)
+    return ReaderStudy(readers, own[0], tables, model, comparisons, metrics, left_out)
+
+
+def _match(
+    readings: Sequence[Reading],
+    voxels: Mapping[str, LesionVoxels],
+    protocol: Protocol,
+    *,
+    continue_on_error: bool,
+) -> tuple[list[MatchedReading], tuple[LeftOut, ...]]:
+    """Matched readings, and the cases left out because one of their readings cannot be used."""
+    rule = protocol.rule
+    marks = MarkRule(minimum_voxels=int(rule.threshold) if rule.criterion == "common voxels" else 1)
+    matched: list[MatchedReading] = []
+    left_out: dict[str, LeftOut] = {}
+    for reading in readings:
+        try:
+            if reading.case not in voxels:
+                what = f"{reading.describe()}: no such case was evaluated"
+                raise InputError(what, remedy="check the name of the case")
+            matched.append(match_reading(reading, voxels[reading.case], marks))
+        except InputError as error:
+            if not continue_on_error:
+                raise
+            left_out.setdefault(reading.case, LeftOut(reading.case, f"left out of the reader study: {error}"))
+    kept = [reading for reading in matched if reading.case not in left_out]
+    if not kept:
+        reasons = [left.reason for left in left_out.values()]
+        raise InputError("no case of the reader study can be used", got=reasons[0] if reasons else "no reading")
+    return kept, tuple(left_out.values())
 
 
 def reader_table(study: ReaderStudy) -> Table:
@@ -175,10 +207,12 @@ def _compare(
         rows += [(*start, *_limits(r.difference), f"patient bootstrap, {r.reader}", r.p_value) for r in c.readers]
         if c.mrmc is not None:
             rows.append((*start, *_limits(c.mrmc.differences[0].difference), c.mrmc.test.name, c.mrmc.test.p_value))
-    columns = ("first", "second", "figure", "second_minus_first", "low", "high", "test", "p")
+    families = [(f"{row[6]}".partition(",")[0], None if row[7] is None else float(row[7])) for row in rows]
+    rows = [(*row, p) for row, p in zip(rows, holm_by_family(families), strict=True)]
+    columns = ("first", "second", "figure", "second_minus_first", "low", "high", "test", "p", "p_holm")
     note = (
         "Obuchowski–Rockette with random readers and cases. jafroc: false positives of cases without lesion; jafroc1: "
-        "of all cases; auc: cases rated by their surest mark."
+        "of all cases; auc: cases rated by their surest mark. p_holm: Holm over all rows of the same test."
     )
     return Table("reader_comparisons", "Comparisons of readers", columns, tuple(rows), note), metrics
 

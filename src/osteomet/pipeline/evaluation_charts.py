@@ -61,11 +61,12 @@ def draw_lesion_charts(
 
 
 def draw_class_charts(
-    result: ClassificationResult, against: ClassificationResult | None, folder: Path
+    result: ClassificationResult, against: ClassificationResult | None, folder: Path, *, end: str = ""
 ) -> list[ChartFile]:
     """Confusion matrix; with probabilities ROC, calibration and decision curve of each class.
 
     Of two classes the curves are drawn of the first alone, beside those of a second classifier where there is one.
+    ``end`` closes the names of the files that an evaluation of label maps may have too.
     """
     figure = charts.confusion_chart(result.matrix, result.classes, confusion_columns(result))
     drawn = [_chart("confusion_matrix", figure, folder, "Confusion matrix; shares are of each row.")]
@@ -76,15 +77,19 @@ def draw_class_charts(
     curves = {name: (one.roc, one.auc) for name, one in shown.items() if one.roc is not None}
     if curves:
         figure = curve_charts.roc_chart(curves)
-        drawn.append(_chart("roc", figure, folder, "ROC curve of each class against the rest, areas with intervals."))
+        drawn.append(
+            _chart(f"roc{end}", figure, folder, "ROC curve of each class against the rest, areas with intervals.")
+        )
     reliability = {name: one.calibration for name, one in shown.items() if one.calibration is not None}
     if reliability:
         figure = charts.calibration_chart(reliability)
-        drawn.append(_chart("calibration", figure, folder, "Calibration of each class, Wilson intervals."))
+        drawn.append(_chart(f"calibration{end}", figure, folder, "Calibration of each class, Wilson intervals."))
     decisions = {name: one.decision_curve for name, one in shown.items() if one.decision_curve is not None}
     if decisions:
         figure = curve_charts.decision_chart(decisions)
-        drawn.append(_chart("decision_curve", figure, folder, "Decision curves; treating none has a net benefit of 0."))
+        drawn.append(
+            _chart(f"decision_curve{end}", figure, folder, "Decision curves; treating none has a net benefit of 0.")
+        )
     return drawn
 
 
@@ -100,7 +105,7 @@ def draw_reader_charts(study: ReaderStudy, folder: Path) -> list[ChartFile]:
         caption = "Readers and model: lesion sensitivity against false positives per series."
         drawn.append(_chart("readers", curve_charts.reader_chart(points), folder, caption))
     model = study.model_table
-    curves = {_named(table): froc_curve(table.marks()) for table in study.tables if table.scored}
+    curves = [(table.condition, froc_curve(table.marks())) for table in study.tables if table.scored]
     if model.scored and any(case.n_lesions for case in model.cases):
         readers = [point for point in points if point.group != model.condition]
         figure = curve_charts.froc_chart(froc_curve(model.marks()), points=readers, others=curves)

@@ -148,7 +148,9 @@ def add_readers(results: Results, run: Run, evaluated: Evaluated, readers: Path)
         detections=evaluated.result.detections,
         protocol=run.protocol,
         resampling=run.resampling,
+        continue_on_error=run.continue_on_error,
     )
+    results.left_out += study.left_out
     results.metrics |= study.metrics
     results.tables += [reader_table(study), study.comparisons, *_reader_curves(study)]
     results.charts += draw_reader_charts(study, run.folder / "figures")
@@ -186,7 +188,8 @@ def add_classes(results: Results, run: Run, cases: ClassifiedCases, against: Cla
     if curves:
         reliability = {one.label: one.calibration for one in result.per_class if one.calibration is not None}
         results.tables += [decision_table(result), reliability_table(reliability, "classes")]
-    results.charts += draw_class_charts(result, second, run.folder / "figures")
+    end = "_classes" if results.charts else ""
+    results.charts += draw_class_charts(result, second, run.folder / "figures", end=end)
     results.definitions |= class_definitions(run.resampling)
     results.missing += result.unpredicted
     results.facts |= {"classified": f"{result.n_cases} classified cases of {result.n_patients} patients"}

@@ -10,7 +10,7 @@ Okabe, Ito 2008, Color Universal Design, https://jfly.uni-koeln.de/color/ (palet
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -30,6 +30,8 @@ MARKERS = "osD^vPX"
 GREY = "#666666"
 _INCH_MM = 25.4
 _DPI = 300
+_LONGEST_OF_TWO = 26
+LegendPlace = Literal["best", "lower right"]
 STYLE: Any = {
     "font.size": 8,
     "font.family": "DejaVu Sans",
@@ -63,6 +65,27 @@ def new_figure(height_mm: float = 62.0) -> tuple[Figure, Axes]:
     """One pair of axes, one column wide."""
     figure = Figure(figsize=size_inches(height_mm), layout="constrained")
     return figure, figure.subplots()
+
+
+def place_legend(figure: Figure, axes: Axes, *, n_inside: int, inside: LegendPlace = "best") -> None:
+    """Put the legend into the axes if it has at most so many entries, else below them, in two columns if they fit."""
+    handles, labels = axes.get_legend_handles_labels()
+    if len(handles) <= n_inside:
+        axes.legend(loc=inside)
+        return
+    n_columns = 2 if max(map(len, labels)) <= _LONGEST_OF_TWO else 1
+    height_mm = float(figure.get_size_inches()[1]) * _INCH_MM + 3.6 * -(-len(handles) // n_columns)
+    figure.set_size_inches(*size_inches(height_mm))
+    figure.legend(
+        handles=handles,
+        labels=labels,
+        loc="outside lower center",
+        ncols=n_columns,
+        fontsize=6,
+        handlelength=2.6,
+        columnspacing=0.8,
+        labelspacing=0.3,
+    )
 
 
 def size_inches(height_mm: float) -> tuple[float, float]:

@@ -27,6 +27,7 @@ from osteomet.report.chart_style import (
     VERMILION,
     label_axes,
     new_figure,
+    place_legend,
     row_of_axes,
     size_inches,
 )
@@ -146,8 +147,8 @@ def calibration_chart(curves: Mapping[str, Calibration]) -> Figure:
         ece = "" if curve.ece is None else f": ECE {curve.ece:.3f}"
         axes.plot(x, y, marker=MARKERS[n % len(MARKERS)], color=colour, ls=DASHES[n % 4], label=name + ece)
     label_axes(axes, "Predicted probability", "Observed share")
-    axes.set(xlim=(0, 1), ylim=(0, 1.02))
-    axes.legend(loc="upper left")
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    place_legend(figure, axes, n_inside=1)
     return figure
 
 
