@@ -152,7 +152,7 @@ def test_a_missing_prediction_counts_as_empty_and_is_listed(study: Path, osteome
 READINGS = {
     "point outside": (
         "R1,b,90,1,2,,,",
-        r"mark 1 of reader “R1”.*case “b” lies outside the image; expected a place between .*; got \(90\.0, 1\.0, 2\.0\)"
+        r"mark 1 of reader “R1”.*case “b” lies outside the image; expected a place .*; got \(90\.0, 1\.0, 2\.0\)"
         r"; remedy: check that the marks were made on this series and are in LPS",
     ),
     "box outside": ("R1,b,1,1,-30,4,4,4", r"mark 1 of reader “R1”.*case “b” lies outside the image"),

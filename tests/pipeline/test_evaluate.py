@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -434,3 +435,34 @@ def test_confidences_give_every_curve_as_table_and_figure(folders: tuple[Path, P
     names = {p.name for p in (tmp_path / "out" / "figures").iterdir()}
     curves = ("froc", "afroc", "roc", "calibration", "decision_curve")
     assert {f"{curve}.{suffix}" for curve in curves for suffix in ("png", "svg")} <= names
+
+
+def test_every_metric_and_table_has_its_name_in_the_documentation(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text(encoding="utf-8")
+    write_map(folders[1], "c", [(EIGHT, 1)])
+    for case, rows in (("a", ["1,0.9,lytic"]), ("b", []), ("c", ["1,0.7,lytic"])):
+        (folders[1] / f"{case}.confidence.csv").write_text("\n".join(["instance,confidence,type", *rows]) + "\n")
+    write_map(folders[1], "a", [(HALF_OF_FOUR, 1)])
+    table = tmp_path / "cases.csv"
+    table.write_text("case,patient,centre,sequence,age\na,P1,n,DWI,60\nb,P1,n,T1-IP,60\nc,P2,s,DWI,70\n")
+    (tmp_path / "marks.csv").write_text(
+        "reader,case,x_mm,y_mm,z_mm,likelihood\nR1,a,5,0,0,3\nR2,b,5,0,0,1\nR2,c,42,42,17,2\n"
+    )
+    for name in ("A1.1", "A2.1"):
+        write_map(tmp_path / "rounds" / name, "a", [(FOUR, 1)])
+    (tmp_path / "classes.csv").write_text(CLASSES)
+    options = {"table": table, "against": folders[0], "readers": tmp_path / "marks.csv"}
+    metrics = dict(evaluate(folders, tmp_path, observers=tmp_path / "rounds", **options)["metrics"])
+    tables = {path.stem for path in (tmp_path / "out" / "tables").iterdir()}
+    classes = tmp_path / "classes.csv"
+    job = EvaluationJob(None, None, tmp_path / "out", "wangh2024", classes, against=classes, overwrite=True)
+    metrics |= evaluate_folders(job, resampling=FEW)["metrics"]
+    tables |= {path.stem for path in (tmp_path / "out" / "tables").iterdir()}
+    starts = {".".join(name.split(".")[:2]) for name in metrics if not name.startswith(("against.", "demographics."))}
+    assert len(starts) > 50
+    assert [
+        start for start in sorted(starts) if f"`{start}" not in page and not start.startswith("lesion_pooled.")
+    ] == []
+    ours = {re.sub("^roc_(metastasis|primary)$", "roc_<class>", name) for name in tables if "wangh2024_" not in name}
+    assert len(ours) > 25
+    assert [name for name in sorted(ours) if f"`{name}`" not in page] == []
