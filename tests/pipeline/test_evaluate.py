@@ -460,9 +460,8 @@ def test_every_metric_and_table_has_its_name_in_the_documentation(folders: tuple
     tables |= {path.stem for path in (tmp_path / "out" / "tables").iterdir()}
     starts = {".".join(name.split(".")[:2]) for name in metrics if not name.startswith(("against.", "demographics."))}
     assert len(starts) > 50
-    assert [
-        start for start in sorted(starts) if f"`{start}" not in page and not start.startswith("lesion_pooled.")
-    ] == []
+    named = starts - {start for start in starts if start.startswith("lesion_pooled.")}  # of these it names the first
+    assert [start for start in sorted(named) if f"`{start}" not in page] == []
     ours = {re.sub("^roc_(metastasis|primary)$", "roc_<class>", name) for name in tables if "wangh2024_" not in name}
     assert len(ours) > 25
     assert [name for name in sorted(ours) if f"`{name}`" not in page] == []
