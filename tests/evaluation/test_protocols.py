@@ -70,6 +70,27 @@ def test_liu2021_intervals_are_clopper_pearson() -> None:
         assert (100 * e.low, 100 * e.high) == pytest.approx((low, high), abs=0.06), name
 
 
+def test_liu2021_counts_of_patients_add_up() -> None:
+    """Lesion groups to the patients with metastases, scanners to all patients; two sums of the paper do not."""
+    counted = {}
+    for name in ("liu2021_table2", "liu2021_table3"):
+        table = next(t for t in TABLES if t.name == name)
+        places = [n for n, column in enumerate(table.columns) if column.endswith("published") and "p " not in column]
+        counted[name] = {row[0]: [str(row[n]) for n in places] for row in table.rows}
+
+    def total(table: str, *rows: str) -> list[int]:
+        return [sum(map(int, cells)) for cells in zip(*(counted[table][row] for row in rows), strict=True)]
+
+    groups = "1 lesion", "2–3 lesions", "4–5 lesions", "> 5 lesions"
+    assert total("liu2021_table3", *groups) == total("liu2021_table3", "With bone metastases") == [134, 18, 16, 31]
+    both = "With bone metastases", "Without bone metastases"
+    assert total("liu2021_table3", *both) == total("liu2021_table3", "No. of patients") == [266, 34, 34, 63]
+    scanners = "3.0 T Discovery", "3.0 T Achieva", "3.0 T Intera"
+    assert total("liu2021_table3", *scanners) == [266, 34, 34, 68], "63 external patients on 68 scanners"
+    assert total("liu2021_table2", *scanners) == [684, 88, 88, 68], "683 patients for training on 684 scanners"
+    assert total("liu2021_table2", "No. of patients") == [683, 88, 88, 68]
+
+
 def test_a_table_is_filled_and_what_is_not_computed_is_a_dash() -> None:
     table = next(t for t in TABLES if t.name == "kim2024_table2")
     filled = fill_paper_table(table, {"lesion.dice": Metric(Estimate(0.5, 0.4, 0.6))})

@@ -179,8 +179,8 @@ _TABLE_5 = PaperTable(
         *_subgroup("> 5 lesions", "gt_5_lesions", ("88.9 (48/54)", "90.7 (49/54)"), ("82.8 (48/58)", "85.9 (49/57)")),
     ),
     "Patient-level intervals are Clopper–Pearson, as the paper's. Its AUC equals half the sum of sensitivity and "
-    "specificity, that is the area of the yes/no calls. Its p values of PPV and NPV are called McNemar's, which does "
-    "not apply to them; our p of lesions resamples patients.",
+    "specificity, that is the area of the yes/no calls; its interval is binomial exact, ours DeLong's. Its p values of "
+    "PPV and NPV are called McNemar's, which does not apply to them; our p of lesions resamples patients.",
 )
 _EXTERNAL = PaperTable(
     "liu2021_external",

@@ -99,7 +99,8 @@ def _kim2024() -> Protocol:
             ("Average number of FP per series", Ours("detection.fp_per_case"), "0.384 (0.328–0.439)",
              "0.797 (0.715–0.879)", "2.263 (2.114–2.412)", "1.338 (-0.071–2.833)", Ours("readers.fp_per_series")),
         ),
-        "Table 4 and the text of the paper disagree about the PPV of T1 (0.708 and 0.771); the table is shown.",
+        "Table 4 and the text of the paper disagree about the PPV of T1 (0.708 and 0.771); the table is shown. Its "
+        "intervals of sensitivity are Wald's over lesions, taken as independent; ours resample patients.",
     )
     # fmt: on
     return Protocol(
@@ -223,7 +224,8 @@ def _wangh2024() -> Protocol:
                     ("Inception-ResNet", "97.86", "98.56", "97.41", "94.34", "95.85"),
                     ("Radiomics model", "76.57", "74.45", "71.51", "70.31", "72.54"),
                 ),
-                "Table 1 of the paper prints the radiomics figures again, rounded to 0.76, 0.74, 0.71, 0.70 and 0.72.",
+                "Table 1 of the paper prints the radiomics figures again, rounded to 0.76, 0.74, 0.71, 0.70 and 0.72. "
+                "Their F1 exceeds both precision and recall, which no harmonic mean can.",
             ),
         ),
         decisions=("The positive class is metastasis.",),
