@@ -465,3 +465,10 @@ def test_every_metric_and_table_has_its_name_in_the_documentation(folders: tuple
     ours = {re.sub("^roc_(metastasis|primary)$", "roc_<class>", name) for name in tables if "wangh2024_" not in name}
     assert len(ours) > 25
     assert [name for name in sorted(ours) if f"`{name}`" not in page] == []
+
+
+def test_metrics_of_all_cases_stand_first_in_the_table(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    evaluate(folders, tmp_path)
+    depth = [row[0].count(".") for row in read_table(tmp_path, "metrics")[1:]]
+    assert depth == sorted(depth)
+    assert {"detection.sensitivity", "patient.auc"} <= {row[0] for row in read_table(tmp_path, "metrics")[1:60]}

@@ -86,11 +86,11 @@ def format_metric(metric: Metric | None, form: Form = "interval") -> str:
 
 
 def metric_table(metrics: Mapping[str, Metric]) -> Table:
-    """Every metric, one row each."""
+    """Every metric, one row each: those of all cases first, then those of labels, bins and groups."""
     columns = ("metric", "value", "low", "high", "numerator", "denominator", "unit", "sd", "interval")
     rows = tuple(
         (name, e.value, e.low, e.high, e.numerator, e.denominator, metric.unit, metric.sd, e.method)
-        for name, metric in metrics.items()
+        for name, metric in sorted(metrics.items(), key=lambda item: item[0].count("."))
         for e in (metric.estimate,)
     )
     return Table("metrics", "All metrics", columns, rows)
