@@ -232,6 +232,8 @@ def test_cases_table_gives_patients_and_centres(folders: tuple[Path, Path], tmp_
     assert metrics["patient.accuracy"]["denominator"] == 2
     assert metrics["detection.sensitivity.centre.north"]["value"] == pytest.approx(1 / 2)
     assert metrics["detection.fp_per_case.centre.south"]["value"] == 0
+    assert metrics["volume.bias_ml.sequence.T1"]["value"] == pytest.approx((-1.25 - 1.0) / 2)
+    assert (tmp_path / "out" / "figures" / "bland_altman_T1.svg").is_file()
     assert metrics["patient.sensitivity.sequence.T1"]["denominator"] == 2
     assert read_table(tmp_path, "sequence_comparisons")[1][:3] == ["CE", "T1", "detection.sensitivity"]
 

@@ -72,9 +72,9 @@ class Metric:
 class LesionEvaluation:
     """All results on label maps under one protocol.
 
-    ``labels`` are those that reference and prediction tell apart. ``volumes`` compares the lesion volume of each case.
-    ``marks`` are None unless every prediction has a confidence. ``figures`` are those of all patients, then of each
-    sequence (where there are several), centre and scanner.
+    ``labels`` are those that reference and prediction tell apart. ``marks`` are None unless every prediction has a
+    confidence. ``figures`` are those of all patients, then of each sequence (where there are several), centre and
+    scanner.
     """
 
     protocol: Protocol
@@ -82,7 +82,6 @@ class LesionEvaluation:
     detections: tuple[CaseDetections, ...]
     labels: tuple[str, ...]
     metrics: Mapping[str, Metric]
-    volumes: VolumeAgreement
     marks: Marks | None
     patients: PatientTable
     figures: tuple[PatientFigures, ...]
@@ -122,9 +121,11 @@ def evaluate_lesions(cases: EvaluatedCases, protocol: Protocol, resampling: Resa
     metrics = {name: Metric(e, _unit(name), spreads.get(name)) for name, e in estimates.items()}
     patients, figures = _patients(detections, resampling.level)
     metrics |= {name: metric for one in figures for name, metric in _patient_metrics(one).items()}
-    volumes = volume_agreement(*volumes_ml(voxels), level=resampling.level)
-    metrics |= _volume_metrics(volumes)
-    return LesionEvaluation(protocol, voxels, detections, labels, metrics, volumes, marks, patients, figures)
+    metrics |= _volume_metrics(volume_agreement(*volumes_ml(voxels), level=resampling.level))
+    for group in groups:
+        if group.label is None and group.end.startswith(".sequence."):
+            metrics |= _volume_metrics(volume_agreement(*volumes_ml(group.cases), level=resampling.level), group.end)
+    return LesionEvaluation(protocol, voxels, detections, labels, metrics, marks, patients, figures)
 
 
 def volumes_ml(voxels: Sequence[CaseVoxels]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -183,13 +184,13 @@ def _patient_metrics(figures: PatientFigures) -> dict[str, Metric]:
     }
 
 
-def _volume_metrics(volumes: VolumeAgreement) -> dict[str, Metric]:
+def _volume_metrics(volumes: VolumeAgreement, end: str = "") -> dict[str, Metric]:
     agreement = volumes.bland_altman
     return {
-        "volume.bias_ml": Metric(agreement.bias, "ml"),
-        "volume.lower_limit_ml": Metric(agreement.lower, "ml"),
-        "volume.upper_limit_ml": Metric(agreement.upper, "ml"),
-        "volume.icc": Metric(volumes.icc),
+        f"volume.bias_ml{end}": Metric(agreement.bias, "ml"),
+        f"volume.lower_limit_ml{end}": Metric(agreement.lower, "ml"),
+        f"volume.upper_limit_ml{end}": Metric(agreement.upper, "ml"),
+        f"volume.icc{end}": Metric(volumes.icc),
     }
 
 

@@ -8,9 +8,11 @@ import numpy as np
 
 from osteomet.evaluation.class_metrics import confusion_columns
 from osteomet.evaluation.classification import ClassificationResult
+from osteomet.evaluation.comparisons import sequence_sides
 from osteomet.evaluation.detection import VOLUME_BINS
 from osteomet.evaluation.marks import UNAIDED
 from osteomet.evaluation.metrics import LesionEvaluation, Resampling, volumes_ml
+from osteomet.evaluation.parts import slug
 from osteomet.evaluation.reader_study import ReaderStudy
 from osteomet.evaluation.reader_tables import ReaderTable
 from osteomet.evaluation.readers import case_ratings
@@ -19,6 +21,7 @@ from osteomet.report import charts, curve_charts
 from osteomet.report.chart_style import Chart, save_chart
 from osteomet.report.curve_charts import OperatingPoint
 from osteomet.report.evaluation_page import ChartFile
+from osteomet.stats.agreement import bland_altman
 from osteomet.stats.bootstrap import bootstrap
 from osteomet.stats.froc import Marks, afroc_curve, froc_curve, froc_statistic
 from osteomet.stats.roc import roc_curve
@@ -48,16 +51,28 @@ def draw_lesion_charts(
     if any(estimate.value is not None for estimate in bins.values()):
         caption = "Lesion sensitivity by volume, 95 % intervals."
         drawn.append(_chart("sensitivity_by_volume", charts.sensitivity_chart(bins), folder, caption))
-    if evaluation.volumes.bland_altman.n > 1:
-        figure = charts.bland_altman_chart(*volumes_ml(evaluation.voxels), evaluation.volumes.bland_altman, unit="ml")
-        caption = "Bland–Altman plot of the lesion volume of each case; bands are intervals of bias and limits."
-        drawn.append(_chart("bland_altman", figure, folder, caption))
+    drawn += _volume_charts(evaluation, resampling.level, folder)
     tables = []
     if evaluation.marks is not None and evaluation.marks.n_lesions.sum():
         froc, band = _froc(evaluation.marks, resampling, folder)
         drawn += [froc, _afroc(evaluation, evaluation.marks, folder)]
         tables.append(band)
     return drawn + _patient_charts(evaluation, folder), tables
+
+
+def _volume_charts(evaluation: LesionEvaluation, level: float, folder: Path) -> list[ChartFile]:
+    """Bland–Altman plot of all cases, and of the cases of each sequence where there are several."""
+    parts = {"": evaluation.voxels, **{side.name: side.voxels for side in sequence_sides(evaluation)}}
+    drawn = []
+    for name, voxels in parts.items():
+        volumes = volumes_ml(voxels)
+        agreement = bland_altman(*volumes, level=level)
+        if agreement.n > 1:
+            figure = charts.bland_altman_chart(*volumes, agreement, unit="ml")
+            whose = f"each case of {name}" if name else "each case"
+            caption = f"Bland–Altman plot of the lesion volume of {whose}; bands are intervals of bias and limits."
+            drawn.append(_chart(f"bland_altman_{slug(name)}" if name else "bland_altman", figure, folder, caption))
+    return drawn
 
 
 def draw_class_charts(
