@@ -87,6 +87,8 @@ def bland_altman_chart(reference: ArrayLike, prediction: ArrayLike, agreement: B
             fontsize=7,
         )
     axes.plot((first + second) / 2, second - first, "o", color=BLUE, ms=3, mew=0)
+    low, high = axes.get_xlim()
+    axes.set_xlim(low, high + 0.35 * (high - low))  # room for the names of the lines
     label_axes(axes, f"Mean of reference and prediction ({unit})", f"Prediction − reference ({unit})")
     return figure
 
