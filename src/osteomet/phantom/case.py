@@ -1,0 +1,114 @@
+"""What a cohort is made of: patients, their studies, and images on one grid with the truth about them."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from osteomet.core.vocabulary import STRUCTURES, LesionType, SequenceRole
+from osteomet.core.volume import LabelMap, Volume
+from osteomet.phantom.deposits import Deposit
+from osteomet.phantom.mimics import MIMICS
+from osteomet.phantom.patients import Patient
+from osteomet.phantom.scene import Truth
+
+BONE_LABELS: Mapping[str, int] = {s.name: s.id for s in STRUCTURES.values()}
+MIMIC_LABELS: Mapping[str, int] = {name: n for n, name in enumerate(MIMICS, start=1)}
+CT_LABELS: Mapping[str, int] = {"lytic": 1, "sclerotic": 2}
+
+_NAME_OF_BONE = {s.id: s.name for s in STRUCTURES.values()}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Image:
+    """One image of a case; ``channel`` is its name among the channels of the data set."""
+
+    channel: str
+    role: SequenceRole
+    volume: Volume
+
+
+@dataclass(frozen=True, slots=True)
+class Exam:
+    """When, where and on what a patient was scanned; ``name`` is shared by the stacks of one exam.
+
+    ``field_strength_t`` is None for CT.
+    """
+
+    name: str
+    date: datetime.date
+    centre: str
+    scanner: str
+    split: str
+    field_strength_t: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrueLesion:
+    """What one lesion of a case is: instance number, type, bone, and volume before any scanner sampled it."""
+
+    number: int
+    type: LesionType
+    site: str
+    volume_ml: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Case:
+    """Images on one grid with their truth.
+
+    ``semantic`` names voxels by kind of lesion, ``lesions`` names each instance ``lesion_N``, ``found`` describes each.
+    Lesions outside of the field of view are not part of the case. ``notes`` are further columns of its row in the
+    table of cases.
+    """
+
+    name: str
+    patient: Patient
+    exam: Exam
+    images: tuple[Image, ...]
+    semantic: LabelMap
+    lesions: LabelMap
+    bones: LabelMap
+    mimics: LabelMap
+    found: tuple[TrueLesion, ...]
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def volume(self) -> Volume:
+        """The first image."""
+        return self.images[0].volume
+
+    @property
+    def types(self) -> dict[int, LesionType]:
+        """Type of each lesion by instance number."""
+        return {lesion.number: lesion.type for lesion in self.found}
+
+    @property
+    def sites(self) -> dict[int, str]:
+        """Bone of each lesion by instance number."""
+        return {lesion.number: lesion.site for lesion in self.found}
+
+
+def label_maps(truth: Truth, volume: Volume, semantic: LabelMap) -> dict[str, LabelMap]:
+    """Name what the truth arrays hold: the four label maps of a `Case` by field."""
+    present = [int(n) for n in np.unique(truth.lesions) if n]
+    return {
+        "semantic": semantic,
+        "lesions": LabelMap(truth.lesions, volume.grid, {f"lesion_{n}": n for n in present}),
+        "bones": LabelMap(truth.bones, volume.grid, BONE_LABELS),
+        "mimics": LabelMap(truth.mimics, volume.grid, MIMIC_LABELS),
+    }
+
+
+def type_of(deposit: Deposit) -> LesionType:
+    """Type of a metastasis on CT: mixed where it has lobes of both kinds."""
+    kinds = set(deposit.types)
+    return kinds.pop() if len(kinds) == 1 else LesionType.MIXED
+
+
+def site_of(deposit: Deposit) -> str:
+    """Bone of a deposit."""
+    return _NAME_OF_BONE[deposit.owner]
