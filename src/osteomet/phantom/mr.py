@@ -131,6 +131,11 @@ class MrScanner:
         """Field strength, tesla."""
         return self.tissues.field_strength_t
 
+    @property
+    def hz_per_ppm(self) -> float:
+        """Larmor frequency in MHz."""
+        return LARMOR_MHZ_PER_T * self.field_strength_t
+
 
 def sample_mr_scanner(rng: np.random.Generator, field_strength_t: float) -> MrScanner:
     """Draw a patient and a scanner of one of three habits of scaling and intensity correction."""
@@ -239,7 +244,7 @@ class _Echo:
 
     @property
     def magnitude(self) -> Image:
-        return np.hypot(self.real, self.imaginary)
+        return artefacts.magnitude(self.real, self.imaginary)
 
 
 def _reconstruct(echoes: dict[str, _Echo], sequence: Sequence, run: _Run) -> tuple[dict[str, Image], str]:
@@ -249,7 +254,7 @@ def _reconstruct(echoes: dict[str, _Echo], sequence: Sequence, run: _Run) -> tup
     if sequence.method is Method.DIXON:
         in_phase, opposed = echoes[role], echoes[OPPOSED]
         water, fat = (
-            np.hypot(real, imaginary)
+            artefacts.magnitude(real, imaginary)
             for real, imaginary in zip(
                 separate_two_points(in_phase.real, opposed.real),
                 separate_two_points(in_phase.imaginary, opposed.imaginary),
@@ -269,7 +274,7 @@ def _reconstruct(echoes: dict[str, _Echo], sequence: Sequence, run: _Run) -> tup
 
 def _stored(picture: Image, scale: float) -> NDArray[np.int16]:
     """Integers as scanners store them."""
-    return np.rint(np.minimum(picture * np.float32(scale), _LARGEST)).astype(np.int16)
+    return np.asarray(np.minimum(picture * np.float32(scale) + np.float32(0.5), _LARGEST).astype(np.int16))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -288,7 +293,7 @@ class _Run:
     sigma: float
     bias: Image
     noise: Image
-    field_ppm: Image | None
+    field_hz: Image | None
 
     @classmethod
     def prepare(
@@ -299,6 +304,14 @@ class _Run:
         sigma = reference / sequence.snr
         n_phase = stack.grid.shape[stack.phase_axis]
         single_shot = sequence.method is Method.DIFFUSION
+        gain = float(
+            np.prod(
+                [
+                    artefacts.noise_gain(stack.grid.shape[axis], sampled, sequence.taper)
+                    for axis, sampled in zip((stack.readout_axis, stack.phase_axis), sequence.sampled, strict=True)
+                ]
+            )
+        )
         return cls(
             composition,
             sequence,
@@ -311,28 +324,25 @@ class _Run:
             reference=reference,
             sigma=sigma,
             bias=artefacts.bias_field(stack.grid, scanner.coil, scanner.bias),
-            noise=np.float32(sigma) * np.exp(artefacts.smooth_field(stack.grid, scanner.noise_gain)),
-            field_ppm=_field_ppm(composition, scanner, stack) if _feels_field(sequence, composition) else None,
+            noise=artefacts.bias_field(stack.grid, Coil(), scanner.noise_gain) * np.float32(sigma / gain),
+            field_hz=_field_hz(composition, scanner, stack) if _feels_field(sequence, composition) else None,
         )
-
-    @property
-    def hz_per_ppm(self) -> float:
-        return LARMOR_MHZ_PER_T * self.scanner.field_strength_t
 
     def encode(self, contrast: Contrast) -> _Echo:
         """Signals of one echo through coil, field and encoding, with noise."""
-        water, fat = (self._disturbed(part, contrast) for part in self._mixed(contrast.water, contrast.fat))
-        if self.field_ppm is not None and self.sequence.fat_left < 1:
-            fat = fat * self._unsaturated()
+        water, fat = self._mixed(contrast.water, contrast.fat)
         if self.scanner.ghost_share and self.sequence.method is not Method.DIFFUSION:
             still = np.array([tissue not in _PULSATILE for tissue in Tissue])
             pulse, _ = self._mixed(np.where(still, 0, contrast.water), np.zeros_like(contrast.fat))
             share = self.scanner.ghost_share
             water = artefacts.ghosts(water, pulse, self.stack.phase_axis, self.ghost_offset_px, share)
-        water, fat = self._sampled(water, is_fat=False), self._sampled(fat, is_fat=True)
-        real = water + np.float32(contrast.fat_phase.real) * fat
-        imaginary = np.float32(contrast.fat_phase.imag) * fat if contrast.fat_phase.imag else None
-        return self._noisy(real, imaginary)
+        water, fat = self._disturbed(water, fat, contrast)
+        echo = self._sampled(water, fat, contrast.fat_phase)
+        if self.jolts is None:
+            return echo
+        complex_echo = echo.real + np.complex64(1j) * echo.imaginary
+        moved = artefacts.jolted(complex_echo, self.stack.phase_axis, self.stack.readout_axis, self.jolts)
+        return _Echo(moved.real, moved.imag)
 
     def _mixed(self, pure_water: NDArray[np.float64], pure_fat: NDArray[np.float64]) -> tuple[Image, Image]:
         """Water and fat of every voxel of the images: mixed in layers, gathered into slices, seen by the coil."""
@@ -352,69 +362,70 @@ class _Run:
         if self.stack.n_layers > 1 or along_slices:
             weights = self.stack.layer_weights(along_slices)
             water, fat = (artefacts.apply_along(weights, part, self.stack.slice_axis) for part in (water, fat))
-        return water * self.bias, fat * self.bias
+        water *= self.bias
+        fat *= self.bias
+        return water, fat
 
-    def _disturbed(self, part: Image, contrast: Contrast) -> Image:
-        """Dephase gradient echoes, displace the signal of echo-planar images, and that of any sequence near metal."""
-        if self.field_ppm is None:
-            return part
-        hz = self.field_ppm * np.float32(self.hz_per_ppm)
+    def _disturbed(self, water: Image, fat: Image, contrast: Contrast) -> tuple[Image, Image]:
+        """What an uneven field does: missed fat saturation, dephased gradient echoes, displaced signal."""
+        if self.field_hz is None:
+            return water, fat
         sequence, stack = self.sequence, self.stack
+        if sequence.fat_left < 1:
+            fat *= self._unsaturated()
         if sequence.method in (Method.GRADIENT_ECHO, Method.DIXON):
             te_ms = sequence.opposed_te_ms if contrast.name == OPPOSED else sequence.te_ms
-            part = part * artefacts.dephasing(hz, te_ms)
+            left = np.exp(artefacts.dephasing_rate(self.field_hz) * np.float32(-(te_ms**2)))
+            water *= left
+            fat *= left
         if np.isfinite(sequence.phase_hz_per_px):
-            part = artefacts.distort(part, hz / np.float32(sequence.phase_hz_per_px), stack.phase_axis)
-        elif np.isfinite(sequence.readout_hz_per_px) and _has_metal(self.composition):
-            shift = hz * np.float32(self.scanner.polarity / sequence.readout_hz_per_px)
-            part = artefacts.distort(part, shift, stack.readout_axis)
-        return part
+            shift = self.field_hz / np.float32(sequence.phase_hz_per_px)
+            return artefacts.distort(water, fat, shift, stack.phase_axis)
+        if np.isfinite(sequence.readout_hz_per_px) and _has_metal(self.composition):
+            shift = self.field_hz * np.float32(self.scanner.polarity / sequence.readout_hz_per_px)
+            return artefacts.distort(water, fat, shift, stack.readout_axis)
+        return water, fat
 
     def _unsaturated(self) -> Image:
         """Amplification of the fat signal where the field has moved it out of the saturation band."""
-        left = self.sequence.fat_left
-        assert self.field_ppm is not None
-        missed = 1 - np.exp(-((self.field_ppm / np.float32(_FAT_SATURATION_PPM)) ** 4))
-        return np.asarray(1 + (1 / left - 1) * missed, dtype=np.float32)
+        assert self.field_hz is not None
+        square = (self.field_hz / np.float32(_FAT_SATURATION_PPM * self.scanner.hz_per_ppm)) ** 2
+        kept = np.exp(-square * square)
+        return np.asarray(kept + (1 - kept) * np.float32(1 / self.sequence.fat_left), dtype=np.float32)
 
-    def _sampled(self, part: Image, *, is_fat: bool) -> Image:
-        """Encode both axes of the plane: truncate, filter and displace."""
-        sequence, stack = self.sequence, self.stack
-        axes = (stack.readout_axis, stack.phase_axis)
-        bandwidths = (sequence.readout_hz_per_px * self.scanner.polarity, sequence.phase_hz_per_px)
-        for axis, sampled, hz_per_px in zip(axes, sequence.sampled, bandwidths, strict=True):
-            move_mm = float(stack.grid.direction[:, axis] @ self.displacement_mm)
-            shift = move_mm / stack.grid.spacing_mm[axis]
-            if is_fat:
-                shift += artefacts.fat_shift_px(self.scanner.field_strength_t, hz_per_px)
-            if sampled < 1 or sequence.taper or shift:
-                matrix = artefacts.sampling_matrix(part.shape[axis], sampled, sequence.taper, shift)
-                part = artefacts.apply_along(matrix, part, axis)
-        return part
+    def _sampled(self, water: Image, fat: Image, fat_phase: complex) -> _Echo:
+        """Encode both axes of the plane: truncate, filter, displace, and give the noise the same grain.
 
-    def _noisy(self, real: Image, imaginary: Image | None) -> _Echo:
-        """Motion, then complex noise with the grain that the sampling gives it."""
-        if self.jolts is not None:
-            whole = real if imaginary is None else np.hypot(real, imaginary)
-            real, imaginary = artefacts.jolted(whole, self.stack.phase_axis, self.stack.readout_axis, self.jolts)
-        if imaginary is None:
-            imaginary = np.zeros_like(real)
-        if not self.sigma:
-            return _Echo(real, imaginary)
-        return _Echo(real + self._grain(), imaginary + self._grain())
+        Fat is displaced along the axis of the lower bandwidth, which comes first; from there on water, fat and noise
+        share a path.
+        """
+        is_planar = np.isfinite(self.sequence.phase_hz_per_px)
+        axes = [self.stack.readout_axis, self.stack.phase_axis]
+        hz_per_px = self.sequence.phase_hz_per_px if is_planar else self.sequence.readout_hz_per_px
+        fat_px = artefacts.fat_shift_px(self.scanner.field_strength_t, hz_per_px * self.scanner.polarity)
+        first, second = reversed(axes) if is_planar else axes
+        imaginary = np.zeros_like(water)
+        if self.sigma:
+            water += artefacts.white_noise(self.rng, water.shape) * self.noise
+            imaginary = artefacts.white_noise(self.rng, water.shape) * self.noise
+        real = self._sampled_along(first, water)
+        fat = self._sampled_along(first, fat, fat_px)
+        real += np.float32(fat_phase.real) * fat
+        if self.sigma or fat_phase.imag:
+            imaginary = self._sampled_along(first, imaginary)
+            imaginary += np.float32(fat_phase.imag) * fat
+            imaginary = self._sampled_along(second, imaginary)
+        return _Echo(self._sampled_along(second, real), imaginary)
 
-    def _grain(self) -> Image:
-        """Noise of one channel: white noise through the sampling, with the standard deviation it had before."""
-        sequence, stack = self.sequence, self.stack
-        noise = self.rng.standard_normal(stack.grid.shape, dtype=np.float32)
-        gain = 1.0
-        for axis, sampled in zip((stack.readout_axis, stack.phase_axis), sequence.sampled, strict=True):
-            n = noise.shape[axis]
-            if sampled < 1 or sequence.taper:
-                matrix = artefacts.sampling_matrix(n, sampled, sequence.taper, 0.0)
-                noise = artefacts.apply_along(matrix, noise, axis)
-                gain *= artefacts.noise_gain(n, sampled, sequence.taper)
-        return noise * (self.noise / np.float32(gain))
+    def _sampled_along(self, axis: int, part: Image, extra_px: float = 0.0) -> Image:
+        """Encode one axis."""
+        shift = float(self.stack.grid.direction[:, axis] @ self.displacement_mm) / self.stack.grid.spacing_mm[axis]
+        shift += extra_px
+        sampled = self.sequence.sampled[int(axis == self.stack.phase_axis)]
+        if sampled == 1 and not self.sequence.taper and not shift:
+            return part.copy()
+        matrix = artefacts.sampling_matrix(part.shape[axis], sampled, self.sequence.taper, shift)
+        return artefacts.apply_along(matrix, part, axis)
 
 
 def _draw_jolts(rng: np.random.Generator, motion_px: float) -> NDArray[np.float64]:
@@ -434,8 +445,8 @@ def _feels_field(sequence: Sequence, composition: Composition) -> bool:
     return suppressed or sequence.method not in (Method.FAST_SPIN_ECHO, Method.INVERSION_RECOVERY) or _has_metal(composition)
 
 
-def _field_ppm(composition: Composition, scanner: MrScanner, stack: Stack) -> Image:
-    """Deviation of the main field on the grid of the images, from shimming and susceptibility."""
+def _field_hz(composition: Composition, scanner: MrScanner, stack: Stack) -> Image:
+    """Deviation of the main field on the grid of the images, from shimming and susceptibility, Hz."""
     total = artefacts.smooth_field(stack.grid, scanner.field_ppm)
     if scanner.has_susceptibility:
         chi = np.zeros(len(Tissue), dtype=np.float32)
@@ -445,4 +456,4 @@ def _field_ppm(composition: Composition, scanner: MrScanner, stack: Stack) -> Im
         layers[stack.slice_axis] = slice(stack.n_layers // 2, None, stack.n_layers)
         a, b, share = (x[tuple(layers)] for x in (composition.index_a, composition.index_b, composition.share_b))
         total += artefacts.susceptibility_field_ppm(chi[a] + share * (chi[b] - chi[a]), stack.grid)
-    return total
+    return total * np.float32(scanner.hz_per_ppm)

@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
+from scipy.special import ndtri
 
 from osteomet.core.grid import Grid
 from osteomet.phantom import mr_kernels
@@ -22,6 +23,8 @@ Image = NDArray[np.float32]
 _LATTICE = 6
 _CHI_STEP = 2
 _CHI_PAD = 6
+_SHIM_POINTS = 2000
+_QUANTILES = ndtri((np.arange(1 << 16) + 0.5) / (1 << 16)).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,23 +83,41 @@ def smooth_field(grid: Grid, waves: Waves) -> Image:
 
 
 def susceptibility_field_ppm(chi_ppm: Image, grid: Grid) -> Image:
-    """Field of tissue and air in a main field along LPS z, ppm, from their susceptibility.
+    """Field of tissue and air in a main field along LPS z, ppm, from their susceptibility, shimmed over the tissue.
 
     The dipole kernel is applied in k-space on a lattice of every second voxel, the picture continued at its edges by
-    reflection. Only differences of susceptibility matter; the mean of the result is 0.
+    reflection. As scanners do before they image, a polynomial of second order is then subtracted that fits the field
+    where ``chi_ppm`` is 0, which stands for soft tissue.
 
     References
     ----------
     Marques J.P., Bowtell R. 2005: https://doi.org/10.1002/cmr.b.20034
     """
     coarse = np.ascontiguousarray(chi_ppm[::_CHI_STEP, ::_CHI_STEP, ::_CHI_STEP])
+    if not coarse.any():
+        return np.zeros(grid.shape, dtype=np.float32)
     pads = [(min(_CHI_PAD, n - 1), min(_CHI_PAD, n - 1)) for n in coarse.shape]
     padded = np.pad(coarse, pads, mode="reflect")
     kernel = _dipole(padded.shape, tuple(s * _CHI_STEP for s in grid.spacing_mm), grid.direction[2].tobytes())
     field = fft.irfftn(fft.rfftn(padded) * kernel, padded.shape)
     inner = tuple(slice(a, a + n) for (a, _), n in zip(pads, coarse.shape, strict=True))
     weights = [_linear_weights(n, _CHI_STEP, m) for n, m in zip(grid.shape, coarse.shape, strict=True)]
-    return _upsampled(field[inner].astype(np.float64), weights)
+    return _upsampled(_shimmed(field[inner], coarse == 0), weights)
+
+
+def _shimmed(field: Image, tissue: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Subtract the polynomial of second order that fits the field over the tissue."""
+    axes = [np.linspace(-1, 1, n) if n > 1 else np.zeros(1) for n in field.shape]
+    i, j, k = np.meshgrid(*axes, indexing="ij", sparse=True)
+    terms = [np.ones(()), i, j, k, i * i, j * j, k * k, i * j, i * k, j * k]
+    basis = np.stack([np.broadcast_to(t, field.shape) for t in terms], axis=-1)
+    picks = np.flatnonzero(tissue)
+    picks = picks[:: max(1, picks.size // _SHIM_POINTS)]
+    if picks.size < 2 * len(terms):
+        return np.asarray(field - field.mean(), dtype=np.float64)
+    flat = basis.reshape(-1, len(terms))
+    fit, *_ = np.linalg.lstsq(flat[picks], field.ravel()[picks].astype(np.float64))
+    return np.asarray(field - (flat @ fit).reshape(field.shape))
 
 
 @lru_cache(maxsize=8)
@@ -166,23 +187,37 @@ def apply_along(matrix: Image, image: Image, axis: int) -> Image:
     return np.asarray(image @ matrix.T)
 
 
-def distort(image: Image, shift_px: Image, axis: int) -> Image:
-    """Move signal along an axis by ``shift_px`` and let it pile up; the sum over the line is kept inside of it."""
-    lines = np.ascontiguousarray(np.moveaxis(image, axis, -1))
-    shifts = np.ascontiguousarray(np.moveaxis(shift_px, axis, -1))
-    out = np.zeros_like(lines)
-    n = lines.shape[-1]
-    mr_kernels.push(lines.reshape(-1, n), shifts.reshape(-1, n), out.reshape(-1, n))
-    return np.ascontiguousarray(np.moveaxis(out, -1, axis))
+def distort(first: Image, second: Image, shift_px: Image, axis: int) -> tuple[Image, Image]:
+    """Move the signal of two pictures along an axis by ``shift_px`` and let it pile up; sums are kept."""
+    lines = [np.ascontiguousarray(np.moveaxis(a, axis, -1)) for a in (first, second, shift_px)]
+    n = shift_px.shape[axis]
+    outs = np.zeros_like(lines[0]), np.zeros_like(lines[0])
+    mr_kernels.push(*(a.reshape(-1, n) for a in (*lines, *outs)))
+    moved_first, moved_second = (np.ascontiguousarray(np.moveaxis(out, -1, axis)) for out in outs)
+    return moved_first, moved_second
 
 
-def dephasing(field_hz: Image, te_ms: float) -> Image:
-    """Share of a gradient echo that is left where the field varies linearly across the voxel: sinc along each axis."""
-    left = np.ones_like(field_hz)
-    for axis in range(3):
-        if field_hz.shape[axis] > 1:
-            left *= np.abs(np.sinc(np.gradient(field_hz, axis=axis) * np.float32(te_ms * 1e-3)))
-    return left
+def dephasing_rate(field_hz: Image) -> Image:
+    """Rate R (per ms²) with which a gradient echo fades in an uneven field, as ``exp(−R TE²)``.
+
+    A field that varies by d hertz across a voxel leaves sinc(d·TE) of the signal; this is the Gaussian of the same
+    curvature, of all three axes together.
+    """
+    out = np.empty_like(field_hz)
+    mr_kernels.steepness(np.ascontiguousarray(field_hz), out)
+    return np.asarray(out * np.float32(np.pi**2 / 6 * 1e-6))
+
+
+def magnitude(real: Image, imaginary: Image) -> Image:
+    """Length of a complex picture."""
+    out = np.empty_like(real)
+    mr_kernels.magnitude(np.ascontiguousarray(real).ravel(), np.ascontiguousarray(imaginary).ravel(), out.reshape(-1))
+    return out
+
+
+def white_noise(rng: np.random.Generator, shape: tuple[int, ...]) -> Image:
+    """Draw standard normal numbers from a table of 65 536 quantiles (none beyond 4.3), thrice as fast as exact ones."""
+    return np.asarray(_QUANTILES[rng.integers(0, _QUANTILES.size, shape, dtype=np.uint16)])
 
 
 def ghosts(image: Image, source: Image, axis: int, offset_px: int, share: float) -> Image:
@@ -190,13 +225,15 @@ def ghosts(image: Image, source: Image, axis: int, offset_px: int, share: float)
     return image + np.float32(share / 2) * (np.roll(source, offset_px, axis) + np.roll(source, -offset_px, axis))
 
 
-def jolted(image: Image, phase_axis: int, readout_axis: int, jolts: NDArray[np.float64]) -> tuple[Image, Image]:
-    """Real and imaginary part of a picture whose patient moved while k-space was filled.
+def jolted(
+    image: NDArray[np.complex64], phase_axis: int, readout_axis: int, jolts: NDArray[np.float64]
+) -> NDArray[np.complex64]:
+    """Return a complex picture whose patient moved while k-space was filled.
 
     ``jolts``, shape (n, 3), holds the positions of the patient in the course of the acquisition: the share of phase
     encoding steps done (0–1, ascending from 0) and from there on the displacement along phase and readout in pixels.
     """
-    spectrum = fft.fft2(image.astype(np.complex64), axes=(phase_axis, readout_axis))
+    spectrum = fft.fft2(image, axes=(phase_axis, readout_axis))
     n_phase, n_readout = image.shape[phase_axis], image.shape[readout_axis]
     k_phase, k_readout = np.fft.fftfreq(n_phase), np.fft.fftfreq(n_readout)
     done = (k_phase + 0.5)[:, None] >= jolts[:, 0]
@@ -207,8 +244,7 @@ def jolted(image: Image, phase_axis: int, readout_axis: int, jolts: NDArray[np.f
     shape = [1, 1, 1]
     shape[phase_axis], shape[readout_axis] = n_phase, n_readout
     spectrum *= ramp.astype(np.complex64).reshape(shape)
-    moved = fft.ifft2(spectrum, axes=(phase_axis, readout_axis))
-    return np.ascontiguousarray(moved.real), np.ascontiguousarray(moved.imag)
+    return np.asarray(fft.ifft2(spectrum, axes=(phase_axis, readout_axis)))
 
 
 def _lattice(grid: Grid) -> tuple[NDArray[np.float64], list[Image]]:

@@ -51,31 +51,60 @@ def mix(
 
 
 @njit(cache=True)
-def push(image: NDArray[np.float32], shift_px: NDArray[np.float32], out: NDArray[np.float32]) -> None:
-    """Move the signal of each pixel along the last axis (arrays of shape (lines, n)) and keep its sum.
+def push(
+    first: NDArray[np.float32],
+    second: NDArray[np.float32],
+    shift_px: NDArray[np.float32],
+    first_out: NDArray[np.float32],
+    second_out: NDArray[np.float32],
+) -> None:
+    """Move the signal of each pixel of two pictures along the last axis (arrays of shape (lines, n)), keeping its sum.
 
     A pixel is a segment whose ends move by the mean shift of the two pixels that meet there; its signal spreads evenly
     over where the segment comes to lie. Where the field folds space, segments overlap and signal piles up. Beyond its
     ends a line goes on with its outer pixel, so that no dark rim moves in.
     """
-    n = image.shape[1]
-    for line in range(image.shape[0]):
-        pad = 0
+    n = shift_px.shape[1]
+    for line in range(shift_px.shape[0]):
+        reach = np.float32(0.0)
         for i in range(n):
-            pad = max(pad, int(abs(shift_px[line, i])) + 1)
+            reach = max(reach, abs(shift_px[line, i]))
+        pad = int(reach) + 1
+        end = -pad - 0.5 + shift_px[line, 0]
         for i in range(-pad, n + pad):
             c = min(max(i, 0), n - 1)
-            before, after = min(max(i - 1, 0), n - 1), min(max(i + 1, 0), n - 1)
-            a = i - 0.5 + 0.5 * (shift_px[line, before] + shift_px[line, c])
-            b = i + 0.5 + 0.5 * (shift_px[line, c] + shift_px[line, after])
-            if a > b:
-                a, b = b, a
-            signal = image[line, c]
-            width = max(b - a, 1e-6)
-            first, last = int(np.floor(a + 0.5)), int(np.floor(b + 0.5))
-            for target in range(max(first, 0), min(last, n - 1) + 1):
-                inside = min(b, target + 0.5) - max(a, target - 0.5)
-                if inside > 0:
-                    out[line, target] += signal * np.float32(inside / width)
-            if width <= 1e-6 and 0 <= first < n:
-                out[line, first] += signal
+            after = min(max(i + 1, 0), n - 1)
+            a = end
+            end = i + 0.5 + 0.5 * (shift_px[line, c] + shift_px[line, after])
+            b = max(a, end)
+            a = min(a, end)
+            if b <= -0.5 or a >= n - 0.5:
+                continue
+            share = np.float32(1.0 / max(b - a, 1e-6))
+            low = max(int(np.floor(a + 0.5)), 0)
+            high = min(int(np.floor(b + 0.5)), n - 1)
+            for target in range(low, high + 1):
+                part = np.float32(min(b, target + 0.5) - max(a, target - 0.5)) * share
+                first_out[line, target] += part * first[line, c]
+                second_out[line, target] += part * second[line, c]
+
+
+@njit(cache=True)
+def steepness(field: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+    """Sum of the squared differences of a field to the next voxel along each axis."""
+    n_i, n_j, n_k = field.shape
+    for i in range(n_i):
+        for j in range(n_j):
+            for k in range(n_k):
+                here = field[i, j, k]
+                di = field[min(i + 1, n_i - 1), j, k] - here
+                dj = field[i, min(j + 1, n_j - 1), k] - here
+                dk = field[i, j, min(k + 1, n_k - 1)] - here
+                out[i, j, k] = di * di + dj * dj + dk * dk
+
+
+@njit(cache=True)
+def magnitude(real: NDArray[np.float32], imaginary: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+    """Length of a complex number, flat arrays."""
+    for n in range(real.size):
+        out[n] = np.sqrt(real[n] * real[n] + imaginary[n] * imaginary[n])
