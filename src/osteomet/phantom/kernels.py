@@ -165,3 +165,104 @@ def paint(
                     if d < softness_mm:
                         share = min(1.0, 0.5 - 0.5 * d / softness_mm)
                         image[i, j, k] += share * (values[n] - image[i, j, k])
+
+
+@njit(cache=True)
+def lay(
+    points: NDArray[np.float32],
+    kinds: NDArray[np.int64],
+    parameters: NDArray[np.float64],
+    blocks: NDArray[np.int64],
+    tissues: NDArray[np.uint8],
+    softness_mm: float,
+    first: NDArray[np.uint8],
+    second: NDArray[np.uint8],
+    share: NDArray[np.float32],
+) -> None:
+    """Lay the tissue of each primitive over the two tissues of a voxel, in order, by its occupancy."""
+    p = np.empty(3)
+    for n in range(kinds.shape[0]):
+        for i in range(blocks[n, 0, 0], blocks[n, 1, 0]):
+            for j in range(blocks[n, 0, 1], blocks[n, 1, 1]):
+                for k in range(blocks[n, 0, 2], blocks[n, 1, 2]):
+                    for axis in range(3):
+                        p[axis] = points[i, j, k, axis]
+                    d = distance(kinds[n], p, parameters[n])
+                    if d < softness_mm:
+                        cover = min(1.0, 0.5 - 0.5 * d / softness_mm)
+                        _cover(tissues[n], cover, first, second, share, i, j, k)
+
+
+@njit(cache=True, inline="always")
+def _cover(
+    tissue: int,
+    cover: float,
+    first: NDArray[np.uint8],
+    second: NDArray[np.uint8],
+    share: NDArray[np.float32],
+    i: int,
+    j: int,
+    k: int,
+) -> None:
+    """Put a tissue over one voxel, which keeps the larger of the two that it had."""
+    if cover < 0.02:
+        return
+    under = second[i, j, k] if share[i, j, k] > 0.5 else first[i, j, k]
+    if cover > 0.98 or under == tissue:
+        first[i, j, k] = tissue
+        share[i, j, k] = 0.0
+    else:
+        first[i, j, k] = under
+        second[i, j, k] = tissue
+        share[i, j, k] = cover
+
+
+@njit(cache=True)
+def overlay(
+    tissues: NDArray[np.uint8],
+    cover: NDArray[np.float32],
+    first: NDArray[np.uint8],
+    second: NDArray[np.uint8],
+    share: NDArray[np.float32],
+) -> None:
+    """Put another tissue over each voxel by its share of it."""
+    for i in range(first.shape[0]):
+        for j in range(first.shape[1]):
+            for k in range(first.shape[2]):
+                _cover(tissues[i, j, k], cover[i, j, k], first, second, share, i, j, k)
+
+
+@njit(cache=True)
+def put_bone(
+    solid: NDArray[np.float32],
+    core: NDArray[np.float32],
+    tumour: NDArray[np.float32],
+    tumour_tissue: NDArray[np.uint8],
+    cortex_tissue: int,
+    marrow_tissue: int,
+    first: NDArray[np.uint8],
+    second: NDArray[np.uint8],
+    share: NDArray[np.float32],
+) -> None:
+    """Put cortex, marrow and what has taken their place into each voxel, of which the two largest shares stay."""
+    parts = np.empty(4)
+    names = np.empty(4, dtype=np.uint8)
+    for i in range(first.shape[0]):
+        for j in range(first.shape[1]):
+            for k in range(first.shape[2]):
+                lost = tumour[i, j, k]
+                if solid[i, j, k] < 0.02 and lost < 0.02:
+                    continue
+                names[0] = second[i, j, k] if share[i, j, k] > 0.5 else first[i, j, k]
+                names[1], names[2], names[3] = cortex_tissue, marrow_tissue, tumour_tissue[i, j, k]
+                parts[2] = max(core[i, j, k] - lost, 0.0)
+                parts[1] = max(solid[i, j, k] - core[i, j, k] - max(lost - core[i, j, k], 0.0), 0.0)
+                parts[3] = lost
+                parts[0] = max(1.0 - lost - parts[1] - parts[2], 0.0)
+                largest = np.argmax(parts)
+                next_ = 0 if largest != 0 else 1
+                for n in range(4):
+                    if n != largest and parts[n] > parts[next_]:
+                        next_ = n
+                first[i, j, k], second[i, j, k] = names[largest], names[next_]
+                share[i, j, k] = parts[next_] / (parts[largest] + parts[next_])

@@ -18,6 +18,9 @@ from osteomet.phantom import kernels
 from osteomet.phantom.kernels import CAPSULE, CUP, ELLIPSOID, PLATE, VERTEBRAL_BODY
 
 _N_PARAMETERS = 20
+CAPSULE_Y, CAPSULE_RADII = (1, 4), (6, 7)
+ELLIPSOID_RADII = (12, 13, 14)
+"""Columns of the parameters of primitives that some uses of a shape change."""
 FAR_MM = 60.0
 """Distance assigned where no primitive is near."""
 
@@ -113,6 +116,10 @@ class Shapes:
     def __len__(self) -> int:
         """Count the primitives."""
         return len(self.kinds)
+
+    def take(self, rows: NDArray[np.intp]) -> Shapes:
+        """Return primitives by row number, in that order; a row may stand more than once."""
+        return Shapes(self.kinds[rows], self.parameters[rows], self.boxes[rows], self.owners[rows], self.parts[rows])
 
     def select(self, rows: NDArray[np.bool_]) -> Shapes:
         """Return the primitives where ``rows`` is true."""
@@ -225,3 +232,21 @@ def _blocks(shapes: Shapes, grid: Grid, warp: Warp, margin_mm: float) -> NDArray
 def distance_to_one(shapes: Shapes, row: int, point: NDArray[np.float64]) -> float:
     """Signed distance of one point (mm, unwarped frame) to one primitive."""
     return float(kernels.distance(int(shapes.kinds[row]), point, shapes.parameters[row]))
+
+
+def lay(
+    tissues: NDArray[np.uint8],
+    shapes: Shapes,
+    points: NDArray[np.float32],
+    grid: Grid,
+    warp: Warp,
+    layers: tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]],
+    *,
+    softness_mm: float,
+) -> None:
+    """Lay shapes of one tissue each over two-tissue voxels in place, later ones over earlier ones.
+
+    ``layers`` are the first and the second tissue of each voxel and the share of the second.
+    """
+    blocks = _blocks(shapes, grid, warp, softness_mm)
+    kernels.lay(points, shapes.kinds, shapes.parameters, blocks, tissues, softness_mm, *layers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import pairwise
 
 import numpy as np
@@ -10,6 +11,27 @@ from numpy.typing import NDArray
 
 from osteomet.phantom.anatomy import Column
 from osteomet.phantom.shapes import Shapes, ShapeTable
+
+
+class Organ(StrEnum):
+    """What a shape of soft tissue is."""
+
+    FAT = "fat"
+    MUSCLE = "muscle"
+    BOWEL = "bowel"
+    BOWEL_CONTENT = "bowel content"
+    GAS = "gas"
+    LIVER = "liver"
+    KIDNEY = "kidney"
+    BLADDER = "bladder"
+    LUNG = "lung"
+    ARTERY = "artery"
+    VEIN = "vein"
+    DISC = "disc"
+    EPIDURAL_FAT = "epidural fat"
+    THECAL_SAC = "thecal sac"
+    CORD = "cord"
+    ROOTS = "nerve roots"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,11 +58,12 @@ class Trunk:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SoftTissue:
-    """Everything but bone, in painting order: shapes with one HU value each, over the layers of the trunk."""
+    """Everything but bone, in painting order: shapes with one HU value and one name each, over the layers of the trunk."""
 
     trunk: Trunk
     shapes: Shapes
     values_hu: NDArray[np.float64]
+    organs: tuple[Organ, ...]
     fat_hu: float
     muscle_hu: float
     streak_of_fat: float
@@ -48,7 +71,9 @@ class SoftTissue:
 
 def sample_soft_tissue(rng: np.random.Generator, column: Column) -> SoftTissue:
     """Draw habitus, organs and contrast phase around a column."""
-    table, values = ShapeTable(), []
+    table = ShapeTable()
+    values: list[float] = []
+    organs: list[Organ] = []
     centres = {v.name: v.centre_mm for v in column.vertebrae}
     heights = np.array([c[2] for c in centres.values()])
     depths = np.array([c[1] for c in centres.values()])
@@ -59,39 +84,43 @@ def sample_soft_tissue(rng: np.random.Generator, column: Column) -> SoftTissue:
     half = np.interp(centres["L2"][2], trunk.z_mm, trunk.half_width_mm) - trunk.fat_mm - trunk.wall_mm
     deep = np.interp(centres["L2"][2], trunk.z_mm, trunk.half_depth_mm) - trunk.fat_mm - trunk.wall_mm
 
-    def blob(centre: tuple[float, float, float], radii: tuple[float, float, float], hu: float) -> None:
+    def blob(centre: tuple[float, float, float], radii: tuple[float, float, float], hu: float, organ: Organ) -> None:
         table.ellipsoid(centre, np.maximum(radii, 2.0), owner=0)
         values.append(hu)
+        organs.append(organ)
 
-    def tube(names: list[str], offset: tuple[float, float, float], radius: float, hu: float) -> None:
+    def tube(names: list[str], offset: tuple[float, float, float], radius: float, hu: float, organ: Organ) -> None:
         for a, b in pairwise(names):
             table.capsule(centres[a] + offset, centres[b] + offset, (radius, radius), owner=0)
             values.append(hu)
+            organs.append(organ)
 
     middle = (cavity_top + cavity_low) / 2
-    blob((0, belly_y, middle), (half, deep * 0.85, (cavity_top - cavity_low) / 2), float(rng.uniform(-110, -70)))
+    blob((0, belly_y, middle), (half, deep * 0.85, (cavity_top - cavity_low) / 2), float(rng.uniform(-110, -70)), Organ.FAT)
     for _ in range(int(rng.integers(14, 30))):
         place = (
             rng.uniform(-0.8, 0.8) * half,
             belly_y + rng.uniform(-0.6, 0.35) * deep,
             rng.uniform(cavity_low, cavity_top),
         )
-        blob(place, tuple(rng.uniform(10, 38, 3)), float(rng.choice([rng.uniform(0, 60), rng.uniform(40, 180)])))
+        blob(place, tuple(rng.uniform(10, 38, 3)), float(rng.choice([rng.uniform(0, 60), rng.uniform(40, 180)])), Organ.BOWEL)
         if rng.random() < 0.25:
-            blob(place, tuple(rng.uniform(5, 18, 3)), float(rng.choice([-900.0, rng.uniform(150, 600)], p=[0.8, 0.2])))
-    blob((-half * 0.5, belly_y - 10, centres["T12"][2]), (half * 0.5, deep * 0.6, 75), float(rng.uniform(45, 120)))
+            radii = tuple(rng.uniform(5, 18, 3))
+            content_hu = float(rng.choice([-900.0, rng.uniform(150, 600)], p=[0.8, 0.2]))
+            blob(place, radii, content_hu, Organ.GAS if content_hu < 0 else Organ.BOWEL_CONTENT)
+    blob((-half * 0.5, belly_y - 10, centres["T12"][2]), (half * 0.5, deep * 0.6, 75), float(rng.uniform(45, 120)), Organ.LIVER)
     for side in (1, -1):
         kidney = (side * rng.uniform(55, 70), centres["L2"][1] + 5, centres["L1"][2] - 10)
-        blob(kidney, (26, 24, 50), 30 + 0.5 * contrast)
-    blob((0, -20, -5), tuple(rng.uniform(20, 45, 3)), float(rng.uniform(0, 20)))
+        blob(kidney, (26, 24, 50), 30 + 0.5 * contrast, Organ.KIDNEY)
+    blob((0, -20, -5), tuple(rng.uniform(20, 45, 3)), float(rng.uniform(0, 20)), Organ.BLADDER)
     chest_y = centres["T7"][1] - rng.uniform(55, 75)
     chest = rng.uniform(0.55, 0.66) * 130 * column.scale
     lung_hu = float(rng.uniform(-900, -750))
     for side in (1, -1):
-        blob((side * chest, chest_y + 12, centres["T6"][2]), (62, 88, 135), lung_hu)
-        blob((side * 48, chest_y + 62, centres["T7"][2]), (38, 36, 110), lung_hu)
-    blob((18, chest_y - 12, centres["T9"][2]), (58, 45, 52), 0.8 * contrast + 5)
-    blob((0, chest_y + 5, centres["T4"][2]), (32, 30, 60), float(rng.uniform(-90, 40)))
+        blob((side * chest, chest_y + 12, centres["T6"][2]), (62, 88, 135), lung_hu, Organ.LUNG)
+        blob((side * 48, chest_y + 62, centres["T7"][2]), (38, 36, 110), lung_hu, Organ.LUNG)
+    blob((18, chest_y - 12, centres["T9"][2]), (58, 45, 52), 0.8 * contrast + 5, Organ.ARTERY)
+    blob((0, chest_y + 5, centres["T4"][2]), (32, 30, 60), float(rng.uniform(-90, 40)), Organ.FAT)
     for _ in range(60):
         side = rng.choice([-1, 1])
         start = np.array(
@@ -99,13 +128,15 @@ def sample_soft_tissue(rng: np.random.Generator, column: Column) -> SoftTissue:
         )
         table.capsule(start, start + rng.normal(0, 16, 3), (2.2, 1.2), owner=0)
         values.append(contrast * 0.6)
+        organs.append(Organ.VEIN)
     _add_muscles(table, values, rng, column, muscle)
+    organs += [Organ.MUSCLE] * (len(values) - len(organs))
     aorta = ["L4", "L3", "L2", "L1", "T12", "T11", "T10", "T9", "T8", "T7", "T6", "T5"]
-    tube(aorta, (rng.uniform(6, 16), -rng.uniform(28, 36), 0), float(rng.uniform(8, 14)), contrast)
-    tube(aorta[:6], (-rng.uniform(10, 22), -rng.uniform(26, 33), 0), float(rng.uniform(8, 12)), 0.7 * contrast + 10)
-    _add_column_contents(table, values, rng, column)
+    tube(aorta, (rng.uniform(6, 16), -rng.uniform(28, 36), 0), float(rng.uniform(8, 14)), contrast, Organ.ARTERY)
+    tube(aorta[:6], (-rng.uniform(10, 22), -rng.uniform(26, 33), 0), float(rng.uniform(8, 12)), 0.7 * contrast + 10, Organ.VEIN)
+    _add_column_contents(table, values, organs, rng, column)
     return SoftTissue(
-        trunk, table.freeze(), np.array(values), float(rng.uniform(-115, -85)), muscle, float(rng.uniform(0.1, 0.9))
+        trunk, table.freeze(), np.array(values), tuple(organs), float(rng.uniform(-115, -85)), muscle, float(rng.uniform(0.1, 0.9))
     )
 
 
@@ -149,18 +180,24 @@ def _add_muscles(
                 values.append(muscle_hu)
 
 
-def _add_column_contents(table: ShapeTable, values: list[float], rng: np.random.Generator, column: Column) -> None:
+def _add_column_contents(
+    table: ShapeTable, values: list[float], organs: list[Organ], rng: np.random.Generator, column: Column
+) -> None:
     """Discs between the bodies, epidural fat, thecal sac and cord in the canal."""
     disc_hu, gas = float(rng.uniform(55, 115)), bool(rng.random() < 0.1)
     for v in column.vertebrae:
         place = v.at(0, 0, -(v.height_mm + v.disc_below_mm) / 2)
         table.ellipsoid(place, (v.width_mm * 0.52, v.depth_mm * 0.53, v.disc_below_mm * 0.75), axes=v.axes, owner=0)
         values.append(disc_hu + rng.normal(0, 8))
+        organs.append(Organ.DISC)
         if gas and rng.random() < 0.3:
             table.ellipsoid(place, (v.width_mm * 0.2, v.depth_mm * 0.2, 1.5), axes=v.axes, owner=0)
             values.append(-500.0)
+            organs.append(Organ.GAS)
     for lower, upper in pairwise(column.vertebrae):
-        for radius, hu in ((9.0, -60.0), (7.0, 18.0), (4.5, 38.0)):
+        core = Organ.ROOTS if lower.name in ("L5", "L4", "L3", "L2", "L1") else Organ.CORD
+        for radius, hu, organ in ((9.0, -60.0, Organ.EPIDURAL_FAT), (7.0, 18.0, Organ.THECAL_SAC), (4.5, 38.0, core)):
             a, b = (v.at(0, v.depth_mm / 2 + 7.5, 0) for v in (lower, upper))
             table.capsule(a, b, (radius, radius), owner=0)
             values.append(hu)
+            organs.append(organ)
