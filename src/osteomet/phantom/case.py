@@ -14,6 +14,7 @@ from osteomet.phantom.deposits import Deposit
 from osteomet.phantom.mimics import MIMICS
 from osteomet.phantom.patients import Patient
 from osteomet.phantom.scene import Truth
+from osteomet.phantom.sequences import Sequence
 
 BONE_LABELS: Mapping[str, int] = {s.name: s.id for s in STRUCTURES.values()}
 MIMIC_LABELS: Mapping[str, int] = {name: n for n, name in enumerate(MIMICS, start=1)}
@@ -24,11 +25,19 @@ _NAME_OF_BONE = {s.id: s.name for s in STRUCTURES.values()}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Image:
-    """One image of a case; ``channel`` is its name among the channels of the data set."""
+    """One image of a case.
+
+    ``channel`` is its name among the channels of the data set, empty for one that only the DICOM study has. The rest
+    is None for CT and where it has no meaning; ``time_s`` counts from the first image of a dynamic series.
+    """
 
     channel: str
     role: SequenceRole
     volume: Volume
+    sequence: Sequence | None = None
+    slice_mm: float | None = None
+    b_s_per_mm2: float | None = None
+    time_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,82 +1,140 @@
-"""Cohorts: which patients are drawn, and how each one is imaged. A seed and a number give the same case, always."""
+"""Cohorts: which patients are drawn, and how each one is imaged. A seed and a number give the same patient, always."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import datetime
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from osteomet.core.errors import UsageError
-from osteomet.core.grid import Grid
-from osteomet.core.vocabulary import STRUCTURES, LesionType
-from osteomet.core.volume import LabelMap
-from osteomet.phantom.body import sample_body
-from osteomet.phantom.ct import CtPhantom, render_ct, sample_scanner
-from osteomet.phantom.deposits import Deposit
+from osteomet.phantom.case import Case, Exam
+from osteomet.phantom.ct_cohorts import LinkedLesions, draw_ct_spine, draw_follow_up
+from osteomet.phantom.mr_cohorts import draw_ce_dynamic, draw_graded, draw_mr_pelvis, draw_mr_spine
+from osteomet.phantom.patients import Patient, draw_one
+from osteomet.phantom.presets import COHORTS, GRADES, METASTASIS, NO_METASTASIS, Preset, preset_of
+from osteomet.phantom.reader_cohort import CaseMarks, read_cases
+from osteomet.phantom.strata import Stratum, stratum_of
 
-COHORTS = ("ct-spine",)
-"""Cohorts that `draw_case` knows."""
+__all__ = ["COHORTS", "PatientCases", "draw_case", "draw_patient"]
 
-_N_METASTASES_ODDS = {0: 0.25, 1: 0.2, 2: 0.15, 3: 0.12, 4: 0.1, 6: 0.1, 10: 0.08}
+_PATIENT_STREAM, _READER_STREAM = 3, 4
+_FIRST_DAY, _N_DAYS = datetime.date(2021, 1, 4), 1400
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Case:
-    """One phantom study with its truth on the grid of the scan.
+class PatientCases:
+    """Everything about one patient: cases in order, links between time points, marks of readers."""
 
-    ``lesions`` names each instance ``lesion_N``; ``types`` and ``sites`` give what each instance number is and the bone
-    it sits in. Metastases outside of the field of view are not part of the case.
-    """
-
-    name: str
-    phantom: CtPhantom
-    bones: LabelMap
-    lesions: LabelMap
-    types: dict[int, LesionType]
-    sites: dict[int, str]
+    cases: tuple[Case, ...]
+    links: LinkedLesions | None = None
+    marks: tuple[CaseMarks, ...] = ()
 
 
-def draw_case(cohort: str, *, seed: int, number: int) -> Case:
-    """Draw case ``number`` of a cohort.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Draw:
+    """A patient about to be imaged."""
+
+    preset: Preset
+    patient: Patient
+    exam: Exam
+    rng: np.random.Generator
+    whole: float
+    coarse: float
+
+
+def draw_patient(cohort: str, *, seed: int, number: int, coarse: float = 1.0) -> PatientCases:
+    """Draw patient ``number`` of a cohort with all cases.
+
+    Parameters
+    ----------
+    cohort
+        Name in `COHORTS`.
+    seed, number
+        Not negative. Patients are independent of each other and of how many are drawn.
+    coarse
+        Factor on voxel edges, for quick looks.
 
     Raises
     ------
     UsageError
         If there is no such cohort, or seed or number are negative.
-
-    Notes
-    -----
-    ``ct-spine``: thoraco-lumbar column and pelvis, 0 to 10 metastases, field of view from the upper or middle chest to
-    the hips, 1.0–1.5 mm in plane, slices of 1–3 mm.
     """
-    if cohort not in COHORTS:
-        raise UsageError("there is no such cohort", expected=" or ".join(COHORTS), got=cohort)
+    preset = preset_of(cohort)
     if seed < 0 or number < 0:
         raise UsageError("a seed and a case number are not negative", got=f"seed {seed}, case {number}")
-    rng = np.random.default_rng([seed, number])
-    n_metastases = int(rng.choice(list(_N_METASTASES_ODDS), p=list(_N_METASTASES_ODDS.values())))
-    body = sample_body(rng, n_metastases=n_metastases)
-    plane, step = float(rng.uniform(1.0, 1.5)), float(rng.choice([1.0, 1.5, 2.0, 3.0]))
-    low = float(rng.uniform(-90, -50))
-    high = body.column.vertebrae[int(rng.integers(8, 16))].centre_mm[2]
-    shape = (round(330 / plane), round(250 / plane), round((high - low) / step))
-    middle = float(np.mean([v.centre_mm[1] for v in body.column.vertebrae[:8]]))
-    grid = Grid.from_spacing(shape, (plane, plane, step), origin_mm=(-165.0, middle - 165.0, low))
-    phantom = render_ct(body, grid, sample_scanner(rng), rng)
-    return _as_case(f"case_{number:04d}", phantom, [d for d in body.deposits if d.is_metastasis])
+    rng = np.random.default_rng([seed, number, _PATIENT_STREAM])
+    stratum = stratum_of(preset.strata, number)
+    patient, exam = _patient(preset, stratum, number, rng), _exam(preset, stratum, number, rng)
+    draw = _Draw(preset, patient, exam, np.random.default_rng([seed, number]), float(rng.random()), coarse)
+    drawn = _DRAW[cohort](draw)
+    if cohort == "readers":
+        marks = read_cases(drawn.cases, np.random.default_rng([seed, number, _READER_STREAM]))
+        return replace(drawn, marks=marks)
+    return drawn
 
 
-def _as_case(name: str, phantom: CtPhantom, metastases: list[Deposit]) -> Case:
-    """Name what the truth arrays hold."""
-    grid = phantom.volume.grid
-    present = [int(n) for n in np.unique(phantom.truth.lesions) if n]
-    name_of = {s.id: s.name for s in STRUCTURES.values()}
-    kinds = {n: set(metastases[n - 1].types) for n in present}
-    return Case(
-        name=name,
-        phantom=phantom,
-        bones=LabelMap(phantom.truth.bones, grid, {s.name: s.id for s in STRUCTURES.values()}),
-        lesions=LabelMap(phantom.truth.lesions, grid, {f"lesion_{n}": n for n in present}),
-        types={n: kinds[n].copy().pop() if len(kinds[n]) == 1 else LesionType.MIXED for n in present},
-        sites={n: name_of[metastases[n - 1].owner] for n in present},
-    )
+def draw_case(cohort: str, *, seed: int, number: int) -> Case:
+    """Draw patient ``number`` of a cohort that has one case a patient; otherwise the first case."""
+    return draw_patient(cohort, seed=seed, number=number).cases[0]
+
+
+def _patient(preset: Preset, stratum: Stratum, number: int, rng: np.random.Generator) -> Patient:
+    """Draw who the patient is."""
+    grade = stratum.group if stratum.group in GRADES else ""
+    diagnosis = (NO_METASTASIS if grade == GRADES[0] else METASTASIS) if grade else stratum.group
+    sex = draw_one(rng, preset.sexes)
+    age = preset.ages.get(stratum.split, preset.ages.get("")).draw(rng)
+    site = draw_one(rng, _sites_of(preset, sex)) if diagnosis == METASTASIS or preset.psa else ""
+    psa = None if preset.psa is None else preset.psa.draw(rng)
+    free = None if psa is None or preset.free_share is None else psa * min(preset.free_share.draw(rng), 1.0)
+    return Patient(f"patient_{number:04d}", sex, age, diagnosis, site, grade, psa, free)
+
+
+def _sites_of(preset: Preset, sex: str) -> dict[str, float]:
+    """Primary sites that this sex can have."""
+    without = "prostate" if sex == "F" else ""
+    return {site: odds for site, odds in preset.primary_sites.items() if site != without}
+
+
+def _exam(preset: Preset, stratum: Stratum, number: int, rng: np.random.Generator) -> Exam:
+    """Draw when and on what the patient is scanned."""
+    scanners = preset.scanners[stratum.centre]
+    odds = np.array(list(scanners.values()), dtype=np.float64)
+    scanner = list(scanners)[int(rng.choice(len(odds), p=odds / odds.sum()))]
+    date = _FIRST_DAY + datetime.timedelta(int(rng.integers(_N_DAYS)))
+    field_t = scanner.field_strength_t or None
+    return Exam(f"case_{number:04d}", date, stratum.centre, scanner.name, stratum.split, field_t)
+
+
+def _ct_spine(d: _Draw) -> PatientCases:
+    case = draw_ct_spine(d.patient, d.exam, d.rng, whole=d.whole, coarse=d.coarse)
+    if case.found:
+        return PatientCases((case,))
+    return PatientCases((replace(case, patient=replace(d.patient, diagnosis=NO_METASTASIS, primary_site="")),))
+
+
+def _follow_up(d: _Draw) -> PatientCases:
+    cases, links = draw_follow_up(d.patient, d.exam, d.rng, coarse=d.coarse)
+    return PatientCases(cases, links)
+
+
+def _mr_spine(d: _Draw) -> PatientCases:
+    return PatientCases(draw_mr_spine(d.preset, d.patient, d.exam, d.rng, coarse=d.coarse))
+
+
+def _one(draw: Callable[..., Case]) -> Callable[[_Draw], PatientCases]:
+    """Cohorts with one MR case a patient."""
+    return lambda d: PatientCases((draw(d.preset, d.patient, d.exam, d.rng, coarse=d.coarse),))
+
+
+_DRAW: dict[str, Callable[[_Draw], PatientCases]] = {
+    "ct-spine": _ct_spine,
+    "mr-spine": _mr_spine,
+    "mr-pelvis": _one(draw_mr_pelvis),
+    "ce-dynamic": _one(draw_ce_dynamic),
+    "graded": _one(draw_graded),
+    "follow-up": _follow_up,
+    "readers": _mr_spine,
+}

@@ -19,17 +19,12 @@ from osteomet.phantom.body import Body
 from osteomet.phantom.bones import spongiosa_hu
 from osteomet.phantom.deposits import Deposit
 from osteomet.phantom.metastases import sample_metastases
-from osteomet.phantom.scene import Scene, label_scene, lobes_in
+from osteomet.phantom.scene import label_scene, lobes_in
 from osteomet.phantom.shapes import Warp, random_warp
-from osteomet.phantom.true_volume import scene_around, sphere_of
-
-RATIO_TOLERANCE = 0.01
-"""Largest relative error of a volume ratio that the search leaves."""
+from osteomet.phantom.true_volume import LARGEST_SCALE, scaled, scaled_to, scene_around, sphere_of, volume_ml
 
 _ATTEMPTS = 60
-_SEARCH_STEPS = 12
 _CLEAR_MM = 6.0
-_LARGEST_SCALE = 1.7
 _LEAST_VOLUME_ML = 0.15
 _SITES = frozenset(
     s.id for s in STRUCTURES.values() if s.group in (Group.THORACIC, Group.LUMBAR, Group.SACRAL, Group.PELVIS)
@@ -131,14 +126,6 @@ def draw_changes(rng: np.random.Generator, body: Body, changes: Sequence[Change]
     )
 
 
-def scaled(deposit: Deposit, factor: float) -> Deposit:
-    """Deposit of the same shape, grown or shrunk about the mean centre of its lobes."""
-    centre = deposit.lobes_mm[:, :3].mean(axis=0)
-    lobes = deposit.lobes_mm * factor
-    lobes[:, :3] += centre * (1 - factor)
-    return replace(deposit, lobes_mm=lobes, ripple_mm=deposit.ripple_mm * factor)
-
-
 def _bent(warp: Warp, rng: np.random.Generator) -> Warp:
     """Add a little bending to a warp."""
     more = random_warp(rng, amplitude_mm=3.0, shortest_mm=250.0)
@@ -153,7 +140,7 @@ def _draw_fate(rng: np.random.Generator, prior: Body, current: Body, change: Cha
     """Draw lesions until one is clear of the others and can do what it should."""
     for _ in range(_ATTEMPTS):
         first = sample_metastases(rng, prior.bones, spongiosa_hu(prior.density), n=1)[0]
-        if first.owner not in _SITES or not taken.is_clear([scaled(first, _LARGEST_SCALE)]):
+        if first.owner not in _SITES or not taken.is_clear([scaled(first, LARGEST_SCALE)]):
             continue
         if change in (Change.SPLIT, Change.MERGED):
             fate = _two_or_one(rng, prior, current, first, change)
@@ -168,7 +155,7 @@ def _one(rng: np.random.Generator, prior: Body, current: Body, first: Deposit, c
     """A lesion that is one or none at each time point; None where bone leaves it too small or no room to grow."""
     if change is Change.FLARE:
         first = replace(first, types=(LesionType.LYTIC,) * len(first.types))
-    volume = _volume_ml(scene_around(prior, first), first)
+    volume = volume_ml(scene_around(prior, first), first)
     if volume < _LEAST_VOLUME_ML:
         return None
     if change is Change.NEW:
@@ -180,24 +167,8 @@ def _one(rng: np.random.Generator, prior: Body, current: Body, first: Deposit, c
     if change is Change.FLARE:
         types = (LesionType.SCLEROTIC,) * len(first.types)
         after = replace(first, types=types, shift_hu=float(rng.uniform(350, 950)), breach=False)
-    found = _scaled_to(current, after, ratio * volume)
+    found = scaled_to(current, after, ratio * volume)
     return None if found is None else _Fate((first,), (found,), ratio)
-
-
-def _scaled_to(body: Body, deposit: Deposit, volume_ml: float) -> Deposit | None:
-    """Scale a deposit until its volume in a body is right to a share of `RATIO_TOLERANCE`; None where it cannot be."""
-    scene = scene_around(body, deposit, largest=_LARGEST_SCALE)
-    low, high = 0.3, _LARGEST_SCALE
-    factor = 1.0
-    for _ in range(_SEARCH_STEPS):
-        candidate = scaled(deposit, factor)
-        found_ml = _volume_ml(scene, candidate)
-        if abs(found_ml / volume_ml - 1) <= RATIO_TOLERANCE / 2:
-            return candidate
-        low, high = (factor, high) if found_ml < volume_ml else (low, factor)
-        guess = factor * float(np.cbrt(volume_ml / max(found_ml, 1e-6)))
-        factor = guess if low < guess < high else (low + high) / 2
-    return None
 
 
 def _two_or_one(rng: np.random.Generator, prior: Body, current: Body, seed: Deposit, change: Change) -> _Fate | None:
@@ -219,17 +190,11 @@ def _two_or_one(rng: np.random.Generator, prior: Body, current: Body, seed: Depo
     if _n_pieces(prior, before) != len(before) or _n_pieces(current, after) != len(after):
         return None
     small = any(
-        _volume_ml(scene_around(body, d), d) < _LEAST_VOLUME_ML
+        volume_ml(scene_around(body, d), d) < _LEAST_VOLUME_ML
         for body, lesions in ((prior, before), (current, after))
         for d in lesions
     )
     return None if small else _Fate(before, after)
-
-
-def _volume_ml(scene: Scene, deposit: Deposit) -> float:
-    """Volume of one deposit alone in a scene."""
-    lesions = label_scene(scene, list(lobes_in(scene, [deposit]))).lesions
-    return float(np.count_nonzero(lesions)) * scene.grid.voxel_volume_ml
 
 
 def _n_pieces(body: Body, deposits: Sequence[Deposit]) -> int:

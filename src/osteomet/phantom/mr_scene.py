@@ -5,7 +5,7 @@ The same body, scene and labels as for CT; only the filling differs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ from osteomet.phantom.body import Body
 from osteomet.phantom.bones import BODY
 from osteomet.phantom.deposits import Deposit
 from osteomet.phantom.mr import Composition
+from osteomet.phantom.mr_artefacts import apply_along
+from osteomet.phantom.mr_geometry import Stack
 from osteomet.phantom.scene import BREACH_MM, LobeInScene, Scene, Truth, label_scene, lobes_in, view_body
 from osteomet.phantom.shapes import CAPSULE_RADII, CAPSULE_Y, ELLIPSOID_RADII, Shapes, lay
 from osteomet.phantom.soft_tissue import Organ, SoftTissue
@@ -126,6 +128,27 @@ def compose(
     kernels.put_bone(solid, core, taken, by, int(Tissue.CORTICAL_BONE), int(Tissue.MIXED_MARROW), *layers)
     composition = Composition(grid, *layers, _marrow_fat(scene, marrow, rng))
     return TissueScene(composition, label_scene(scene, lobes))
+
+
+def in_slices(truth: Truth, stack: Stack) -> Truth:
+    """Gather labels from the layers of a stack into its slices.
+
+    A voxel is labelled where the labelled layers have half of the slice profile or more; its name is that of the
+    middle layer or, where that has none, the highest.
+    """
+    return Truth(*(_gathered(getattr(truth, f.name), stack) for f in fields(truth)))
+
+
+def _gathered(labels: NDArray[np.uint8], stack: Stack) -> NDArray[np.uint8]:
+    """One label map in slices."""
+    if stack.n_layers == 1:
+        return labels
+    share = apply_along(stack.layer_weights(), (labels > 0).astype(np.float32), stack.slice_axis)
+    layers = np.moveaxis(labels, stack.slice_axis, -1)
+    layers = layers.reshape(*layers.shape[:-1], -1, stack.n_layers)
+    middle = layers[..., stack.n_layers // 2]
+    named = np.moveaxis(np.where(middle > 0, middle, layers.max(axis=-1)), -1, stack.slice_axis)
+    return np.where(share >= 0.5, named, 0).astype(np.uint8)
 
 
 def _soft_layers(
