@@ -17,7 +17,7 @@ from osteomet.phantom.presets import COHORTS, GRADES, METASTASIS, NO_METASTASIS,
 from osteomet.phantom.reader_cohort import CaseMarks, read_cases
 from osteomet.phantom.strata import Stratum, stratum_of
 
-__all__ = ["COHORTS", "PatientCases", "draw_case", "draw_patient"]
+__all__ = ["COHORTS", "PatientCases", "draw_case", "draw_identity", "draw_patient"]
 
 _PATIENT_STREAM, _READER_STREAM = 3, 4
 _FIRST_DAY, _N_DAYS = datetime.date(2021, 1, 4), 1400
@@ -40,7 +40,6 @@ class _Draw:
     patient: Patient
     exam: Exam
     rng: np.random.Generator
-    whole: float
     coarse: float
 
 
@@ -61,18 +60,23 @@ def draw_patient(cohort: str, *, seed: int, number: int, coarse: float = 1.0) ->
     UsageError
         If there is no such cohort, or seed or number are negative.
     """
-    preset = preset_of(cohort)
-    if seed < 0 or number < 0:
-        raise UsageError("a seed and a case number are not negative", got=f"seed {seed}, case {number}")
-    rng = np.random.default_rng([seed, number, _PATIENT_STREAM])
-    stratum = stratum_of(preset.strata, number)
-    patient, exam = _patient(preset, stratum, number, rng), _exam(preset, stratum, number, rng)
-    draw = _Draw(preset, patient, exam, np.random.default_rng([seed, number]), float(rng.random()), coarse)
+    patient, exam = draw_identity(cohort, seed=seed, number=number)
+    draw = _Draw(preset_of(cohort), patient, exam, np.random.default_rng([seed, number]), coarse)
     drawn = _DRAW[cohort](draw)
     if cohort == "readers":
         marks = read_cases(drawn.cases, np.random.default_rng([seed, number, _READER_STREAM]))
         return replace(drawn, marks=marks)
     return drawn
+
+
+def draw_identity(cohort: str, *, seed: int, number: int) -> tuple[Patient, Exam]:
+    """Draw who a patient is, and when and on what the patient is scanned; raises as `draw_patient`."""
+    preset = preset_of(cohort)
+    if seed < 0 or number < 0:
+        raise UsageError("a seed and a case number are not negative", got=f"seed {seed}, case {number}")
+    rng = np.random.default_rng([seed, number, _PATIENT_STREAM])
+    stratum = stratum_of(preset.strata, number)
+    return _patient(preset, stratum, number, rng), _exam(preset, stratum, number, rng)
 
 
 def draw_case(cohort: str, *, seed: int, number: int) -> Case:
@@ -109,7 +113,7 @@ def _exam(preset: Preset, stratum: Stratum, number: int, rng: np.random.Generato
 
 
 def _ct_spine(d: _Draw) -> PatientCases:
-    case = draw_ct_spine(d.patient, d.exam, d.rng, whole=d.whole, coarse=d.coarse)
+    case = draw_ct_spine(d.patient, d.exam, d.rng, coarse=d.coarse)
     if case.found:
         return PatientCases((case,))
     return PatientCases((replace(case, patient=replace(d.patient, diagnosis=NO_METASTASIS, primary_site="")),))

@@ -45,15 +45,15 @@ class LinkedLesions:
     links: tuple[Link, ...]
 
 
-def draw_ct_spine(patient: Patient, exam: Exam, rng: np.random.Generator, *, whole: float, coarse: float = 1.0) -> Case:
+def draw_ct_spine(patient: Patient, exam: Exam, rng: np.random.Generator, *, coarse: float = 1.0) -> Case:
     """Draw one CT: 0 to 10 metastases, 1.0–1.5 mm in plane, slices of 1–3 mm.
 
-    The field of view runs from the upper or middle chest to the hips or, where the chance ``whole`` (uniform from 0 to
-    1) says so, from the top of the column. ``coarse`` multiplies the voxel edges.
+    The field of view runs from the upper or middle chest to the hips, in about one case of seven from the top of the
+    column. ``coarse`` multiplies the voxel edges.
     """
     n_metastases = int(rng.choice(list(_N_METASTASES_ODDS), p=list(_N_METASTASES_ODDS.values())))
     body = sample_body(rng, n_metastases=n_metastases)
-    grid = _field_of_view(body, rng, is_whole=whole < _WHOLE_SPINE, coarse=coarse)
+    grid = _field_of_view(body, rng, whole_odds=_WHOLE_SPINE, coarse=coarse)
     phantom = render_ct(body, grid, sample_scanner(rng), rng)
     return ct_case(exam.name, patient, exam, body, phantom)
 
@@ -95,13 +95,13 @@ def true_lesions(body: Body, truth: Truth) -> tuple[TrueLesion, ...]:
     )
 
 
-def _field_of_view(body: Body, rng: np.random.Generator, *, is_whole: bool, coarse: float) -> Grid:
+def _field_of_view(body: Body, rng: np.random.Generator, *, whole_odds: float, coarse: float) -> Grid:
     """Axial grid from the chest, or from the top of the column, to the hips."""
     vertebrae = body.column.vertebrae
     plane, step = float(rng.uniform(1.0, 1.5)) * coarse, float(rng.choice([1.0, 1.5, 2.0, 3.0])) * coarse
     low = float(rng.uniform(-90, -50))
     high = float(vertebrae[int(rng.integers(8, 16))].centre_mm[2])
-    if is_whole:
+    if rng.random() < whole_odds:
         high, step = body.top_mm + 20.0, max(step, 2.0)
     shape = (round(_WIDTH_MM / plane), round(_DEPTH_MM / plane), round((high - low) / step))
     middle = float(np.mean([v.centre_mm[1] for v in vertebrae[:8]]))
@@ -110,7 +110,7 @@ def _field_of_view(body: Body, rng: np.random.Generator, *, is_whole: bool, coar
 
 def _scan(patient: Patient, exam: Exam, body: Body, rng: np.random.Generator, coarse: float) -> Case:
     """One time point: another protocol, the patient turned and shifted on the table."""
-    grid = _field_of_view(body, rng, is_whole=False, coarse=coarse)
+    grid = _field_of_view(body, rng, whole_odds=0.0, coarse=coarse)
     pose = random_pose(rng, turn_degree=2.5, shift_mm=(8.0, 5.0, 12.0), about_mm=grid.to_xyz_mm(np.array(grid.shape) / 2))
     phantom = render_ct(body, pose.in_body(grid), sample_scanner(rng), rng)
     seen = replace(phantom, volume=replace(phantom.volume, grid=grid))

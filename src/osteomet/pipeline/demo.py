@@ -64,7 +64,7 @@ def run_demo(out: Path, *, device: Device, cache_dir: Path, overwrite: bool, pro
     progress("phantom", 1, 1)
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / "dicom"
-        write_ct_series(case.phantom.volume, folder, rng=np.random.default_rng(DEMO_SEED))
+        write_ct_series(case.volume, folder, rng=np.random.default_rng(DEMO_SEED))
         settings = AnalyzeSettings("default-ct", device, cache_dir, overwrite)
         analysis = analyze_study([folder], out, settings, sequences={}, progress=progress)
     return DemoResult(out, compare(case, analysis), analysis)
@@ -72,7 +72,7 @@ def run_demo(out: Path, *, device: Device, cache_dir: Path, overwrite: bool, pro
 
 def compare(case: Case, analysis: Analysis) -> tuple[Planted, ...]:
     """Look up, for each planted metastasis, the found lesion that shares most voxels with it."""
-    voxel_ml = case.phantom.volume.grid.voxel_volume_ml
+    voxel_ml = case.volume.grid.voxel_volume_ml
     planted = []
     for number, kind in sorted(case.types.items()):
         inside = case.lesions.array == number
