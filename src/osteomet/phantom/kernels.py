@@ -12,6 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 CAPSULE, PLATE, ELLIPSOID, VERTEBRAL_BODY, CUP = range(5)
+LOFT = 10
 
 
 @njit(cache=True)
@@ -44,7 +45,38 @@ def distance(kind: int, p: NDArray[np.float64], q: NDArray[np.float64]) -> float
         d0, d1, d2 = p[0] - q[0], p[1] - q[1], p[2] - q[2]
         shell = abs(np.sqrt(d0 * d0 + d1 * d1 + d2 * d2) - q[3]) - q[4]
         return max(shell, d0 * q[5] + d1 * q[6] + d2 * q[7] - 4.0)
+    if kind == LOFT:
+        return _loft(p, q)
     return _body(p, q)
+
+
+@njit(cache=True, error_model="numpy")
+def _loft(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
+    """One segment of a loft, first-order distance within its slice; far beyond its two heights.
+
+    The ends are cut sharply, so that segments that share a knot join without a seam.
+    """
+    if p[2] < q[0] or p[2] >= q[1]:
+        return max(q[0] - p[2], p[2] - q[1]) + 1000.0
+    f = (p[2] - q[0]) / (q[1] - q[0])
+    x, y = p[0] - q[2] - f * (q[7] - q[2]), p[1] - q[3] - f * (q[8] - q[3])
+    a, b, turn = q[4] + f * (q[9] - q[4]), q[5] + f * (q[10] - q[5]), q[6] + f * (q[11] - q[6])
+    if turn != 0.0:
+        c, s = np.cos(turn), np.sin(turn)
+        x, y = c * x + s * y, c * y - s * x
+    u, v = abs(x) / a, abs(y) / b
+    if u + v < 1e-6:
+        return -min(a, b)
+    if q[12] == 2.0:
+        r = np.sqrt(u * u + v * v)
+        slope = np.sqrt((u / a) ** 2 + (v / b) ** 2) / r
+        return (r - 1.0) / slope
+    n = q[12]
+    power_u, power_v = u ** (n - 1.0), v ** (n - 1.0)
+    total = power_u * u + power_v * v
+    r = total ** (1.0 / n)
+    slope = np.sqrt((power_u / a) ** 2 + (power_v / b) ** 2) * r / total
+    return (r - 1.0) / slope
 
 
 @njit(cache=True)

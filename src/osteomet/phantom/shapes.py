@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from osteomet.core.grid import Grid
 from osteomet.phantom import kernels
-from osteomet.phantom.kernels import CAPSULE, CUP, ELLIPSOID, PLATE, VERTEBRAL_BODY
+from osteomet.phantom.kernels import CAPSULE, CUP, ELLIPSOID, LOFT, PLATE, VERTEBRAL_BODY
 
 _N_PARAMETERS = 20
 FAR_MM = 60.0
@@ -87,6 +88,22 @@ class ShapeTable:
         centre, axis = np.asarray(centre, dtype=float), np.asarray(opening, dtype=float)
         reach = radius_mm + half_thickness_mm
         self._add(CUP, [*centre, radius_mm, half_thickness_mm, *axis], [centre - reach, centre + reach], owner, part)
+
+    def loft(self, knots: ArrayLike, *, exponent: float = 2.0, owner: int, part: int = 0) -> None:
+        """Super-elliptic cross-sections in horizontal slices, blended linearly from knot to knot.
+
+        ``knots`` has shape (n, 6), by ascending height: z, centre x and y, half width, half depth (mm) and the turn of
+        the section to posterior of the left, rad. The ends are flat and sharp.
+        """
+        rows = np.asarray(knots, dtype=float)
+        for low, high in pairwise(rows):
+            reach = np.array([max(low[3], high[3], low[4], high[4])] * 2 if low[5] or high[5] else
+                             [max(low[3], high[3]), max(low[4], high[4])])
+            box = [
+                [*(np.minimum(low[1:3], high[1:3]) - reach), low[0]],
+                [*(np.maximum(low[1:3], high[1:3]) + reach), high[0]],
+            ]
+            self._add(LOFT, [low[0], high[0], *low[1:], *high[1:], exponent], box, owner, part)
 
     def freeze(self) -> Shapes:
         """Return the finished table."""
@@ -182,7 +199,7 @@ def cut(shapes: Shapes, points: NDArray[np.float32], grid: Grid, warp: Warp, *, 
     distance = np.full(grid.shape, FAR_MM, dtype=np.float32)
     owner = np.zeros(grid.shape, dtype=np.uint8)
     part = np.zeros(grid.shape, dtype=np.uint8)
-    blocks = _blocks(shapes, grid, warp, margin_mm)
+    blocks = blocks(shapes, grid, warp, margin_mm)
     kernels.nearest(points, shapes.kinds, shapes.parameters, blocks, shapes.owners, shapes.parts, distance, owner, part)
     return Cut(distance, owner, part)
 
@@ -198,11 +215,11 @@ def paint(
     softness_mm: float,
 ) -> None:
     """Paint shapes over an image in place, later ones over earlier ones, edges blended over ``softness_mm``."""
-    blocks = _blocks(shapes, grid, warp, softness_mm)
+    blocks = blocks(shapes, grid, warp, softness_mm)
     kernels.paint(points, shapes.kinds, shapes.parameters, blocks, values, softness_mm, image)
 
 
-def _blocks(shapes: Shapes, grid: Grid, warp: Warp, margin_mm: float) -> NDArray[np.int64]:
+def blocks(shapes: Shapes, grid: Grid, warp: Warp, margin_mm: float) -> NDArray[np.int64]:
     """Index range (start, stop) of the voxels that each primitive can reach, shape (n, 2, 3).
 
     A voxel at p shows the shape at p + shift(p), so the box moves against the shift at its centre and grows by what the
