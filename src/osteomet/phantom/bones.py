@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from osteomet.core.vocabulary import STRUCTURES, Group
+from osteomet.phantom.atlas import add_atlas
 from osteomet.phantom.anatomy import Column, Vertebra, frame
+from osteomet.phantom.parts import BODY
 from osteomet.phantom.shapes import ShapeTable
+from osteomet.phantom.vertebrae import add_column_vertebra
 
-BODY, POSTERIOR = 1, 2
 _RELATIVE_DENSITY = {Group.CERVICAL: 1.5, Group.THORACIC: 1.1, Group.LUMBAR: 1.0, Group.SACRAL: 0.6, Group.PELVIS: 0.75}
 
 
@@ -27,66 +29,13 @@ def spongiosa_hu(lumbar_hu: float) -> NDArray[np.float32]:
     return density
 
 
-_LEFT_RIGHT = ((1.0, "left"), (-1.0, "right"))
-
-
 def add_vertebra(table: ShapeTable, vertebra: Vertebra, rng: np.random.Generator) -> None:
-    """Add the body, pedicles, laminae, articular, transverse and spinous processes of one vertebra."""
-    v, owner, level = vertebra, STRUCTURES[vertebra.name].id, vertebra.name[0]
-    half_width, back, height = v.width_mm / 2, v.depth_mm / 2, v.height_mm
-    shape = (rng.uniform(0.8, 2.2) * height / 24, rng.uniform(0.05, 0.14), v.wedge)
-    size = (v.width_mm, v.depth_mm, height)
-    table.vertebral_body(v.centre_mm, v.axes, size, shape, owner=owner, part=BODY)
+    """Add one vertebra of the column with all its parts."""
+    add = add_atlas if vertebra.name == "C1" else add_column_vertebra
+    add(table, vertebra, rng)
 
-    def rod(a: ArrayLike, b: ArrayLike, r0: float, r1: float) -> None:
-        table.capsule(v.at(*np.asarray(a)), v.at(*np.asarray(b)), (r0, r1), owner=owner, part=POSTERIOR)
 
-    def plate(corners: list[tuple[float, float, float]], half_thickness: float) -> None:
-        for third in range(2, len(corners)):
-            points = np.array([v.at(*corners[0]), v.at(*corners[third - 1]), v.at(*corners[third])])
-            table.plate(points, half_thickness, owner=owner, part=POSTERIOR)
-
-    size_factor = height / 24.0
-    canal = {"C": 14.5, "T": 15.5, "L": 17.5}[level] * rng.normal(1, 0.06)
-    pedicle = {"C": 2.8, "T": 3.4, "L": 5.0}[level] * (0.6 + 0.4 * size_factor) * rng.normal(1, 0.08)
-    wide = {"C": 0.72, "T": 0.50, "L": 0.50}[level] * half_width
-    roof = back + canal
-    drop = {"C": 0.55, "T": 1.25, "L": 0.30}[level] * height * rng.normal(1, 0.15)
-    reach = {"C": 20.0, "T": 26.0, "L": 27.0}[level] * (0.5 + 0.5 * size_factor) * rng.normal(1, 0.1)
-    for side in (1.0, -1.0):
-        x = side * wide
-        rod((x, back - 5, 0.16 * height), (x * 1.08, back + 9, 0.14 * height), pedicle * 1.15, pedicle)
-        rod((x, back - 5, 0.30 * height), (x * 1.08, back + 8, 0.26 * height), pedicle * 0.9, pedicle * 0.9)
-        plate(
-            [
-                (x * 1.0, back + 10, 0.28 * height),
-                (side * 1.5, roof + 2, 0.10 * height),
-                (side * 1.5, roof + 3, -0.45 * height),
-                (x * 0.9, back + 12, -0.50 * height),
-            ],
-            2.4,
-        )
-        joint = 0.55 + 0.2 * size_factor
-        rod((x * 1.12, back + 11, 0.2 * height), (x * 1.25, back + 11, 0.66 * height), 5 * joint, 4.2 * joint)
-        rod((x * 0.95, back + 13, -0.35 * height), (x * 0.95, back + 16, -0.80 * height), 5 * joint, 3.8 * joint)
-        if level == "L":
-            tip = (x + side * rng.uniform(20, 30) * size_factor, back + 13, rng.uniform(0.05, 0.25) * height)
-            rod((x * 1.1, back + 9, 0.15 * height), tip, 4.2, 2.6)
-        elif level == "T":
-            tip = (x + side * rng.uniform(15, 22), back + 22, rng.uniform(0.1, 0.35) * height)
-            rod((x * 1.1, back + 10, 0.15 * height), tip, 4.2, 3.6)
-        else:
-            rod((x * 1.0, back - 3, 0.0), (x + side * 9, back, -0.1 * height), 3.2, 2.6)
-    thick = {"C": 2.0, "T": 2.2, "L": 2.9}[level]
-    plate(
-        [
-            (0.0, roof + 2, 0.10 * height),
-            (0.0, roof + 2, -0.45 * height),
-            (0.0, roof + reach, -0.45 * height - drop),
-            (0.0, roof + reach, 0.12 * height - drop),
-        ],
-        thick * rng.uniform(0.8, 1.2),
-    )
+_LEFT_RIGHT = ((1.0, "left"), (-1.0, "right"))
 
 
 def add_ribs(table: ShapeTable, column: Column, rng: np.random.Generator) -> None:
@@ -96,8 +45,8 @@ def add_ribs(table: ShapeTable, column: Column, rng: np.random.Generator) -> Non
     slope = rng.uniform(0.25, 0.55)
     half_chest, depth = rng.uniform(115, 150) * column.scale, rng.uniform(85, 115) * column.scale
     last_short = rng.uniform(0.15, 0.3)
-    for number in range(1, 13):
-        v = thoracic[f"T{number}"]
+    for name, v in thoracic.items():
+        number = int(name[1:])
         widest = half_chest * np.interp(number, [1, 3, 7, 10, 12], [0.48, 0.75, 1.0, 1.0, 0.92])
         deep = depth * np.interp(number, [1, 3, 7, 12], [0.45, 0.75, 1.0, 1.0])
         sweep = np.interp(number, [1, 7, 10, 11, 12], [2.6, 2.65, 2.35, 1.6, 1.6 * last_short + 0.7])

@@ -15,6 +15,7 @@ from osteomet.core.volume import Modality, Unit, Volume
 from osteomet.phantom.anatomy import Column, sample_column
 from osteomet.phantom.bones import BODY, add_hips_and_femora, add_ribs, add_sacrum, add_vertebra, spongiosa_hu
 from osteomet.phantom.metastases import Deposit, sample_metastases, sample_mimics
+from osteomet.phantom.parts import is_posterior
 from osteomet.phantom.shapes import Shapes, ShapeTable, Warp, cut, paint, random_warp, warped_points
 from osteomet.phantom.soft_tissue import SoftTissue, sample_soft_tissue
 
@@ -56,7 +57,7 @@ class CtScanner:
 class CtPhantom:
     """A rendered phantom with its truth, all on one grid.
 
-    ``bones`` holds vocabulary ids, ``parts`` 1 for vertebral bodies and 2 for the arches, ``depth_mm`` the distance
+    ``bones`` holds vocabulary ids, ``parts`` the codes of `parts.PARTS`, ``depth_mm`` the distance
     below the bone surface (negative outside), ``lesions`` the instance number of metastases (1 is the first of
     ``body.deposits`` that is one), ``lesion_kinds`` 1 for lytic and 2 for sclerotic voxels.
     """
@@ -184,7 +185,7 @@ def _bone_density(
     density = spongiosa[owner]
     cortex = thickness[owner]
     is_body = part == BODY
-    cortex = np.where(is_body, cortex * 0.75, np.where(part > 0, cortex * 1.6, cortex))
+    cortex = np.where(is_body, cortex * 0.75, np.where(is_posterior(part), cortex * 1.6, cortex))
     femur = np.isin(owner, [STRUCTURES[f"femur_{side}"].id for side in ("left", "right")])
     shaft = np.clip((-points[..., 2] - 35) / 60, 0, 1)
     cortex = np.where(femur, cortex + 4.0 * shaft, cortex)

@@ -14,8 +14,8 @@ from scipy.spatial.transform import Rotation
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES, Group
 from osteomet.image.intensity import window
-from osteomet.phantom.bones import BODY, POSTERIOR
 from osteomet.phantom.ct import Body, CtPhantom, render_ct, sample_body, sample_scanner
+from osteomet.phantom.parts import BODY, is_posterior
 from osteomet.training.recipe import PartRecipe
 
 CORE_DEPTH_MM = 2.5
@@ -44,7 +44,7 @@ def bone_targets(phantom: CtPhantom, outputs: tuple[str, ...]) -> NDArray[np.uin
             table[structure.id] = code["sacrum"]
         elif name in code:
             table[structure.id] = code[name]
-    zone = np.where(phantom.parts == POSTERIOR, 2, 1)
+    zone = np.where(is_posterior(phantom.parts), 2, 1)
     zone = np.where((phantom.parts == BODY) & (phantom.depth_mm > CORE_DEPTH_MM), 0, zone)
     return np.asarray(table[phantom.bones, zone])
 
