@@ -44,7 +44,7 @@ def sample_body(rng: np.random.Generator, *, n_metastases: int) -> Body:
         add_vertebra(table, vertebra, rng)
     add_ribs(table, column, rng)
     add_sacrum(table, column, rng)
-    add_hips_and_femora(table, column.scale, rng)
+    add_hips_and_femora(table, column.scale, rng, sex=column.sex)
     bones = table.freeze()
     mimics = sample_mimics(rng, column.vertebrae, bones)
     density = float(rng.uniform(60, 300))

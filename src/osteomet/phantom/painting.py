@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from osteomet.core.grid import Grid
 from osteomet.phantom.kernels import distance
-from osteomet.phantom.shapes import Shapes, Warp, blocks
+from osteomet.phantom.shapes import Warp, blocks_of
+from osteomet.phantom.soft_tissue import SoftTissue
 from osteomet.phantom.textures import noise, seen_share
 
 _BLOCK = 8
@@ -33,36 +32,21 @@ _GRAINS: dict[str, tuple[float, tuple[float, float, float]]] = {
 _STREAK_MM = ((1.6, 1.6, 14.0), (4.5, 4.5, 30.0))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Layers:
-    """Shapes in painting order with the HU and the name of the tissue of each.
-
-    ``streaks`` is the share of fat in muscle, 0–1; ``seed`` gives every tissue its grain.
-    """
-
-    shapes: Shapes
-    values_hu: NDArray[np.float64]
-    tissues: tuple[str, ...]
-    fat_hu: float
-    streaks: float
-    seed: int
-
-
-def paint_layers(
-    layers: Layers, points: NDArray[np.float32], grid: Grid, warp: Warp, *, spread_mm: float
+def paint_soft_tissue(
+    tissue: SoftTissue, points: NDArray[np.float32], grid: Grid, warp: Warp, *, spread_mm: float
 ) -> NDArray[np.float32]:
     """Image soft tissue in HU; edges are blended by a point spread of standard deviation ``spread_mm``."""
     # A ramp of half width s spreads as a Gaussian of s over the root of three.
     softness = spread_mm * np.sqrt(3)
     image = np.full(grid.shape, -1000.0, dtype=np.float32)
-    tissue = np.zeros(grid.shape, dtype=np.uint8)
-    names = ("air", *dict.fromkeys(layers.tissues))
-    codes = np.array([names.index(name) for name in layers.tissues], dtype=np.uint8)
+    seen = np.zeros(grid.shape, dtype=np.uint8)
+    names = ("air", *dict.fromkeys(tissue.tissues))
+    codes = np.array([names.index(name) for name in tissue.tissues], dtype=np.uint8)
     diagonal = float(np.linalg.norm(grid.spacing_mm)) * (_BLOCK / 2 + 1) * (1 + warp.steepest)
-    shapes = layers.shapes
+    shapes = tissue.shapes
     _paint(
-        points, shapes.kinds, shapes.parameters, blocks(shapes, grid, warp, softness), (layers.values_hu, codes),
-        (softness, softness + 1.5 * diagonal), image, tissue,
+        points, shapes.kinds, shapes.parameters, blocks_of(shapes, grid, warp, softness), (tissue.values_hu, codes),
+        (softness, softness + 1.5 * diagonal), image, seen,
     )  # fmt: skip
     amplitudes, lengths = np.zeros(len(names)), np.ones((len(names), 3))
     for code, name in enumerate(names):
@@ -71,8 +55,8 @@ def paint_layers(
             amplitudes[code], lengths[code] = amplitude * seen_share(np.array(length), spread_mm), length
     muscle = names.index("muscle") if "muscle" in names else 255
     _grain(
-        points, tissue, (amplitudes, lengths), (muscle, layers.streaks, layers.fat_hu, np.array(_STREAK_MM)),
-        layers.seed % 2**31, image,
+        points, seen, (amplitudes, lengths), (muscle, tissue.streaks, tissue.fat_hu, np.array(_STREAK_MM)),
+        tissue.seed % 2**31, image,
     )  # fmt: skip
     return image
 

@@ -57,7 +57,7 @@ class LobeInScene:
 class Truth:
     """Labels of a scene, all on its grid, uint8.
 
-    ``bones`` holds vocabulary ids, ``parts`` the parts of vertebrae, ``lesions`` the instance number of metastases,
+    ``bones`` holds vocabulary ids, ``parts`` the codes of `parts.PARTS`, ``lesions`` the instance number of metastases,
     ``lesion_kinds`` 1 for lytic and 2 for sclerotic voxels, ``mimics`` the place in `MIMICS`, counted from 1.
     """
 
