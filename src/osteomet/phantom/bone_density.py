@@ -1,10 +1,7 @@
-"""How dense bone is: spongiosa by age and site with its trabeculae, and the thickness of the cortex around it.
+"""Bone as CT meets it: spongiosa with its trabeculae, and the thin shell around it.
 
 References
 ----------
-Pickhardt P.J. et al. 2013, trabecular HU at routine CT: https://doi.org/10.7326/0003-4819-158-8-201304160-00003
-Jang S. et al. 2019, normal HU of L1 by age, 20,374 adults: https://doi.org/10.1148/radiol.2019181648
-Schreiber J.J. et al. 2011, HU against bone density: https://doi.org/10.2106/JBJS.J.00160
 Silva M.J. et al. 1994, thickness of the vertebral shell and end plates: J Orthop Res 12:409-414
 """
 
@@ -16,33 +13,16 @@ from numpy.typing import NDArray
 
 from osteomet.core.vocabulary import STRUCTURES, Group
 from osteomet.phantom.anatomy import Column
-from osteomet.phantom.bones import BODY, spongiosa_hu
+from osteomet.phantom.bones import spongiosa_hu
+from osteomet.phantom.parts import BODY, is_posterior
 from osteomet.phantom.scene import Scene
 from osteomet.phantom.textures import noise, seen_share
 
-_AGE_KNOTS, _L1_HU, _L1_SPREAD_HU = (27.0, 92.0), (226.0, 89.0), (44.0, 38.0)
 _GRAINS_MM = np.array([[0.9, 0.9, 2.6], [2.2, 2.2, 4.5], [7.0, 7.0, 9.0]])
 """Extent of trabeculae, of bundles of them and of patches of marrow: across, across and along the bone."""
 _GRAIN_WEIGHTS = np.array([1.6, 0.75, 0.55])
 _SHELL_MM = {Group.PELVIS: 1.1, Group.FEMUR: 1.6, Group.THORAX: 0.7, Group.SACRAL: 0.7}
 _VERTEBRAL_WALL_MM, _END_PLATE_MM, _ARCH_MM = 0.42, 0.75, 1.15
-
-
-def mean_lumbar_hu(age_years: float) -> float:
-    """Mean density of lumbar spongiosa at an age, HU at 120 kV without contrast medium (Jang 2019).
-
-    Examples
-    --------
-    >>> mean_lumbar_hu(27.0)
-    226.0
-    """
-    return float(np.interp(age_years, _AGE_KNOTS, _L1_HU))
-
-
-def draw_lumbar_hu(age_years: float, rng: np.random.Generator) -> float:
-    """Draw the density of lumbar spongiosa of a patient of an age, HU; osteoporotic bone is not drawn below 20 HU."""
-    spread = float(np.interp(age_years, _AGE_KNOTS, _L1_SPREAD_HU))
-    return float(np.maximum(mean_lumbar_hu(age_years) + rng.normal(0, spread), 20.0))
 
 
 def bone_density(
@@ -73,7 +53,7 @@ def bone_density(
     plates = (_END_PLATE_MM * cortex_factor, _ARCH_MM * cortex_factor)
     _fill(
         scene.points_mm, scene.owner, scene.part, scene.depth_mm, 3 * spread_mm,
-        (spongiosa, shell, frames, half_height), plates, (_GRAINS_MM, weights, seed % 2**31), density, cortex,
+        (spongiosa, shell, frames, half_height, is_posterior(np.arange(256, dtype=np.uint8))), plates, (_GRAINS_MM, weights, seed % 2**31), density, cortex,
     )  # fmt: skip
     return density, cortex
 
@@ -85,14 +65,16 @@ def _fill(
     part: NDArray[np.uint8],
     depth: NDArray[np.float32],
     margin: float,
-    bones: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]],
+    bones: tuple[
+        NDArray[np.float32], NDArray[np.float32], NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]
+    ],
     plates: tuple[float, float],
     grains: tuple[NDArray[np.float64], NDArray[np.float64], int],
     density: NDArray[np.float32],
     cortex: NDArray[np.float32],
 ) -> None:
     """Fill density and cortex wherever bone is nearer than the margin."""
-    spongiosa, shell, frames, half_height = bones
+    spongiosa, shell, frames, half_height, posterior = bones
     lengths, weights, seed = grains
     for i in range(depth.shape[0]):
         for j in range(depth.shape[1]):
@@ -114,7 +96,7 @@ def _fill(
                     hu += (35.0 + 0.15 * hu) * np.exp(-max(d - wall, 0.0) / 1.6)
                     # The plexus of the basivertebral vein leaves the middle looser than the ends.
                     hu *= 0.93 + 0.12 * min(1.0, (w / half_height[o]) ** 2)
-                elif half_height[o] > 0 and part[i, j, k] > 0:
+                elif posterior[part[i, j, k]]:
                     wall = plates[1]
                     hu += 60.0 * np.exp(-max(d - wall, 0.0) / 2.0)
                 elif half_height[o] < 0:
