@@ -76,13 +76,13 @@ def lumbar() -> LumbarPhantom:
     body = replace(
         drawn,
         deposits=deposits,
-        soft_tissue=sample_soft_tissue(np.random.default_rng(1), drawn.column),
+        soft_tissue=sample_soft_tissue(np.random.default_rng(1), drawn.column, drawn.bones),
         warp=random_warp(np.random.default_rng(2), amplitude_mm=3.0),
         density=180.0,
         cortex_hu=900.0,
         cortex_factor=0.9,
         texture_hu=0.0,
-        implant_side=None,
+        hardware=None,
     )
     middle = vertebrae["L4"].centre_mm
     # Wide enough that the edge cuts no bone into pieces that look like another one.

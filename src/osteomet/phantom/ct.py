@@ -1,35 +1,31 @@
-"""CT of a phantom: density by tissue with partial volume, blur of the kernel and noise of the dose."""
+"""CT of a phantom: attenuation by tissue with partial volume, then what rays, kernel, slices and dose make of it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 from scipy.special import erfc
 
 from osteomet.core.grid import Grid
-from osteomet.core.vocabulary import STRUCTURES, Group, LesionType
 from osteomet.core.volume import Modality, Unit, Volume
 from osteomet.phantom.body import Body
-from osteomet.phantom.bones import BODY, spongiosa_hu
-from osteomet.phantom.scene import LobeInScene, Scene, Truth, label_scene, lobes_in, view_body
-from osteomet.phantom.shapes import ShapeTable, paint
-from osteomet.phantom.soft_tissue import SoftTissue
+from osteomet.phantom.bone_density import bone_density
+from osteomet.phantom.ct_beam import Beam, trace_beam
+from osteomet.phantom.ct_deposits import change_density, place_substances
+from osteomet.phantom.ct_reconstruction import SlicePlan, blur_in_plane, noise_pair, plan_slices
+from osteomet.phantom.ct_scanner import CtScanner, sample_scanner
+from osteomet.phantom.metal import METAL_HU, add_metal, metal_in
+from osteomet.phantom.painting import paint_soft_tissue
+from osteomet.phantom.scene import Scene, Truth, label_scene, lobes_in, view_body
 
-_GROUP_OF_OWNER = {s.id: s.group for s in STRUCTURES.values()}
-_HIDDEN_HU, _METAL_HU = -1000.0, 3071.0
+__all__ = ["CtPhantom", "CtScanner", "render_ct", "sample_scanner"]
 
-
-@dataclass(frozen=True, slots=True)
-class CtScanner:
-    """Blur (standard deviation of the point spread, mm), noise (standard deviation, HU) and its grain (length, mm)."""
-
-    blur_mm: float
-    noise_hu: float
-    grain_mm: float
+_LEAST_HU = -1024
+_SLAB_VOXELS = 6_000_000
+"""Fine voxels that are held at once: a whole spine is rendered in slabs, a training crop in one go."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,26 +37,91 @@ class CtPhantom:
     depth_mm: NDArray[np.float32]
 
 
-def sample_scanner(rng: np.random.Generator) -> CtScanner:
-    """Draw a kernel from soft to sharp and a dose from ample to low."""
-    return CtScanner(float(rng.uniform(0.35, 1.3)), float(rng.lognormal(np.log(16), 0.6)), float(rng.uniform(0.4, 1.3)))
+@dataclass(frozen=True, slots=True)
+class _Scan:
+    """One acquisition: what all slabs of it share."""
+
+    body: Body
+    grid: Grid
+    scanner: CtScanner
+    plan: SlicePlan
+    beam: Beam
+    seed: int
 
 
 def render_ct(body: Body, grid: Grid, scanner: CtScanner, rng: np.random.Generator) -> CtPhantom:
-    """Image a body on any grid: only what the grid sees is computed."""
-    spread_mm = float(np.hypot(scanner.blur_mm, 0.3 * np.mean(grid.spacing_mm)))
-    scene = view_body(body, grid, margin_mm=3 * spread_mm)
-    image = _paint_soft_tissue(body.soft_tissue, scene, rng)
-    density, cortex_mm = _bone_density(body, scene, rng)
-    cortex_hu = np.full(grid.shape, body.cortex_hu, dtype=np.float32)
+    """Image a body on any grid: only what the grid sees is computed.
+
+    Notes
+    -----
+    Large grids are rendered in slabs along the patient. Anatomy and textures are functions of space, every slice has
+    noise of its own, and slabs overlap by the slice profile, so the slabs join without a seam.
+    """
+    seed = int(rng.integers(2**31))
+    beam = trace_beam(lambda coarse: _attenuation(body, coarse), grid, scanner)
+    scan = _Scan(body, grid, scanner, plan_slices(grid, scanner), beam, seed)
+    axis = scan.plan.axis
+    n_slices = grid.shape[axis]
+    fine_slice = int(np.prod(grid.shape)) // n_slices * scan.plan.factor
+    n_slabs = max(1, round(n_slices * fine_slice / _SLAB_VOXELS))
+    edges = np.linspace(0, n_slices, min(n_slabs, n_slices) + 1).astype(int)
+    parts = [_render_slab(scan, int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    values, labels, depth = zip(*parts, strict=True)
+    truth = Truth(*(_join([getattr(t, name) for t in labels], axis) for name in Truth.__dataclass_fields__))
+    return CtPhantom(Volume(_join(list(values), axis), grid, Modality.CT, Unit.HU), truth, _join(list(depth), axis))
+
+
+def _render_slab(scan: _Scan, start: int, stop: int) -> tuple[NDArray[np.int16], Truth, NDArray[np.float32]]:
+    """Image, truth and depth of the slices from ``start`` to ``stop``."""
+    body, plan, axis = scan.body, scan.plan, scan.plan.axis
+    fine = plan.fine_grid(scan.grid, start, stop)
+    scene = view_body(body, fine, margin_mm=3 * plan.point_spread_mm)
+    image, density, cortex_mm = _tissue(body, scene, plan.point_spread_mm)
+    cortex_hu = np.full(fine.shape, body.cortex_hu, dtype=np.float32)
     lobes = list(lobes_in(scene, body.deposits))
-    _change_density(lobes, density, cortex_hu, image)
-    solid, core = _share(scene.depth_mm, spread_mm), _share(scene.depth_mm - cortex_mm, spread_mm)
-    image += solid * ((cortex_hu * (solid - core) + density * core) / np.maximum(solid, 1e-3) - image)
-    _add_implant(body, image, scene, spread_mm, rng)
-    image += _noise(grid, scanner, rng)
-    values = np.clip(np.rint(image), -1024, _METAL_HU).astype(np.int16)
-    return CtPhantom(Volume(values, grid, Modality.CT, Unit.HU), label_scene(scene, lobes), scene.depth_mm)
+    change_density(lobes, density, cortex_hu, image)
+    _add_bone(image, scene, density, cortex_hu, cortex_mm, plan.point_spread_mm)
+    place_substances(lobes, image)
+    metal = metal_in(scene, body.hardware, softness_mm=max(1.0, plan.point_spread_mm))
+    if metal is not None and body.hardware is not None:
+        add_metal(metal, body.hardware, image, scene, np.random.default_rng(scan.seed))
+    slices = blur_in_plane(plan.average(image), scan.grid, plan, scan.scanner)
+    slab = _slab_of(scan.grid, axis, start, stop)
+    scan.beam.add_to(slices, slab, noise_pair(scan.grid, scan.scanner, scan.seed, start, stop))
+    values = np.clip(np.rint(slices), _LEAST_HU, METAL_HU).astype(np.int16)
+    if scan.scanner.padding_hu is not None:
+        values[~_inscribed(slab, axis)] = scan.scanner.padding_hu
+    truth = label_scene(scene, lobes, metal)
+    labels = Truth(*(plan.centres(getattr(truth, name)) for name in Truth.__dataclass_fields__))
+    return values, labels, plan.centres(scene.depth_mm)
+
+
+def _tissue(
+    body: Body, scene: Scene, spread_mm: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Soft tissue in HU, spongiosa in HU and thickness of the cortex in mm."""
+    image = paint_soft_tissue(body.soft_tissue, scene.points_mm, scene.grid, scene.warp, spread_mm=spread_mm)
+    density, cortex_mm = bone_density(
+        scene, body.column, body.density + body.soft_tissue.marrow_shift_hu, body.cortex_factor, body.texture_hu,
+        spread_mm, body.soft_tissue.seed,
+    )  # fmt: skip
+    return image, density, cortex_mm
+
+
+def _add_bone(
+    image: NDArray[np.float32],
+    scene: Scene,
+    density: NDArray[np.float32],
+    cortex_hu: NDArray[np.float32],
+    cortex_mm: NDArray[np.float32],
+    spread_mm: float,
+) -> None:
+    """Lay spongiosa and its thin shell over soft tissue, in place, each by its share of the point spread."""
+    near = scene.depth_mm > -3 * spread_mm
+    depth = scene.depth_mm[near]
+    solid, core = _share(depth, spread_mm), _share(depth - cortex_mm[near], spread_mm)
+    soft = image[near]
+    image[near] = soft + cortex_hu[near] * (solid - core) + density[near] * core - soft * solid
 
 
 def _share(depth_mm: NDArray[np.float32], spread_mm: float) -> NDArray[np.float32]:
@@ -68,104 +129,33 @@ def _share(depth_mm: NDArray[np.float32], spread_mm: float) -> NDArray[np.float3
     return np.asarray(0.5 * erfc(-depth_mm / np.float32(spread_mm * np.sqrt(2))), dtype=np.float32)
 
 
-def _paint_soft_tissue(tissue: SoftTissue, scene: Scene, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Air, table, fat, muscle with fatty streaks, then every organ in order."""
-    grid, points = scene.grid, scene.points_mm
-    skin = tissue.trunk.distance_mm(points)
-    image = np.full(grid.shape, _HIDDEN_HU, dtype=np.float32)
-    below = np.abs(points[..., 1] - tissue.trunk.table_y_mm)
-    image[(below < 12) & (np.abs(points[..., 0]) < 210)] = -850
-    image[(np.abs(below - 12) < 1.5) & (np.abs(points[..., 0]) < 210)] = -200
-    soft_mm = max(1.0, float(np.mean(grid.spacing_mm)))
-    streaks = _texture(grid, 6.0, rng)
-    marbled = np.where(streaks > 2.2 - 1.4 * tissue.streak_of_fat, tissue.fat_hu, tissue.muscle_hu).astype(np.float32)
-    for surface_mm, value in ((0.0, np.float32(tissue.fat_hu)), (tissue.trunk.fat_mm, marbled)):
-        share = np.clip(0.5 - (skin + surface_mm) / (2 * soft_mm), 0, 1)
-        image += share * (value - image)
-    paint(image, tissue.shapes, tissue.values_hu, points, grid, scene.warp, softness_mm=soft_mm)
+def _attenuation(body: Body, grid: Grid) -> NDArray[np.float32]:
+    """HU of a body without deposits on the coarse grid of its beams."""
+    spread_mm = 0.4 * grid.spacing_mm[0]
+    scene = view_body(replace(body, deposits=()), grid, margin_mm=3 * spread_mm)
+    image, density, cortex_mm = _tissue(body, scene, spread_mm)
+    _add_bone(image, scene, density, np.full(grid.shape, body.cortex_hu, dtype=np.float32), cortex_mm, spread_mm)
     return image
 
 
-def _bone_density(
-    body: Body, scene: Scene, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """HU of the spongiosa and thickness of the cortex (mm) at every voxel near bone."""
-    grid, points, owner, part = scene.grid, scene.points_mm, scene.owner, scene.part
-    spongiosa, thickness = spongiosa_hu(body.density), np.full(256, 1.0, dtype=np.float32)
-    for id_, group in _GROUP_OF_OWNER.items():
-        spongiosa[id_] *= rng.normal(1, 0.05)
-        thickness[id_] = {Group.PELVIS: 1.3, Group.FEMUR: 1.8}.get(group, 0.8) * body.cortex_factor * rng.normal(1, 0.1)
-    density = spongiosa[owner]
-    cortex = thickness[owner]
-    is_body = part == BODY
-    cortex = np.where(is_body, cortex * 0.75, np.where(part > 0, cortex * 1.6, cortex))
-    femur = np.isin(owner, [STRUCTURES[f"femur_{side}"].id for side in ("left", "right")])
-    shaft = np.clip((-points[..., 2] - 35) / 60, 0, 1)
-    cortex = np.where(femur, cortex + 4.0 * shaft, cortex)
-    density = np.where(femur, density - shaft * (density + 60), density)
-    density = density + 45 * np.exp(-np.maximum(scene.depth_mm - cortex, 0) / 2.0) * is_body
-    density += body.texture_hu * (_texture(grid, 1.2, rng) + 0.6 * _texture(grid, 5.0, rng))
-    return density.astype(np.float32), cortex.astype(np.float32)
+def _slab_of(grid: Grid, axis: int, start: int, stop: int) -> Grid:
+    """Slices of a grid from ``start`` to ``stop``."""
+    first, shape = [0, 0, 0], list(grid.shape)
+    first[axis], shape[axis] = start, stop - start
+    return grid.crop(first, shape)
 
 
-def _change_density(
-    lobes: Sequence[LobeInScene],
-    density: NDArray[np.float32],
-    cortex_hu: NDArray[np.float32],
-    soft: NDArray[np.float32],
-) -> None:
-    """Change spongiosa, cortex and what lies around the bone, in place, inside each lobe."""
-    for lobe in lobes:
-        deposit, share = lobe.deposit, lobe.share
-        spongiosa, cortex = density[lobe.box], cortex_hu[lobe.box]
-        if lobe.kind is LesionType.SCLEROTIC:
-            spongiosa += share * deposit.shift_hu
-            cortex += share * (0.3 * deposit.shift_hu)
-            continue
-        spongiosa += share * (deposit.fill_hu - spongiosa)
-        if deposit.rim_hu:
-            spongiosa += lobe.own * deposit.rim_hu * np.exp(-((lobe.distance_mm / 1.2) ** 2)).astype(np.float32)
-        if deposit.breach:
-            cortex += share * (deposit.fill_hu + 40 - cortex)
-            soft[lobe.box] += share * (np.maximum(deposit.fill_hu, 35) - soft[lobe.box])
+def _inscribed(grid: Grid, axis: int) -> NDArray[np.bool_]:
+    """Whether a voxel lies in the circle that fits into its slice."""
+    plane = [a for a in range(3) if a != axis]
+    extent = min(grid.shape[a] * grid.spacing_mm[a] for a in plane)
+    squares = [
+        ((np.arange(grid.shape[a]) - (grid.shape[a] - 1) / 2) * grid.spacing_mm[a]) ** 2 for a in plane
+    ]
+    inside = squares[0][:, None] + squares[1][None, :] <= (extent / 2) ** 2
+    return np.broadcast_to(np.expand_dims(inside, axis), grid.shape)
 
 
-def _add_implant(
-    body: Body, image: NDArray[np.float32], scene: Scene, spread_mm: float, rng: np.random.Generator
-) -> None:
-    """A hip prosthesis with dark and bright streaks in its slices."""
-    if body.implant_side is None:
-        return
-    sign = 1.0 if body.implant_side == "left" else -1.0
-    head = np.array([sign * 88, 0, 0]) * body.column.scale
-    table = ShapeTable()
-    table.capsule(head, head, (24.0, 24.0), owner=0)
-    table.capsule(head, head + np.array([sign * 40, 8, -35]), (9.0, 10.0), owner=0)
-    table.capsule(head + np.array([sign * 42, 8, -40]), head + np.array([sign * 32, 4, -170]), (9.0, 6.0), owner=0)
-    shapes = table.freeze()
-    metal = np.zeros(scene.grid.shape, dtype=np.float32)
-    paint(metal, shapes, np.ones(len(shapes)), scene.points_mm, scene.grid, body.warp, softness_mm=max(1.0, spread_mm))
-    if not (metal > 0.5).any():
-        return
-    offset = scene.points_mm - head.astype(np.float32)
-    angle = np.arctan2(offset[..., 1], offset[..., 0])
-    fade = np.exp(-np.linalg.norm(offset[..., :2], axis=-1) / 70) * (metal.max(axis=(0, 1)) > 0.3)
-    n_rays = int(rng.integers(5, 14))
-    image += (500 * np.sin(n_rays * angle + rng.uniform(0, 6)) * fade).astype(np.float32)
-    image += metal * (_METAL_HU - image)
-
-
-def _texture(grid: Grid, length_mm: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Gaussian random field of unit variance with the given correlation length."""
-    white = rng.standard_normal(grid.shape, dtype=np.float32)
-    sigma = [length_mm / s for s in grid.spacing_mm]
-    if max(sigma) < 0.3:
-        return white
-    smooth = gaussian_filter(white, sigma, mode="wrap", truncate=3.0)
-    return np.asarray(smooth / max(float(smooth.std()), 1e-6), dtype=np.float32)
-
-
-def _noise(grid: Grid, scanner: CtScanner, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Noise of the dose; resampling to coarse voxels averages it, at most to a third."""
-    fine = max(1 / 3, min(1.0, (1.5 / float(np.mean(grid.spacing_mm))) ** 0.75))
-    return np.asarray(scanner.noise_hu * fine * _texture(grid, scanner.grain_mm, rng), dtype=np.float32)
+def _join(parts: list[NDArray[Any]], axis: int) -> NDArray[Any]:
+    """Put slabs together."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=axis)

@@ -25,6 +25,7 @@ def site_odds(bones: Shapes) -> NDArray[np.float64]:
     preference = {s.id: _SITE_ODDS.get(s.group, 0.0) for s in STRUCTURES.values()}
     volume = np.prod(np.maximum(bones.boxes[:, 1] - bones.boxes[:, 0], 4.0), axis=1)
     odds = np.minimum(volume, 40.0**3) ** 0.7 * np.array([preference[int(o)] for o in bones.owners])
+    odds *= bones.is_solid
     return np.asarray(odds / odds.sum())
 
 

@@ -1,203 +1,137 @@
-"""What surrounds the bones on CT: skin, fat, muscle, viscera, gas, vessels, lungs, discs, canal and the table."""
+"""What surrounds the bones: from the skin to the cord, as named shapes that CT and MR render alike.
+
+Everything hangs on the column (`soft_canvas.Levels`), so any crop on any grid sees the same body. The parts are drawn
+from the outside to the inside, each in a module of its own: `soft_outline`, `soft_muscles`, `soft_chest`,
+`soft_abdomen`, `soft_pelvis`, `soft_neck` and `soft_canal`.
+
+References
+----------
+Bae K.T. 2010, enhancement of vessels and organs by phase: https://doi.org/10.1148/radiol.10090908
+Pickhardt P.J. et al. 2016, contrast medium in spongiosa: https://doi.org/10.1007/s00198-015-3224-9
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from itertools import pairwise
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from osteomet.phantom.anatomy import Column
-from osteomet.phantom.shapes import Shapes, ShapeTable
+from osteomet.phantom.shapes import Shapes
+from osteomet.phantom.soft_abdomen import add_abdomen
+from osteomet.phantom.soft_canal import add_canal
+from osteomet.phantom.soft_canvas import Canvas, Patient, chest_of, levels_of
+from osteomet.phantom.soft_chest import add_chest
+from osteomet.phantom.soft_muscles import add_back_muscles, add_hip_muscles
+from osteomet.phantom.soft_neck import add_neck
+from osteomet.phantom.soft_outline import add_outline, add_table, outline_of
+from osteomet.phantom.soft_pelvis import add_pelvic_organs
 
 
-class Organ(StrEnum):
-    """What a shape of soft tissue is."""
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """Mean HU of organs in one phase of contrast medium, and what it adds to marrow."""
 
-    FAT = "fat"
-    MUSCLE = "muscle"
-    BOWEL = "bowel"
-    BOWEL_CONTENT = "bowel content"
-    GAS = "gas"
-    LIVER = "liver"
-    KIDNEY = "kidney"
-    BLADDER = "bladder"
-    LUNG = "lung"
-    ARTERY = "artery"
-    VEIN = "vein"
-    DISC = "disc"
-    EPIDURAL_FAT = "epidural fat"
-    THECAL_SAC = "thecal sac"
-    CORD = "cord"
-    ROOTS = "nerve roots"
+    artery_hu: float
+    vein_hu: float
+    kidney_hu: float
+    medulla_hu: float
+    liver_hu: float
+    spleen_hu: float
+    urine_hu: float
+    marrow_shift_hu: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Trunk:
-    """Outline of the body: an ellipse at each height. All arrays share the knots ``z_mm`` (ascending); mm."""
-
-    z_mm: NDArray[np.float64]
-    centre_y_mm: NDArray[np.float64]
-    half_width_mm: NDArray[np.float64]
-    half_depth_mm: NDArray[np.float64]
-    fat_mm: float
-    wall_mm: float
-    table_y_mm: float
-
-    def distance_mm(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Approximate signed distance to the skin at points of shape (..., 3), negative inside."""
-        z = points[..., 2]
-        half_width = np.interp(z, self.z_mm, self.half_width_mm).astype(np.float32)
-        half_depth = np.interp(z, self.z_mm, self.half_depth_mm).astype(np.float32)
-        y = points[..., 1] - np.interp(z, self.z_mm, self.centre_y_mm).astype(np.float32)
-        r = ((np.abs(points[..., 0]) / half_width) ** 2.4 + (np.abs(y) / half_depth) ** 2.4) ** (1 / 2.4)
-        return np.asarray((r - 1) * np.minimum(half_width, half_depth), dtype=np.float32)
+PHASES: Mapping[str, Phase] = MappingProxyType(
+    {
+        "native": Phase(42, 41, 33, 30, 56, 48, 5, 0),
+        "arterial": Phase(310, 80, 170, 70, 70, 125, 5, 4),
+        "portal": Phase(160, 155, 185, 150, 112, 122, 10, 11),
+        "delayed": Phase(105, 104, 135, 145, 88, 92, 700, 7),
+    }
+)
+"""Native, arterial (about 30 s), portal venous (70 s) and delayed (5 min or more)."""
+_PHASE_ODDS = {"native": 0.4, "arterial": 0.1, "portal": 0.4, "delayed": 0.1}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SoftTissue:
-    """Everything but bone, in painting order: shapes with one HU value and one name each, over the layers of the trunk."""
+    """Everything but bone: shapes in painting order, later ones over earlier ones, over air.
 
-    trunk: Trunk
+    ``values_hu`` and ``tissues`` have an entry a shape; names are those of the table of tissues that MR images, in lower
+    case. Where that table has no row of its own, the name is that of the tissue it resembles: spleen and other glands
+    are ``lymph_node``, the heart ``bowel_wall``, the table ``gas``. ``streaks`` (0–1) is how far fat has replaced muscle.
+    ``seed`` gives every tissue of this body its texture, bone included.
+    """
+
     shapes: Shapes
     values_hu: NDArray[np.float64]
-    organs: tuple[Organ, ...]
+    tissues: tuple[str, ...]
+    phase: str
     fat_hu: float
-    muscle_hu: float
-    streak_of_fat: float
+    streaks: float
+    marrow_shift_hu: float
+    seed: int
 
 
-def sample_soft_tissue(rng: np.random.Generator, column: Column) -> SoftTissue:
-    """Draw habitus, organs and contrast phase around a column."""
-    table = ShapeTable()
-    values: list[float] = []
-    organs: list[Organ] = []
-    centres = {v.name: v.centre_mm for v in column.vertebrae}
-    heights = np.array([c[2] for c in centres.values()])
-    depths = np.array([c[1] for c in centres.values()])
-    trunk = _trunk(rng, column, heights, depths)
-    muscle, contrast = float(rng.uniform(40, 70)), float(rng.choice([45.0, rng.uniform(100, 550)]))
-    cavity_top, cavity_low = centres["T10"][2], -30.0
-    belly_y = float(np.interp(0.0, trunk.z_mm, trunk.centre_y_mm)) - 15
-    half = np.interp(centres["L2"][2], trunk.z_mm, trunk.half_width_mm) - trunk.fat_mm - trunk.wall_mm
-    deep = np.interp(centres["L2"][2], trunk.z_mm, trunk.half_depth_mm) - trunk.fat_mm - trunk.wall_mm
-
-    def blob(centre: tuple[float, float, float], radii: tuple[float, float, float], hu: float, organ: Organ) -> None:
-        table.ellipsoid(centre, np.maximum(radii, 2.0), owner=0)
-        values.append(hu)
-        organs.append(organ)
-
-    def tube(names: list[str], offset: tuple[float, float, float], radius: float, hu: float, organ: Organ) -> None:
-        for a, b in pairwise(names):
-            table.capsule(centres[a] + offset, centres[b] + offset, (radius, radius), owner=0)
-            values.append(hu)
-            organs.append(organ)
-
-    middle = (cavity_top + cavity_low) / 2
-    blob((0, belly_y, middle), (half, deep * 0.85, (cavity_top - cavity_low) / 2), float(rng.uniform(-110, -70)), Organ.FAT)
-    for _ in range(int(rng.integers(14, 30))):
-        place = (
-            rng.uniform(-0.8, 0.8) * half,
-            belly_y + rng.uniform(-0.6, 0.35) * deep,
-            rng.uniform(cavity_low, cavity_top),
-        )
-        blob(place, tuple(rng.uniform(10, 38, 3)), float(rng.choice([rng.uniform(0, 60), rng.uniform(40, 180)])), Organ.BOWEL)
-        if rng.random() < 0.25:
-            radii = tuple(rng.uniform(5, 18, 3))
-            content_hu = float(rng.choice([-900.0, rng.uniform(150, 600)], p=[0.8, 0.2]))
-            blob(place, radii, content_hu, Organ.GAS if content_hu < 0 else Organ.BOWEL_CONTENT)
-    blob((-half * 0.5, belly_y - 10, centres["T12"][2]), (half * 0.5, deep * 0.6, 75), float(rng.uniform(45, 120)), Organ.LIVER)
-    for side in (1, -1):
-        kidney = (side * rng.uniform(55, 70), centres["L2"][1] + 5, centres["L1"][2] - 10)
-        blob(kidney, (26, 24, 50), 30 + 0.5 * contrast, Organ.KIDNEY)
-    blob((0, -20, -5), tuple(rng.uniform(20, 45, 3)), float(rng.uniform(0, 20)), Organ.BLADDER)
-    chest_y = centres["T7"][1] - rng.uniform(55, 75)
-    chest = rng.uniform(0.55, 0.66) * 130 * column.scale
-    lung_hu = float(rng.uniform(-900, -750))
-    for side in (1, -1):
-        blob((side * chest, chest_y + 12, centres["T6"][2]), (62, 88, 135), lung_hu, Organ.LUNG)
-        blob((side * 48, chest_y + 62, centres["T7"][2]), (38, 36, 110), lung_hu, Organ.LUNG)
-    blob((18, chest_y - 12, centres["T9"][2]), (58, 45, 52), 0.8 * contrast + 5, Organ.ARTERY)
-    blob((0, chest_y + 5, centres["T4"][2]), (32, 30, 60), float(rng.uniform(-90, 40)), Organ.FAT)
-    for _ in range(60):
-        side = rng.choice([-1, 1])
-        start = np.array(
-            [side * rng.uniform(25, 100), chest_y + rng.uniform(-40, 60), centres["T7"][2] + rng.uniform(-90, 90)]
-        )
-        table.capsule(start, start + rng.normal(0, 16, 3), (2.2, 1.2), owner=0)
-        values.append(contrast * 0.6)
-        organs.append(Organ.VEIN)
-    _add_muscles(table, values, rng, column, muscle)
-    organs += [Organ.MUSCLE] * (len(values) - len(organs))
-    aorta = ["L4", "L3", "L2", "L1", "T12", "T11", "T10", "T9", "T8", "T7", "T6", "T5"]
-    tube(aorta, (rng.uniform(6, 16), -rng.uniform(28, 36), 0), float(rng.uniform(8, 14)), contrast, Organ.ARTERY)
-    tube(aorta[:6], (-rng.uniform(10, 22), -rng.uniform(26, 33), 0), float(rng.uniform(8, 12)), 0.7 * contrast + 10, Organ.VEIN)
-    _add_column_contents(table, values, organs, rng, column)
+def sample_soft_tissue(
+    rng: np.random.Generator, column: Column, bones: Shapes, *, phase: str | None = None
+) -> SoftTissue:
+    """Draw habitus, organs and contrast phase around a skeleton; ``phase`` fixes what would be drawn."""
+    drawn = str(rng.choice(list(_PHASE_ODDS), p=list(_PHASE_ODDS.values())))
+    name = phase or drawn
+    patient = _sample_patient(rng, column, name)
+    levels, chest = levels_of(column), chest_of(bones)
+    outline = outline_of(levels, chest, patient, rng)
+    canvas = Canvas()
+    add_table(canvas, outline)
+    add_outline(canvas, outline, levels, patient, rng)
+    add_abdomen(canvas, levels, outline, patient, rng)
+    add_chest(canvas, levels, chest, patient, rng)
+    add_hip_muscles(canvas, patient, rng)
+    add_pelvic_organs(canvas, levels, column.sex, patient, rng)
+    add_neck(canvas, levels, patient, rng)
+    add_back_muscles(canvas, levels, patient, rng)
+    add_canal(canvas, column, levels, patient, rng)
     return SoftTissue(
-        trunk, table.freeze(), np.array(values), tuple(organs), float(rng.uniform(-115, -85)), muscle, float(rng.uniform(0.1, 0.9))
+        shapes=canvas.table.freeze(),
+        values_hu=np.array(canvas.values_hu),
+        tissues=tuple(canvas.tissues),
+        phase=name,
+        fat_hu=patient.fat_hu,
+        streaks=patient.streaks,
+        marrow_shift_hu=PHASES[name].marrow_shift_hu,
+        seed=int(rng.integers(2**31)),
     )
 
 
-def _trunk(
-    rng: np.random.Generator, column: Column, heights: NDArray[np.float64], depths: NDArray[np.float64]
-) -> Trunk:
-    """Outline that holds the skeleton, with a back that follows the column."""
-    z = np.linspace(-320, float(heights.max()) + 60, 24)
-    spine_y = np.interp(z, heights, depths)
-    spine_y[z < heights.min()] = depths[0] + 25
-    fat = float(rng.uniform(6, 38))
-    relative = np.interp(z, [-320, -60, 60, 130, 260, 440, 500, 560], [0.62, 1.05, 1.08, 0.92, 1.0, 0.98, 0.8, 0.35])
-    half_width = relative * (145 * column.scale + fat)
-    half_depth = (
-        np.interp(z, [-320, 0, 150, 350, 480, 560], [70, 95, 92, 105, 90, 55]) * rng.uniform(0.95, 1.15) + fat * 0.7
+def _sample_patient(rng: np.random.Generator, column: Column, name: str) -> Patient:
+    """Draw habitus, muscle and enhancement."""
+    phase, wear = PHASES[name], column.wear
+    given = phase.artery_hu > 60
+    dose = float(rng.lognormal(0, 0.18)) if given else 1.0
+
+    def blood(hu: float) -> float:
+        return float((40 + (hu - 40) * dose) * rng.normal(1, 0.05))
+
+    steatosis = float(rng.choice([0.0, rng.uniform(10, 45)], p=[0.75, 0.25]))
+    return Patient(
+        phase=name,
+        fat_hu=float(rng.uniform(-115, -92)),
+        muscle_hu=float(rng.normal(56, 5) - 10 * wear + (8 if given else 0)),
+        artery_hu=blood(phase.artery_hu),
+        vein_hu=blood(phase.vein_hu),
+        kidney_hu=blood(phase.kidney_hu),
+        medulla_hu=blood(phase.medulla_hu),
+        liver_hu=float(phase.liver_hu * rng.normal(1, 0.08) - steatosis),
+        spleen_hu=blood(phase.spleen_hu),
+        urine_hu=float(phase.urine_hu * rng.uniform(0.6, 1.3)),
+        fat_mm=float(np.clip(rng.lognormal(np.log(17), 0.5), 5, 50)),
+        wall_mm=float(rng.uniform(13, 24)),
+        streaks=float(np.clip(rng.normal(0.2 + 0.5 * wear, 0.15), 0.02, 0.95)),
+        wear=wear,
+        scale=column.scale,
     )
-    back = 62 * column.scale + fat * 0.6 + rng.uniform(0, 15)
-    centre_y = spine_y + back - half_depth
-    return Trunk(
-        z, centre_y, half_width, half_depth, fat, float(rng.uniform(12, 24)), float((centre_y + half_depth).max() + 5)
-    )
-
-
-def _add_muscles(
-    table: ShapeTable, values: list[float], rng: np.random.Generator, column: Column, muscle_hu: float
-) -> None:
-    """Psoas beside the lumbar bodies and the erector spinae behind the whole column."""
-    vertebrae = column.vertebrae
-    for lower, upper in pairwise(vertebrae):
-        for side in (1, -1):
-            table.capsule(lower.at(side * 20, 42, 0), upper.at(side * 20, 42, 0), (15, 15), owner=0)
-            values.append(muscle_hu + rng.normal(0, 4))
-            if lower.name in ("L5", "L4", "L3", "L2", "L1"):
-                radius = {"L5": 19.0, "L4": 19.0, "L3": 17.0, "L2": 14.0, "L1": 10.0}[lower.name] * rng.uniform(
-                    0.9, 1.1
-                )
-                out = lower.width_mm / 2 + 0.6 * radius
-                table.capsule(
-                    lower.at(side * out, 2, 0), upper.at(side * (out - 3), 4, 0), (radius, radius * 0.9), owner=0
-                )
-                values.append(muscle_hu)
-
-
-def _add_column_contents(
-    table: ShapeTable, values: list[float], organs: list[Organ], rng: np.random.Generator, column: Column
-) -> None:
-    """Discs between the bodies, epidural fat, thecal sac and cord in the canal."""
-    disc_hu, gas = float(rng.uniform(55, 115)), bool(rng.random() < 0.1)
-    for v in column.vertebrae:
-        place = v.at(0, 0, -(v.height_mm + v.disc_below_mm) / 2)
-        table.ellipsoid(place, (v.width_mm * 0.52, v.depth_mm * 0.53, v.disc_below_mm * 0.75), axes=v.axes, owner=0)
-        values.append(disc_hu + rng.normal(0, 8))
-        organs.append(Organ.DISC)
-        if gas and rng.random() < 0.3:
-            table.ellipsoid(place, (v.width_mm * 0.2, v.depth_mm * 0.2, 1.5), axes=v.axes, owner=0)
-            values.append(-500.0)
-            organs.append(Organ.GAS)
-    for lower, upper in pairwise(column.vertebrae):
-        core = Organ.ROOTS if lower.name in ("L5", "L4", "L3", "L2", "L1") else Organ.CORD
-        for radius, hu, organ in ((9.0, -60.0, Organ.EPIDURAL_FAT), (7.0, 18.0, Organ.THECAL_SAC), (4.5, 38.0, core)):
-            a, b = (v.at(0, v.depth_mm / 2 + 7.5, 0) for v in (lower, upper))
-            table.capsule(a, b, (radius, radius), owner=0)
-            values.append(hu)
-            organs.append(organ)

@@ -1,0 +1,39 @@
+"""Lofts: one cross-section blended into the next along the body, for all that is long: muscles, vessels, the skin."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+LOFT = 10
+"""Kind of a primitive that is one segment of a loft; apart from those that `kernels` counts."""
+
+
+@njit(cache=True, error_model="numpy")
+def loft(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
+    """One segment of a loft, first-order distance within its slice; far beyond its two heights.
+
+    The ends are cut sharply, so that segments that share a knot join without a seam.
+    """
+    if p[2] < q[0] or p[2] >= q[1]:
+        return max(q[0] - p[2], p[2] - q[1]) + 1000.0
+    f = (p[2] - q[0]) / (q[1] - q[0])
+    x, y = p[0] - q[2] - f * (q[7] - q[2]), p[1] - q[3] - f * (q[8] - q[3])
+    a, b, turn = q[4] + f * (q[9] - q[4]), q[5] + f * (q[10] - q[5]), q[6] + f * (q[11] - q[6])
+    if turn != 0.0:
+        c, s = np.cos(turn), np.sin(turn)
+        x, y = c * x + s * y, c * y - s * x
+    u, v = abs(x) / a, abs(y) / b
+    if u + v < 1e-6:
+        return -min(a, b)
+    if q[12] == 2.0:
+        r = np.sqrt(u * u + v * v)
+        slope = np.sqrt((u / a) ** 2 + (v / b) ** 2) / r
+        return (r - 1.0) / slope
+    n = q[12]
+    power_u, power_v = u ** (n - 1.0), v ** (n - 1.0)
+    total = power_u * u + power_v * v
+    r = total ** (1.0 / n)
+    slope = np.sqrt((power_u / a) ** 2 + (power_v / b) ** 2) * r / total
+    return (r - 1.0) / slope
