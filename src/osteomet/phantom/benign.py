@@ -129,7 +129,7 @@ def lymph_nodes_and_vessels(rng: np.random.Generator, column: Column) -> list[De
     node_hu, vessel_hu = float(rng.uniform(40, 100)), float(rng.uniform(40, 220))
     for _ in range(int(rng.integers(1, 5)) if rng.random() < _NODE_ODDS else 0):
         v, side, radius = lumbar[int(rng.integers(len(lumbar)))], float(rng.choice([1.0, -1.0])), rng.uniform(3, 11)
-        beside = v.at(side * rng.uniform(0.1, 0.55) * v.width_mm, -0.55 * v.depth_mm - radius, rng.uniform(-12, 12))
+        beside = v.at(side * (0.55 * v.width_mm + 0.3 * radius), -0.45 * v.depth_mm - radius, rng.uniform(-12, 12))
         iliac = np.array([side * rng.uniform(55, 68), rng.uniform(-20, 10), rng.uniform(20, 60)]) * column.scale
         found.append(_soft(rng, "lymph_node", beside if rng.random() < 0.7 else iliac, float(radius), v, node_hu, 1.4))
     for v in lumbar:
@@ -170,9 +170,9 @@ def _cement(rng: np.random.Generator, v: Vertebra) -> Deposit:
     """Bone cement of a vertebroplasty, in clumps from one side or both, sometimes leaked beside the body."""
     lobes = []
     for side in (1.0, -1.0) if rng.random() < 0.5 else (float(rng.choice([1.0, -1.0])),):
-        for _ in range(int(rng.integers(2, 6))):
+        for _ in range(int(rng.integers(3, 8))):
             u, w = side * rng.uniform(0.02, 0.3) * v.width_mm, rng.uniform(-0.25, 0.25) * v.height_mm
-            lobes.append([*v.at(u, rng.uniform(-0.35, 0.15) * v.depth_mm, w), rng.uniform(2.0, 5.5)])
+            lobes.append([*v.at(u, rng.uniform(-0.35, 0.15) * v.depth_mm, w), rng.uniform(1.8, 4.5)])
     if rng.random() < 0.35:
         x, y = rng.normal(size=2)
         beyond = 0.52 / np.hypot(x, y)
@@ -180,7 +180,8 @@ def _cement(rng: np.random.Generator, v: Vertebra) -> Deposit:
         lobes.append([*leak, rng.uniform(1.5, 3.0)])
     return Deposit(
         np.array(lobes), (LesionType.SCLEROTIC,) * len(lobes), STRUCTURES[v.name].id, "cement",
-        float(rng.uniform(1500, 3000)), 0.0, 0.5, 1.0, random_phase(rng), 0.0, False, realm=Realm.ANYWHERE, mottle=0.1,
+        float(rng.uniform(1500, 3000)), 0.0, 0.5, 1.8, random_phase(rng, coarsest=2.5, finest=8.0),
+        0.0, False, realm=Realm.ANYWHERE, mottle=0.1,
         part=_BODY,
     )  # fmt: skip
 

@@ -42,7 +42,7 @@ class LobeInScene:
 
     ``box`` is the block of voxels they can touch. All arrays have its shape: ``distance_mm`` (negative inside),
     ``share`` (0–1, what they take of the voxel), ``own`` (whether they may lie there at all: in their bone, or as far
-    outside of it as they may grow) and ``grain`` (a wave of mean zero, for uneven density, or the struts of a deposit
+    outside of it as they may grow) and ``grain`` (noise of mean zero, for uneven density, or the struts of a deposit
     that has some, 0–1). ``number`` counts metastases from 1 in the order of the deposits.
     """
 
