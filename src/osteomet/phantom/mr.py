@@ -46,7 +46,7 @@ _CHI_PPM = {
 _FAT_SATURATION_PPM = 1.6
 _ADC_UNIT_PER_UM2_PER_MS = 1000
 _ADC_LIMIT = 4095
-_FLOOR_OF_ADC = 2.0
+_FLOOR_OF_ADC = 3.0
 _LARGEST = np.iinfo(np.int16).max
 
 
@@ -148,7 +148,7 @@ def sample_mr_scanner(rng: np.random.Generator, field_strength_t: float) -> MrSc
         coil=Coil(
             plane_y_mm=float(rng.uniform(85, 125)),
             reach_mm=float(rng.uniform(60, 110)),
-            anterior_share=float((0.9, 0.5, 0.7)[habit] + rng.uniform(-0.3, 0.1)),
+            anterior_share=float((0.85, 0.35, 0.6)[habit] + rng.uniform(-0.25, 0.1)),
         ),
         bias=random_waves(rng, spread=float(rng.uniform(0.03, 0.16 if is_high else 0.1))),
         field_ppm=random_waves(rng, spread=float(rng.uniform(0.05, 0.35))),
@@ -204,7 +204,7 @@ def acquire(
     sequence, scanner
         Settings.
     rng
-        Draws displacement, motion, ghosts and noise.
+        Draws displacement, motion, the place of ghosts, and noise.
     stack
         Voxels of the images; None makes each voxel of the composition one of the image.
 
@@ -228,7 +228,9 @@ def acquire(
     pictures, main = _reconstruct(echoes, sequence, run)
     scale = scanner.level / run.reference
     images = {
-        name: Volume(_stored(p, 1.0 if name == SequenceRole.ADC.value else scale), stack.grid, Modality.MR, Unit.ARBITRARY)
+        name: Volume(
+            _stored(p, 1.0 if name == SequenceRole.ADC.value else scale), stack.grid, Modality.MR, Unit.ARBITRARY
+        )
         for name, p in pictures.items()
     }
     x, y, z = (float(v) for v in run.displacement_mm)
@@ -429,7 +431,7 @@ class _Run:
 
 
 def _draw_jolts(rng: np.random.Generator, motion_px: float) -> NDArray[np.float64]:
-    """One to four changes of position during the acquisition; most of the centre of k-space keeps the first."""
+    """One to four changes of position during the acquisition, see `artefacts.jolted`."""
     n = int(rng.integers(1, 5))
     done = np.concatenate([[0.0], np.sort(rng.uniform(0.05, 0.95, n))])
     return np.column_stack([done, np.vstack([np.zeros(2), rng.normal(0, motion_px, (n, 2))])])
@@ -442,7 +444,11 @@ def _has_metal(composition: Composition) -> bool:
 def _feels_field(sequence: Sequence, composition: Composition) -> bool:
     """Whether an uneven field changes the picture: echo planar, gradient echo, saturated fat, or anything at metal."""
     suppressed = sequence.fat_left < 1
-    return suppressed or sequence.method not in (Method.FAST_SPIN_ECHO, Method.INVERSION_RECOVERY) or _has_metal(composition)
+    return (
+        suppressed
+        or sequence.method not in (Method.FAST_SPIN_ECHO, Method.INVERSION_RECOVERY)
+        or _has_metal(composition)
+    )
 
 
 def _field_hz(composition: Composition, scanner: MrScanner, stack: Stack) -> Image:

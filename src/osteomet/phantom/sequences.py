@@ -311,7 +311,7 @@ def _diffusion_preset(role: SequenceRole, draw: _Draw, is_high: bool) -> Sequenc
         fat_left=draw(0.01, 0.06),
         readout_hz_per_px=draw(1200, 2000),
         phase_hz_per_px=draw(18, 34) if is_high else draw(12, 24),
-        snr=40 if is_high else 30,
+        snr=52 if is_high else 42,
     )
 
 
