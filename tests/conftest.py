@@ -17,8 +17,9 @@ from osteomet.core.vocabulary import STRUCTURES, LesionType
 from osteomet.core.volume import Volume
 from osteomet.io.formats import write_volume
 from osteomet.phantom.anatomy import Vertebra
-from osteomet.phantom.ct import Body, CtPhantom, CtScanner, render_ct, sample_body
-from osteomet.phantom.metastases import Deposit
+from osteomet.phantom.body import Body, sample_body
+from osteomet.phantom.ct import CtPhantom, CtScanner, render_ct
+from osteomet.phantom.deposits import METASTASIS, Deposit
 from osteomet.phantom.shapes import random_warp
 from osteomet.phantom.soft_tissue import sample_soft_tissue
 
@@ -42,7 +43,7 @@ def _deposit(vertebra: Vertebra, radius_mm: float, place: tuple[float, float, fl
     lobe = np.array([[*vertebra.at(*place), radius_mm]])
     owner = STRUCTURES[vertebra.name].id
     still = np.zeros((4, 3))
-    return Deposit(lobe, (LesionType.SCLEROTIC,), owner, True, 35.0, 600.0, 0.7, 0.0, still, 0.0, False)
+    return Deposit(lobe, (LesionType.SCLEROTIC,), owner, METASTASIS, 35.0, 600.0, 0.7, 0.0, still, 0.0, False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -179,6 +179,14 @@ def test_bone_that_no_body_explains_is_kept_without_a_level() -> None:
     assert names_of(found) == LOWER
 
 
+def test_a_piece_of_vertebra_below_the_sacrum_is_none() -> None:
+    """Streaks of a hip prosthesis are taken for vertebral bone at times."""
+    scene = spine(LOWER, sacrum=True)
+    low = scene.xyz[scene.classes == CODE["sacrum"]].mean(axis=0) + np.array([50, 0, -30])
+    scene.paint(scene.box(low, (12, 12, 12), np.eye(3)), "posterior", "vertebra")
+    assert "vertebra" not in scene.find().structures.present()
+
+
 def test_cores_joined_by_a_thin_bridge_are_two_vertebrae() -> None:
     scene = spine(LOWER, sacrum=True)
     middle = (scene.centres["L3"] + scene.centres["L4"]) / 2

@@ -8,10 +8,11 @@ from osteomet.core.errors import UsageError
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES, LesionType
 from osteomet.phantom.anatomy import frame, sample_column
+from osteomet.phantom.body import Body, sample_body
 from osteomet.phantom.bones import BODY
 from osteomet.phantom.cohort import draw_case
-from osteomet.phantom.ct import Body, CtPhantom, CtScanner, render_ct, sample_body
-from osteomet.phantom.metastases import Deposit
+from osteomet.phantom.ct import CtPhantom, CtScanner, render_ct
+from osteomet.phantom.deposits import METASTASIS, Deposit
 from osteomet.phantom.shapes import Warp
 
 STILL = Warp(np.zeros((1, 3)), np.zeros((1, 3)), np.zeros(1))
@@ -50,7 +51,7 @@ def test_bodies_of_a_column_never_overlap_and_climb() -> None:
 def test_same_seed_same_bytes() -> None:
     first, second = (draw_crop(5) for _ in range(2))
     assert first.volume.array.tobytes() == second.volume.array.tobytes()
-    assert first.bones.tobytes() == second.bones.tobytes()
+    assert first.truth.bones.tobytes() == second.truth.bones.tobytes()
 
 
 def draw_crop(seed: int) -> CtPhantom:
@@ -61,9 +62,9 @@ def draw_crop(seed: int) -> CtPhantom:
 def test_tissues_lie_in_their_hu_ranges(body: Body) -> None:
     phantom = render_around(body, "L3")
     hu = phantom.volume.array
-    is_l3 = phantom.bones == STRUCTURES["L3"].id
-    core = is_l3 & (phantom.parts == BODY) & (phantom.depth_mm > 5)
-    rim = is_l3 & (phantom.parts == BODY) & (phantom.depth_mm < 1) & (phantom.depth_mm > 0)
+    is_l3 = phantom.truth.bones == STRUCTURES["L3"].id
+    core = is_l3 & (phantom.truth.parts == BODY) & (phantom.depth_mm > 5)
+    rim = is_l3 & (phantom.truth.parts == BODY) & (phantom.depth_mm < 1) & (phantom.depth_mm > 0)
     assert core.sum() > 500
     assert 0 < hu[core].mean() < 420
     assert hu[rim].mean() > hu[core].mean() + 50
@@ -75,7 +76,7 @@ def planted(body: Body, kind: LesionType) -> tuple[CtPhantom, Deposit]:
         lobes_mm=np.array([[*vertebra.centre_mm, 6.0]]),
         types=(kind,),
         owner=STRUCTURES["L3"].id,
-        is_metastasis=True,
+        cause=METASTASIS,
         fill_hu=30.0,
         shift_hu=500.0,
         edge_mm=0.5,
@@ -91,11 +92,11 @@ def planted(body: Body, kind: LesionType) -> tuple[CtPhantom, Deposit]:
 def test_a_planted_sphere_has_its_true_volume_and_density(body: Body, kind: LesionType, code: int) -> None:
     phantom, _ = planted(body, kind)
     plain = render_around(replace(body, deposits=(), warp=STILL), "L3")
-    inside = phantom.lesions == 1
+    inside = phantom.truth.lesions == 1
     volume_mm3 = inside.sum() * phantom.volume.grid.voxel_volume_mm3
     # 268 voxels: a ball of four voxels radius cannot be counted better than to a few per cent.
     assert volume_mm3 == pytest.approx(4 / 3 * np.pi * 6**3, rel=0.05)
-    assert set(np.unique(phantom.lesion_kinds[inside])) == {code}
+    assert set(np.unique(phantom.truth.lesion_kinds[inside])) == {code}
     hu = phantom.volume.array[inside].mean()
     if kind is LesionType.LYTIC:
         assert hu == pytest.approx(30, abs=25)
@@ -107,7 +108,7 @@ def test_a_crop_agrees_with_the_whole(body: Body) -> None:
     crop = render_around(body, "T10")
     grid = crop.volume.grid
     wide = render_ct(body, grid.crop((-10, -8, -6), (84, 80, 56)), QUIET, np.random.default_rng(0))
-    assert (wide.bones[10:74, 8:72, 6:50] == crop.bones).all()
+    assert (wide.truth.bones[10:74, 8:72, 6:50] == crop.truth.bones).all()
 
 
 def test_unknown_cohorts_and_negative_seeds_are_refused() -> None:

@@ -61,7 +61,7 @@ def test_the_planted_lesions_are_found(reference: tuple[Lesion, ...], axial: CtP
     assert [x.site for x in reference] == list(PLANTED)
     grid = axial.volume.grid
     for number, lesion in enumerate(reference, start=1):
-        truth = axial.lesions == number
+        truth = axial.truth.lesions == number
         centre = grid.to_xyz_mm(np.argwhere(truth)).mean(axis=0)
         assert np.linalg.norm(np.subtract(lesion.centroid_xyz_mm, centre)) < 3.0
         assert lesion.volume_ml == pytest.approx(truth.sum() * grid.voxel_volume_ml, rel=0.4)

@@ -10,6 +10,7 @@ from osteomet.core.vocabulary import STRUCTURES
 from osteomet.core.volume import Modality, Unit, Volume
 from osteomet.phantom.bones import BODY, POSTERIOR
 from osteomet.phantom.ct import CtPhantom
+from osteomet.phantom.scene import Truth
 from osteomet.training.recipe import PartRecipe, read_recipe
 from osteomet.training.samples import bone_targets, draw_sample, lesion_targets
 
@@ -43,7 +44,7 @@ def row_of_voxels() -> CtPhantom:
     kinds = np.array([0, 1, 2, 0, 0, 2, 1], dtype=np.uint8).reshape(-1, 1, 1)
     grid = Grid.from_spacing(bones.shape, (1, 1, 1))
     volume = Volume(np.zeros(bones.shape, dtype=np.int16), grid, Modality.CT, Unit.HU)
-    return CtPhantom(volume, bones, parts, depth, kinds, kinds)
+    return CtPhantom(volume, Truth(bones, parts, kinds, kinds, kinds), depth)
 
 
 def test_bone_targets_by_hand() -> None:

@@ -18,6 +18,7 @@ from osteomet.core.volume import LabelMap, present_labels
 from osteomet.image.components import bounding_box, drop_small
 from osteomet.image.distance import distance_to_mm
 from osteomet.inference.arches import assign_arches
+from osteomet.inference.cavities import fill_cavities
 from osteomet.inference.numbering import Column, Numbering, number_vertebrae
 from osteomet.inference.pelvis import SMALLEST_BONE_ML, component_centres, find_pelvis
 from osteomet.inference.vertebrae import ANCHOR_ML, Bodies, find_bodies
@@ -103,7 +104,7 @@ def find_bones(classes: NDArray[np.uint8], outputs: Sequence[str], grid: Grid, *
     bodies = find_bodies(cores, masks["sacrum"], not_vertebral, grid)
     others = {name: drop_small(masks[name], grid, SMALLEST_BONE_ML) for name in ("rib", "sternum")}
     others |= find_pelvis(masks, bodies, grid)
-    owner, parts = _vertebral_bone(masks, bodies, grid)
+    owner, parts = _vertebral_bone(masks, bodies, others["sacrum"], grid)
     column = Column(
         votes=_votes(masks, bodies),
         spacing_mm=np.diff(bodies.place_mm),
@@ -117,6 +118,7 @@ def find_bones(classes: NDArray[np.uint8], outputs: Sequence[str], grid: Grid, *
         structures[mask] = STRUCTURES[name].id
     ids = [0, *(STRUCTURES[name].id for name in numbering.names), STRUCTURES["vertebra"].id]
     structures[owner > 0] = np.array(ids, dtype=np.uint8)[owner[owner > 0]]
+    fill_cavities(structures, parts, grid)
     present = set(present_labels(structures))
     return Bones(
         structures=LabelMap(structures, grid, {n: s.id for n, s in STRUCTURES.items() if s.id in present}),
@@ -140,7 +142,7 @@ def _masks(classes: NDArray[np.uint8], outputs: Sequence[str]) -> dict[str, NDAr
 
 
 def _vertebral_bone(
-    masks: dict[str, NDArray[np.bool_]], bodies: Bodies, grid: Grid
+    masks: dict[str, NDArray[np.bool_]], bodies: Bodies, sacrum: NDArray[np.bool_], grid: Grid
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Tell the vertebra of each voxel by number, one more than their count where none is near, and its part."""
     owner = np.zeros(grid.shape, dtype=np.uint8)
@@ -151,17 +153,21 @@ def _vertebral_bone(
         _grow(owner, is_body, _RIM_REACH_MM, grid)
         owner += assign_arches(is_arch, owner, bodies.curve, grid)
     unknown = drop_small((is_body | is_arch) & (owner == 0), grid, SMALLEST_BONE_ML)
-    owner[_near_column(unknown, bodies, grid)] = len(bodies.voxels) + 1
+    owner[_near_column(unknown, bodies, sacrum, grid)] = len(bodies.voxels) + 1
     parts = np.where(owner > 0, np.where(is_arch, PARTS["posterior"], PARTS["body"]), 0).astype(np.uint8)
     return owner, parts
 
 
-def _near_column(mask: NDArray[np.bool_], bodies: Bodies, grid: Grid) -> NDArray[np.bool_]:
-    """Keep components that can be part of the column, all where its course is not known."""
-    if bodies.curve is None or not mask.any():
+def _near_column(mask: NDArray[np.bool_], bodies: Bodies, sacrum: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:
+    """Keep components that can be part of the column: near its course and not below the middle of the sacrum."""
+    if not mask.any():
         return mask
     labels, centres_mm = component_centres(mask, grid)
-    keep = bodies.curve.project(centres_mm)[1] <= _COLUMN_REACH_MM
+    keep = np.ones(len(centres_mm), dtype=np.bool_)
+    if bodies.curve is not None:
+        keep &= bodies.curve.project(centres_mm)[1] <= _COLUMN_REACH_MM
+    if sacrum.sum() * grid.voxel_volume_ml >= ANCHOR_ML:
+        keep &= centres_mm[:, 2] > grid.to_xyz_mm(np.argwhere(sacrum))[:, 2].mean()
     return np.asarray(np.concatenate([[False], keep])[labels])
 
 

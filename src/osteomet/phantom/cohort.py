@@ -10,8 +10,9 @@ from osteomet.core.errors import UsageError
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES, LesionType
 from osteomet.core.volume import LabelMap
-from osteomet.phantom.ct import CtPhantom, render_ct, sample_body, sample_scanner
-from osteomet.phantom.metastases import Deposit
+from osteomet.phantom.body import sample_body
+from osteomet.phantom.ct import CtPhantom, render_ct, sample_scanner
+from osteomet.phantom.deposits import Deposit
 
 COHORTS = ("ct-spine",)
 """Cohorts that `draw_case` knows."""
@@ -68,14 +69,14 @@ def draw_case(cohort: str, *, seed: int, number: int) -> Case:
 def _as_case(name: str, phantom: CtPhantom, metastases: list[Deposit]) -> Case:
     """Name what the truth arrays hold."""
     grid = phantom.volume.grid
-    present = [int(n) for n in np.unique(phantom.lesions) if n]
+    present = [int(n) for n in np.unique(phantom.truth.lesions) if n]
     name_of = {s.id: s.name for s in STRUCTURES.values()}
     kinds = {n: set(metastases[n - 1].types) for n in present}
     return Case(
         name=name,
         phantom=phantom,
-        bones=LabelMap(phantom.bones, grid, {s.name: s.id for s in STRUCTURES.values()}),
-        lesions=LabelMap(phantom.lesions, grid, {f"lesion_{n}": n for n in present}),
+        bones=LabelMap(phantom.truth.bones, grid, {s.name: s.id for s in STRUCTURES.values()}),
+        lesions=LabelMap(phantom.truth.lesions, grid, {f"lesion_{n}": n for n in present}),
         types={n: kinds[n].copy().pop() if len(kinds[n]) == 1 else LesionType.MIXED for n in present},
         sites={n: name_of[metastases[n - 1].owner] for n in present},
     )

@@ -74,7 +74,7 @@ def _write_case(case: Case, folder: Path) -> None:
     """Image and the three label maps of one case."""
     phantom = case.phantom
     write_volume(phantom.volume, folder / "imagesTr" / f"{case.name}_0000.nii.gz")
-    semantic = LabelMap(phantom.lesion_kinds, phantom.volume.grid, SEMANTIC_LABELS)
+    semantic = LabelMap(phantom.truth.lesion_kinds, phantom.volume.grid, SEMANTIC_LABELS)
     write_labels(semantic, folder / "labelsTr" / f"{case.name}.nii.gz")
     write_labels(case.lesions, folder / "instancesTr" / f"{case.name}.nii.gz")
     write_labels(case.bones, folder / "bonesTr" / f"{case.name}.nii.gz")

@@ -98,7 +98,7 @@ def _add_case(score: PhantomScore, case: Case, analysis: Analysis) -> None:
             score.n_found += bool(called[inside].any())
     score.n_false += sum(not bool(reference[called == lesion.id].any()) for lesion in analysis.findings.lesions)
     for code, kind in ((1, LesionType.LYTIC), (2, LesionType.SCLEROTIC)):
-        truth = case.phantom.lesion_kinds == code
+        truth = case.phantom.truth.lesion_kinds == code
         ids = [x.id for x in analysis.findings.lesions if x.type in (kind, LesionType.MIXED)]
         guess = np.isin(called, ids)
         counts = [np.count_nonzero(truth & guess), np.count_nonzero(truth), np.count_nonzero(guess)]

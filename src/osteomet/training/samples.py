@@ -14,8 +14,9 @@ from scipy.spatial.transform import Rotation
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES, Group
 from osteomet.image.intensity import window
+from osteomet.phantom.body import Body, sample_body
 from osteomet.phantom.bones import BODY, POSTERIOR
-from osteomet.phantom.ct import Body, CtPhantom, render_ct, sample_body, sample_scanner
+from osteomet.phantom.ct import CtPhantom, render_ct, sample_scanner
 from osteomet.training.recipe import PartRecipe
 
 CORE_DEPTH_MM = 2.5
@@ -44,15 +45,15 @@ def bone_targets(phantom: CtPhantom, outputs: tuple[str, ...]) -> NDArray[np.uin
             table[structure.id] = code["sacrum"]
         elif name in code:
             table[structure.id] = code[name]
-    zone = np.where(phantom.parts == POSTERIOR, 2, 1)
-    zone = np.where((phantom.parts == BODY) & (phantom.depth_mm > CORE_DEPTH_MM), 0, zone)
-    return np.asarray(table[phantom.bones, zone])
+    zone = np.where(phantom.truth.parts == POSTERIOR, 2, 1)
+    zone = np.where((phantom.truth.parts == BODY) & (phantom.depth_mm > CORE_DEPTH_MM), 0, zone)
+    return np.asarray(table[phantom.truth.bones, zone])
 
 
 def lesion_targets(phantom: CtPhantom, outputs: tuple[str, ...]) -> NDArray[np.uint8]:
     """Class of each voxel for the lesion network, in the order of ``outputs``."""
     table = np.array([0, outputs.index("lytic"), outputs.index("sclerotic")], dtype=np.uint8)
-    return np.asarray(table[phantom.lesion_kinds])
+    return np.asarray(table[phantom.truth.lesion_kinds])
 
 
 TARGETS: dict[str, Callable[[CtPhantom, tuple[str, ...]], NDArray[np.uint8]]] = {
@@ -66,7 +67,7 @@ def draw_sample(part: str, recipe: PartRecipe, number: int) -> Sample:
     """Make the sample of one number: the same recipe, part and number always give the same bytes."""
     body = _body(recipe.seed, number // _CROPS_PER_BODY, recipe.n_metastases)
     rng = np.random.default_rng([recipe.seed, 1, number])
-    centre = _lesion_centre(body, rng) if part == "lesions" and rng.random() < 0.75 else _bone_centre(body, rng)
+    centre = _deposit_centre(body, rng) if part == "lesions" and rng.random() < 0.8 else _bone_centre(body, rng)
     rotation = Rotation.from_rotvec(rng.normal(0, 0.09, 3)).as_matrix()
     spacing = np.array(recipe.spacing_mm)
     origin = centre - rotation @ (spacing * (np.array(recipe.patch) - 1) / 2)
@@ -95,9 +96,11 @@ def _bone_centre(body: Body, rng: np.random.Generator) -> NDArray[np.float64]:
     return np.asarray(middle + rng.normal(0, 22, 3))
 
 
-def _lesion_centre(body: Body, rng: np.random.Generator) -> NDArray[np.float64]:
-    """A place near one of the metastases or mimics."""
-    deposit = body.deposits[int(rng.integers(len(body.deposits)))]
+def _deposit_centre(body: Body, rng: np.random.Generator) -> NDArray[np.float64]:
+    """A place near a metastasis, or one time in four near a mimic, which outnumber metastases in a worn column."""
+    is_metastasis = rng.random() < 0.75
+    choice = [d for d in body.deposits if d.is_metastasis == is_metastasis] or body.deposits
+    deposit = choice[int(rng.integers(len(choice)))]
     return np.asarray(deposit.lobes_mm[0, :3] + rng.normal(0, 16, 3))
 
 

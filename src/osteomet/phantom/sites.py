@@ -1,0 +1,38 @@
+"""Where in the skeleton metastases and their mimics arise."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from osteomet.core.vocabulary import STRUCTURES, Group
+from osteomet.phantom.shapes import Shapes, distance_to_one
+
+# Odds of each site, from the order of frequency that series of bone metastases report: column, pelvis, ribs, femora.
+_SITE_ODDS = {
+    Group.CERVICAL: 0.5,
+    Group.THORACIC: 1.0,
+    Group.LUMBAR: 1.3,
+    Group.SACRAL: 1.0,
+    Group.PELVIS: 1.0,
+    Group.FEMUR: 0.5,
+    Group.THORAX: 0.06,
+}
+
+
+def site_odds(bones: Shapes) -> NDArray[np.float64]:
+    """Chance of each primitive: preference of its region times the size of its box."""
+    preference = {s.id: _SITE_ODDS.get(s.group, 0.0) for s in STRUCTURES.values()}
+    volume = np.prod(np.maximum(bones.boxes[:, 1] - bones.boxes[:, 0], 4.0), axis=1)
+    odds = np.minimum(volume, 40.0**3) ** 0.7 * np.array([preference[int(o)] for o in bones.owners])
+    return np.asarray(odds / odds.sum())
+
+
+def point_inside(rng: np.random.Generator, bones: Shapes, row: int) -> NDArray[np.float64]:
+    """Draw a point inside one primitive by rejection; after 200 misses, the middle of its box."""
+    low, high = bones.boxes[row]
+    for _ in range(200):
+        point = rng.uniform(low, high)
+        if distance_to_one(bones, row, point) < -1.0:
+            return np.asarray(point)
+    return np.asarray((low + high) / 2)
