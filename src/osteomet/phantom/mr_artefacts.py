@@ -70,6 +70,9 @@ class Coil:
         return np.asarray(self.anterior_share + (1 - self.anterior_share) * posterior)
 
 
+EVEN_COIL = Coil()
+
+
 def bias_field(grid: Grid, coil: Coil, waves: Waves) -> Image:
     """Multiplicative intensity field: the coil times the exponential of smooth waves."""
     points, weights = _lattice(grid)
