@@ -137,11 +137,11 @@ class Run:
 
     def _disturbed(self, water: Image, fat: Image, contrast: Contrast) -> tuple[Image, Image]:
         """What an uneven field does: missed fat saturation, dephased gradient echoes, displaced signal."""
-        if self.field_hz is None:
-            return water, fat
         sequence, stack = self.sequence, self.stack
-        if sequence.fat_left < 1:
-            fat *= self._unsaturated()
+        if self.field_hz is None:
+            fat *= np.float32(sequence.fat_left)
+            return water, fat
+        fat *= self._fat_left(self.field_hz)
         if sequence.method in (Method.GRADIENT_ECHO, Method.DIXON):
             te_ms = sequence.opposed_te_ms if contrast.name == OPPOSED else sequence.te_ms
             left = np.exp(artefacts.dephasing_rate(self.field_hz) * np.float32(-(te_ms**2)))
@@ -155,12 +155,13 @@ class Run:
             return artefacts.distort(water, fat, shift, stack.readout_axis)
         return water, fat
 
-    def _unsaturated(self) -> Image:
-        """Amplification of the fat signal where the field has moved it out of the saturation band."""
-        assert self.field_hz is not None
-        square = (self.field_hz / np.float32(_FAT_SATURATION_PPM * self.scanner.hz_per_ppm)) ** 2
-        kept = np.exp(-square * square)
-        return np.asarray(kept + (1 - kept) * np.float32(1 / self.sequence.fat_left), dtype=np.float32)
+    def _fat_left(self, field_hz: Image) -> Image | np.float32:
+        """Share of fat that suppression leaves: more where the field has moved fat out of the saturation band."""
+        left = np.float32(self.sequence.fat_left)
+        if left == 1:
+            return left
+        square = (field_hz / np.float32(_FAT_SATURATION_PPM * self.scanner.hz_per_ppm)) ** 2
+        return np.asarray(1 - (1 - left) * np.exp(-square * square))
 
     def _sampled(self, water: Image, fat: Image, fat_phase: complex) -> Echo:
         """Encode both axes of the plane: truncate, filter, displace, and give the noise the same grain.

@@ -103,7 +103,8 @@ class Sequence:
 class Contrast:
     """Signal of the pure water and the pure fat of each tissue (arrays by `Tissue`) in one image.
 
-    ``fat_phase`` is the phase of fat against water with the part that its peaks lose by cancelling each other.
+    ``fat`` is what would be without fat suppression, which depends on place; ``fat_phase`` is the phase of fat against
+    water with the part that its peaks lose by cancelling each other.
     """
 
     name: str
@@ -144,7 +145,7 @@ def reference_signal(sequence: Sequence, tissues: TissueTable) -> float:
     """Mean absolute signal of muscle, marrow and metastasis in the first image: the unit of noise and of scaling."""
     first = tissue_signals(sequence, tissues)[0]
     share = tissues.fat_fraction[list(_REFERENCE)]
-    water, fat = first.water[list(_REFERENCE)], first.fat[list(_REFERENCE)]
+    water, fat = first.water[list(_REFERENCE)], first.fat[list(_REFERENCE)] * sequence.fat_left
     return float(np.mean(np.abs((1 - share) * water + share * fat * first.fat_phase)))
 
 
@@ -167,7 +168,7 @@ def _fast_spin_echo(s: Sequence, t: TissueTable, name: str) -> Contrast:
     def echo(t1: Values | float, t2: Values | float) -> Values:
         return signals.fast_spin_echo(t.proton_density, t1, t2, tr_ms=s.tr_ms, te_ms=s.te_ms, train_ms=s.train_ms)
 
-    return Contrast(name, echo(t.t1_ms, t.t2_ms) * (1 - t.flow), echo(t.fat_t1_ms, t.fat_t2_ms) * s.fat_left)
+    return Contrast(name, echo(t.t1_ms, t.t2_ms) * (1 - t.flow), echo(t.fat_t1_ms, t.fat_t2_ms))
 
 
 def _inversion_recovery(s: Sequence, t: TissueTable, name: str) -> Contrast:
@@ -176,7 +177,7 @@ def _inversion_recovery(s: Sequence, t: TissueTable, name: str) -> Contrast:
             t.proton_density, t1, t2, tr_ms=s.tr_ms, ti_ms=s.ti_ms, te_ms=s.te_ms, train_ms=s.train_ms
         )
 
-    return Contrast(name, echo(t.t1_ms, t.t2_ms) * (1 - t.flow), echo(t.fat_t1_ms, t.fat_t2_ms) * s.fat_left)
+    return Contrast(name, echo(t.t1_ms, t.t2_ms) * (1 - t.flow), echo(t.fat_t1_ms, t.fat_t2_ms))
 
 
 def _gradient_echo(s: Sequence, t: TissueTable, name: str) -> Contrast:
@@ -185,7 +186,7 @@ def _gradient_echo(s: Sequence, t: TissueTable, name: str) -> Contrast:
     water = signals.spoiled_gradient_echo(density, t.t1_ms, tr_ms=s.tr_ms, flip_degree=s.flip_degree)
     fat = signals.spoiled_gradient_echo(density, t.fat_t1_ms, tr_ms=s.tr_ms, flip_degree=s.flip_degree)
     phase = signals.fat_phasor(s.te_ms, t.field_strength_t)
-    return Contrast(name, water * (1 + _INFLOW * t.flow), fat * s.fat_left, phase)
+    return Contrast(name, water * (1 + _INFLOW * t.flow), fat, phase)
 
 
 def _diffusion(s: Sequence, t: TissueTable, b_s_per_mm2: float) -> Contrast:
@@ -195,7 +196,7 @@ def _diffusion(s: Sequence, t: TissueTable, b_s_per_mm2: float) -> Contrast:
         )
 
     water = echo(t.t1_ms, t.t2_ms, t.adc_um2_per_ms) * (1 - t.flow)
-    fat = echo(t.fat_t1_ms, t.fat_t2_ms, _FAT_ADC_UM2_PER_MS) * s.fat_left
+    fat = echo(t.fat_t1_ms, t.fat_t2_ms, _FAT_ADC_UM2_PER_MS)
     return Contrast(b_name(b_s_per_mm2), water, fat)
 
 
