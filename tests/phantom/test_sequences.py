@@ -163,5 +163,5 @@ def test_impossible_settings_are_refused() -> None:
         Sequence(SequenceRole.DWI, Method.DIFFUSION, tr_ms=5000, te_ms=70, b_s_per_mm2=(800, 0))
     with pytest.raises(UsageError, match="shares of k-space"):
         Sequence(SequenceRole.T1, Method.FAST_SPIN_ECHO, tr_ms=500, te_ms=10, sampled=(0.0, 1.0))
-    with pytest.raises(UsageError, match="no preset for this sequence; expected one of T1, .* got CT at 1.5 T"):
+    with pytest.raises(UsageError, match=r"no preset for this sequence; expected one of T1, .* got CT at 1\.5 T"):
         preset(SequenceRole.CT, 1.5)

@@ -20,7 +20,11 @@ def test_inversion_recovery_nulls_its_tissue_and_keeps_the_sign() -> None:
     null = signals.null_inversion_time_ms(288, tr_ms=4000, train_ms=100)
     times = {"tr_ms": 4000.0, "ti_ms": null, "te_ms": 50.0, "train_ms": 100.0}
     assert abs(float(signals.inversion_recovery(1.0, 288.0, 165.0, **times))) < 1e-12
-    assert signals.inversion_recovery(1.0, 1000.0, 165.0, **times) < 0 < signals.inversion_recovery(1.0, 200.0, 165.0, **times)
+    assert (
+        signals.inversion_recovery(1.0, 1000.0, 165.0, **times)
+        < 0
+        < signals.inversion_recovery(1.0, 200.0, 165.0, **times)
+    )
     # Long TR: the null lies at T1 ln 2.
     np.testing.assert_allclose(signals.null_inversion_time_ms(500, tr_ms=1e6, train_ms=0), 500 * np.log(2))
 
@@ -54,7 +58,7 @@ def test_two_point_water_and_fat_recombine() -> None:
     water, fat = signals.separate_two_points(in_phase, opposed)
     np.testing.assert_allclose(water + fat, in_phase, rtol=1e-5, atol=1e-6)
     # Water 3 and fat 1 give echoes of 4 and 2.
-    water, fat = signals.separate_two_points(np.float32([4]), np.float32([2]))
+    water, fat = signals.separate_two_points(np.array([4], np.float32), np.array([2], np.float32))
     assert (float(water[0]), float(fat[0])) == (3.0, 1.0)
 
 
@@ -69,7 +73,7 @@ def test_fitted_adc_is_the_one_that_weighted_the_signal(b_values: tuple[float, .
 
 
 def test_adc_without_signal_or_below_zero_is_zero() -> None:
-    low, high = np.float32([0.0, 1.0]), np.float32([0.5, 2.0])
+    low, high = np.array([0.0, 1.0], np.float32), np.array([0.5, 2.0], np.float32)
     assert signals.fit_adc_um2_per_ms([low, high], (0, 800)).tolist() == [0.0, 0.0]
 
 
