@@ -154,7 +154,7 @@ def test_smooth_fields_are_functions_of_place() -> None:
     crop = OBLIQUE.crop((5, 8, 3), (9, 11, 7))
     part = artefacts.bias_field(crop, Coil(anterior_share=0.3), waves)
     np.testing.assert_allclose(part, whole[5:14, 8:19, 3:10], rtol=0.02)
-    points = OBLIQUE.to_xyz_mm(np.stack(np.indices(OBLIQUE.shape), axis=-1))
+    points = OBLIQUE.to_xyz_mm(np.moveaxis(np.indices(OBLIQUE.shape), 0, -1))
     np.testing.assert_allclose(artefacts.smooth_field(OBLIQUE, waves), waves.at(points), atol=0.02)
     np.testing.assert_allclose(artefacts.bias_field(OBLIQUE, EVEN_COIL, NO_WAVES), 1.0, rtol=1e-6)
 
