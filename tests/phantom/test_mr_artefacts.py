@@ -16,7 +16,7 @@ OBLIQUE = Grid.from_spacing(
 
 def ball(shape: tuple[int, int, int], radius: float, margin: float = 0.5) -> Image:
     index = np.indices(shape) - (np.array(shape)[:, None, None, None] - 1) / 2
-    return np.clip(radius - np.sqrt((index**2).sum(axis=0)) + margin, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(radius - np.sqrt((index**2).sum(axis=0)) + margin, 0, 1), dtype=np.float32)
 
 
 @pytest.mark.parametrize("n", [7, 16])
