@@ -27,8 +27,9 @@ N_RUNS = 9
 
 
 def mottled(grid: Grid, rng: np.random.Generator) -> Composition:
-    """Blocks of every tissue with mixed borders."""
-    blocks = rng.integers(0, len(Tissue), [n // 8 for n in grid.shape]).astype(np.uint8)
+    """Blocks of every tissue but metal, which few patients have, with mixed borders."""
+    tissues = np.array([tissue for tissue in Tissue if tissue is not Tissue.METAL], dtype=np.uint8)
+    blocks = rng.choice(tissues, [n // 8 for n in grid.shape])
     first = np.kron(blocks, np.ones((8, 8, 8), dtype=np.uint8))
     share = np.where(rng.random(grid.shape) < 0.3, 0.5, 0).astype(np.float32)
     return Composition(grid, first, np.roll(first, 4, axis=0), share, rng.random(grid.shape, dtype=np.float32))

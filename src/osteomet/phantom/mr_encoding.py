@@ -97,12 +97,12 @@ class Run:
 
     def encode(self, contrast: Contrast) -> Echo:
         """Signals of one echo through coil, field and encoding, with noise."""
-        water, fat = self._mixed(contrast.water, contrast.fat)
+        water, fat = (self._in_slices(part) for part in self._mixed(contrast.water, contrast.fat))
         if self.scanner.ghost_share and self.sequence.method is not Method.DIFFUSION:
             still = np.array([tissue not in _PULSATILE for tissue in Tissue])
             pulse, _ = self._mixed(np.where(still, 0, contrast.water), np.zeros_like(contrast.fat))
-            share = self.scanner.ghost_share
-            water = artefacts.ghosts(water, pulse, self.stack.phase_axis, self.ghost_offset_px, share)
+            share, phase_axis = self.scanner.ghost_share, self.stack.phase_axis
+            water = artefacts.ghosts(water, self._in_slices(pulse), phase_axis, self.ghost_offset_px, share)
         water, fat = self._disturbed(water, fat, contrast)
         echo = self._sampled(water, fat, contrast.fat_phase)
         if self.jolts is None:
@@ -112,7 +112,7 @@ class Run:
         return Echo(moved.real, moved.imag)
 
     def _mixed(self, pure_water: NDArray[np.float64], pure_fat: NDArray[np.float64]) -> tuple[Image, Image]:
-        """Water and fat of every voxel of the images: mixed in layers, gathered into slices, seen by the coil."""
+        """Water and fat of every voxel of the composition."""
         c = self.composition
         water, fat = np.empty(c.grid.shape, dtype=np.float32), np.empty(c.grid.shape, dtype=np.float32)
         mr_kernels.mix(
@@ -127,13 +127,16 @@ class Run:
             water.reshape(-1),
             fat.reshape(-1),
         )
-        along_slices = float(self.stack.grid.direction[:, self.stack.slice_axis] @ self.displacement_mm)
-        if self.stack.n_layers > 1 or along_slices:
-            weights = self.stack.layer_weights(along_slices)
-            water, fat = (artefacts.apply_along(weights, part, self.stack.slice_axis) for part in (water, fat))
-        water *= self.bias
-        fat *= self.bias
         return water, fat
+
+    def _in_slices(self, part: Image) -> Image:
+        """Gather layers into displaced slices, as the coil sees them."""
+        stack = self.stack
+        along_slices = float(stack.grid.direction[:, stack.slice_axis] @ self.displacement_mm)
+        if stack.n_layers > 1 or along_slices:
+            part = artefacts.apply_along(stack.layer_weights(along_slices), part, stack.slice_axis)
+        part *= self.bias
+        return part
 
     def _disturbed(self, water: Image, fat: Image, contrast: Contrast) -> tuple[Image, Image]:
         """What an uneven field does: missed fat saturation, dephased gradient echoes, displaced signal."""

@@ -38,7 +38,7 @@ def preset(role: SequenceRole, field_strength_t: float, rng: np.random.Generator
     return replace(
         sequence,
         sampled=(draw(0.7, 1.0) * (0.6 if zero_filled else 1.0), draw(0.6, 0.95) * (0.6 if zero_filled else 1.0)),
-        taper=draw(0.1, 0.7),
+        taper=draw(0.2, 0.8),
         snr=sequence.snr * draw(0.6, 1.6),
     )
 
@@ -116,7 +116,7 @@ def _diffusion_preset(role: SequenceRole, draw: _Draw, is_high: bool) -> Sequenc
         draw(3800, 7500),
         draw(55, 80),
         b_s_per_mm2=(low, high),
-        fat_left=draw(0.01, 0.06),
+        fat_left=draw(0.005, 0.04),
         readout_hz_per_px=draw(1200, 2000),
         phase_hz_per_px=draw(18, 34) if is_high else draw(12, 24),
         snr=52 if is_high else 42,
