@@ -152,8 +152,8 @@ def test_drawn_protocols_keep_the_middle_between_them_and_give_finite_signals(ro
 def test_reference_signal_by_hand() -> None:
     table = tissue_table(1.5)
     sequence = Sequence(SequenceRole.T1, Method.FAST_SPIN_ECHO, tr_ms=1e7, te_ms=0.0)
-    # Fully recovered and without decay a signal is its proton density: 0.76, 0.78 and 0.72.
-    np.testing.assert_allclose(reference_signal(sequence, table), (0.76 + 0.78 + 0.72) / 3)
+    # Fully recovered and without decay a signal is its proton density: 0.76, 0.78 and 0.70.
+    np.testing.assert_allclose(reference_signal(sequence, table), (0.76 + 0.78 + 0.70) / 3)
 
 
 def test_impossible_settings_are_refused() -> None:

@@ -179,7 +179,7 @@ TISSUES: Mapping[Tissue, TissueProperties] = MappingProxyType({
     Tissue.GAS: _row(0.0, 0.0, *_VOID, 0.0, _NONE),
     Tissue.URINE: _row(1.0, 0.0, (3500, 1500, 500), (3800, 1300, 350), 2.9, _NONE),
     Tissue.LUNG: _row(0.20, 0.0, (1200, 40, 1.6), (1300, 35, 0.8), 2.0, (0.100, 0.30, 0.150), flow=0.2),
-    Tissue.METASTASIS: _row(0.72, 0.02, (1180, 84, 45), (1580, 78, 35), 0.85, (0.260, 0.32, 0.060),
+    Tissue.METASTASIS: _row(0.70, 0.02, (1230, 84, 45), (1620, 78, 35), 0.85, (0.260, 0.32, 0.060),
                             "Padhani 2013 (ADC), others chosen", lesion=1),
     Tissue.METASTASIS_SCLEROTIC: _row(0.32, 0.02, (950, 34, 7), (1150, 30, 4.5), 0.65, (0.100, 0.20, 0.020),
                                       lesion=1),
