@@ -70,6 +70,9 @@ class Coil:
         return np.asarray(self.anterior_share + (1 - self.anterior_share) * posterior)
 
 
+EVEN_COIL = Coil()
+
+
 def bias_field(grid: Grid, coil: Coil, waves: Waves) -> Image:
     """Multiplicative intensity field: the coil times the exponential of smooth waves."""
     points, weights = _lattice(grid)
@@ -85,8 +88,8 @@ def smooth_field(grid: Grid, waves: Waves) -> Image:
 def susceptibility_field_ppm(chi_ppm: Image, grid: Grid) -> Image:
     """Field of tissue and air in a main field along LPS z, ppm, from their susceptibility, shimmed over the tissue.
 
-    The dipole kernel is applied in k-space on a lattice of every second voxel, the picture continued at its edges by
-    reflection. As scanners do before they image, a polynomial of second order is then subtracted that fits the field
+    The dipole kernel is applied in k-space on a lattice of every second voxel, the picture continued at its edges as it
+    is there. As scanners do before they image, a polynomial of second order is then subtracted that fits the field
     where ``chi_ppm`` is 0, which stands for soft tissue.
 
     References
@@ -97,7 +100,7 @@ def susceptibility_field_ppm(chi_ppm: Image, grid: Grid) -> Image:
     if not coarse.any():
         return np.zeros(grid.shape, dtype=np.float32)
     pads = [(min(_CHI_PAD, n - 1), min(_CHI_PAD, n - 1)) for n in coarse.shape]
-    padded = np.pad(coarse, pads, mode="reflect")
+    padded = np.pad(coarse, pads, mode="edge")
     kernel = _dipole(padded.shape, tuple(s * _CHI_STEP for s in grid.spacing_mm), grid.direction[2].tobytes())
     field = fft.irfftn(fft.rfftn(padded) * kernel, padded.shape)
     inner = tuple(slice(a, a + n) for (a, _), n in zip(pads, coarse.shape, strict=True))
@@ -184,7 +187,7 @@ def apply_along(matrix: Image, image: Image, axis: int) -> Image:
         return np.asarray((matrix @ image.reshape(image.shape[0], -1)).reshape(-1, *image.shape[1:]))
     if axis == 1:
         return np.asarray(np.matmul(matrix, image))
-    return np.asarray(image @ matrix.T)
+    return np.asarray((image.reshape(-1, image.shape[2]) @ matrix.T).reshape(*image.shape[:2], -1))
 
 
 def distort(first: Image, second: Image, shift_px: Image, axis: int) -> tuple[Image, Image]:
@@ -217,7 +220,7 @@ def magnitude(real: Image, imaginary: Image) -> Image:
 
 def white_noise(rng: np.random.Generator, shape: tuple[int, ...]) -> Image:
     """Draw standard normal numbers from a table of 65 536 quantiles (none beyond 4.3), thrice as fast as exact ones."""
-    return np.asarray(_QUANTILES[rng.integers(0, _QUANTILES.size, shape, dtype=np.uint16)])
+    return np.asarray(_QUANTILES.take(rng.integers(0, _QUANTILES.size, shape, dtype=np.uint16)))
 
 
 def ghosts(image: Image, source: Image, axis: int, offset_px: int, share: float) -> Image:

@@ -56,7 +56,11 @@ class Stack:
     phase_axis: int = 1
 
     def __post_init__(self) -> None:
-        if self.n_layers < 1 or self.slice_axis == self.phase_axis or not {self.slice_axis, self.phase_axis} <= {0, 1, 2}:
+        if (
+            self.n_layers < 1
+            or self.slice_axis == self.phase_axis
+            or not {self.slice_axis, self.phase_axis} <= {0, 1, 2}
+        ):
             raise UsageError(
                 "a stack needs a layer or more per slice and different axes of slices and phase encoding",
                 got=f"{self.n_layers} layers, axes {self.slice_axis} and {self.phase_axis}",

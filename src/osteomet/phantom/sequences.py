@@ -1,4 +1,4 @@
-"""Sequences as settings: what a scanner is told, presets that vary as protocols do, and the signals they give.
+"""Sequences as settings: what a scanner is told, and the signals it gives.
 
 A `Sequence` names one acquisition. Some acquisitions make several images: Dixon echoes, b values, dynamic phases.
 """
@@ -16,7 +16,7 @@ from osteomet.core.errors import UsageError
 from osteomet.core.vocabulary import SequenceRole
 from osteomet.phantom import signals
 from osteomet.phantom.kinetics import extended_tofts_mm
-from osteomet.phantom.tissues import FAT, Tissue, TissueTable
+from osteomet.phantom.tissues import Tissue, TissueTable
 
 Values = NDArray[np.float64]
 
@@ -86,13 +86,13 @@ class Sequence:
     snr: float = float("inf")
 
     def __post_init__(self) -> None:
-        if not (0 < self.tr_ms and 0 <= self.te_ms and 0 <= self.train_ms < self.tr_ms):
+        if not (self.te_ms >= 0 and 0 <= self.train_ms < self.tr_ms):
             raise UsageError(
                 "a sequence needs a repetition time beyond its echo train and no negative echo time",
                 got=f"TR {self.tr_ms:g} ms, TE {self.te_ms:g} ms, train {self.train_ms:g} ms",
             )
-        if self.method is Method.DIFFUSION and len(self.b_s_per_mm2) < 2:
-            raise UsageError("diffusion needs two b values or more", got=str(self.b_s_per_mm2))
+        if self.method is Method.DIFFUSION and (len(b := self.b_s_per_mm2) < 2 or list(b) != sorted(set(b))):
+            raise UsageError("diffusion needs two b values or more in ascending order", got=str(b))
         if not all(0 < share <= 1 for share in self.sampled) or not 0 <= self.taper <= 1:
             raise UsageError(
                 "shares of k-space lie above 0 and up to 1", got=f"sampled {self.sampled}, taper {self.taper:g}"
@@ -103,7 +103,8 @@ class Sequence:
 class Contrast:
     """Signal of the pure water and the pure fat of each tissue (arrays by `Tissue`) in one image.
 
-    ``fat_phase`` is the phase of fat against water with the part that its peaks lose by cancelling each other.
+    ``fat`` is what would be without fat suppression, which depends on place; ``fat_phase`` is the phase of fat against
+    water with the part that its peaks lose by cancelling each other.
     """
 
     name: str
@@ -144,7 +145,7 @@ def reference_signal(sequence: Sequence, tissues: TissueTable) -> float:
     """Mean absolute signal of muscle, marrow and metastasis in the first image: the unit of noise and of scaling."""
     first = tissue_signals(sequence, tissues)[0]
     share = tissues.fat_fraction[list(_REFERENCE)]
-    water, fat = first.water[list(_REFERENCE)], first.fat[list(_REFERENCE)]
+    water, fat = first.water[list(_REFERENCE)], first.fat[list(_REFERENCE)] * sequence.fat_left
     return float(np.mean(np.abs((1 - share) * water + share * fat * first.fat_phase)))
 
 
@@ -167,7 +168,7 @@ def _fast_spin_echo(s: Sequence, t: TissueTable, name: str) -> Contrast:
     def echo(t1: Values | float, t2: Values | float) -> Values:
         return signals.fast_spin_echo(t.proton_density, t1, t2, tr_ms=s.tr_ms, te_ms=s.te_ms, train_ms=s.train_ms)
 
-    return Contrast(name, echo(t.t1_ms, t.t2_ms) * (1 - t.flow), echo(t.fat_t1_ms, t.fat_t2_ms) * s.fat_left)
+    return Contrast(name, echo(t.t1_ms, t.t2_ms) * (1 - t.flow), echo(t.fat_t1_ms, t.fat_t2_ms))
 
 
 def _inversion_recovery(s: Sequence, t: TissueTable, name: str) -> Contrast:
@@ -176,7 +177,7 @@ def _inversion_recovery(s: Sequence, t: TissueTable, name: str) -> Contrast:
             t.proton_density, t1, t2, tr_ms=s.tr_ms, ti_ms=s.ti_ms, te_ms=s.te_ms, train_ms=s.train_ms
         )
 
-    return Contrast(name, echo(t.t1_ms, t.t2_ms) * (1 - t.flow), echo(t.fat_t1_ms, t.fat_t2_ms) * s.fat_left)
+    return Contrast(name, echo(t.t1_ms, t.t2_ms) * (1 - t.flow), echo(t.fat_t1_ms, t.fat_t2_ms))
 
 
 def _gradient_echo(s: Sequence, t: TissueTable, name: str) -> Contrast:
@@ -185,7 +186,7 @@ def _gradient_echo(s: Sequence, t: TissueTable, name: str) -> Contrast:
     water = signals.spoiled_gradient_echo(density, t.t1_ms, tr_ms=s.tr_ms, flip_degree=s.flip_degree)
     fat = signals.spoiled_gradient_echo(density, t.fat_t1_ms, tr_ms=s.tr_ms, flip_degree=s.flip_degree)
     phase = signals.fat_phasor(s.te_ms, t.field_strength_t)
-    return Contrast(name, water * (1 + _INFLOW * t.flow), fat * s.fat_left, phase)
+    return Contrast(name, water * (1 + _INFLOW * t.flow), fat, phase)
 
 
 def _diffusion(s: Sequence, t: TissueTable, b_s_per_mm2: float) -> Contrast:
@@ -195,7 +196,7 @@ def _diffusion(s: Sequence, t: TissueTable, b_s_per_mm2: float) -> Contrast:
         )
 
     water = echo(t.t1_ms, t.t2_ms, t.adc_um2_per_ms) * (1 - t.flow)
-    fat = echo(t.fat_t1_ms, t.fat_t2_ms, _FAT_ADC_UM2_PER_MS) * s.fat_left
+    fat = echo(t.fat_t1_ms, t.fat_t2_ms, _FAT_ADC_UM2_PER_MS)
     return Contrast(b_name(b_s_per_mm2), water, fat)
 
 
@@ -203,141 +204,4 @@ _SIGNALS: dict[Method, Callable[[Sequence, TissueTable, str], Contrast]] = {
     Method.FAST_SPIN_ECHO: _fast_spin_echo,
     Method.INVERSION_RECOVERY: _inversion_recovery,
     Method.GRADIENT_ECHO: _gradient_echo,
-}
-
-
-def preset(role: SequenceRole, field_strength_t: float, rng: np.random.Generator | None = None) -> Sequence:
-    """Protocol of a role at 1.5 T or 3 T: its middle without ``rng``, else drawn from what scanners of a hospital use.
-
-    `SequenceRole.FO` and `SequenceRole.T1_IP` give the same Dixon acquisition, `SequenceRole.DWI` and
-    `SequenceRole.ADC` the same diffusion; the role only says which image is the main one.
-
-    Raises
-    ------
-    UsageError
-        For CT, or a field strength that is not tabulated.
-    """
-    if role not in _PRESETS or field_strength_t not in FAT:
-        raise UsageError(
-            "no preset for this sequence",
-            expected=f"one of {', '.join(r.value for r in _PRESETS)} at 1.5 or 3 T",
-            got=f"{role.value} at {field_strength_t:g} T",
-        )
-    draw = _Draw(rng)
-    is_high = field_strength_t == 3.0
-    sequence = _PRESETS[role](role, draw, is_high)
-    zero_filled = draw.chance(0.35)
-    return replace(
-        sequence,
-        sampled=(draw(0.7, 1.0) * (0.6 if zero_filled else 1.0), draw(0.6, 0.95) * (0.6 if zero_filled else 1.0)),
-        taper=draw(0.1, 0.7),
-        snr=sequence.snr * draw(0.6, 1.6),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Draw:
-    """Uniform numbers between two limits, their middle without a generator."""
-
-    rng: np.random.Generator | None
-
-    def __call__(self, low: float, high: float) -> float:
-        return (low + high) / 2 if self.rng is None else float(self.rng.uniform(low, high))
-
-    def chance(self, probability: float) -> bool:
-        """Whether something happens; never for the middle protocol."""
-        return self.rng is not None and float(self.rng.random()) < probability
-
-
-def _t1(role: SequenceRole, draw: _Draw, is_high: bool) -> Sequence:
-    tr = draw(520, 800) if is_high else draw(430, 650)
-    te, train, band = draw(7, 14), draw(25, 50), draw(150, 300)
-    return Sequence(role, Method.FAST_SPIN_ECHO, tr, te, train_ms=train, readout_hz_per_px=band, snr=26)
-
-
-def _t2(role: SequenceRole, draw: _Draw, is_high: bool) -> Sequence:
-    tr, te, train = draw(2800, 5200), draw(82, 122), draw(140, 260)
-    band = draw(180, 300) if is_high else draw(120, 240)
-    return Sequence(role, Method.FAST_SPIN_ECHO, tr, te, train_ms=train, readout_hz_per_px=band, snr=22)
-
-
-def _stir(role: SequenceRole, draw: _Draw, is_high: bool) -> Sequence:
-    tr, train = draw(3200, 5500), draw(80, 160)
-    null = signals.null_inversion_time_ms(FAT[3.0 if is_high else 1.5].t1_ms, tr_ms=tr, train_ms=train)
-    return Sequence(
-        role,
-        Method.INVERSION_RECOVERY,
-        tr,
-        draw(38, 72),
-        train_ms=train,
-        ti_ms=null * draw(0.96, 1.04),
-        readout_hz_per_px=draw(150, 280),
-        snr=16,
-    )
-
-
-def _dixon(role: SequenceRole, draw: _Draw, is_high: bool) -> Sequence:
-    opposed, in_phase = signals.echo_times_ms(3.0 if is_high else 1.5)
-    slab = not draw.chance(0.5)
-    return Sequence(
-        role,
-        Method.DIXON,
-        draw(4.0, 7.5) if slab else draw(120, 220),
-        in_phase,
-        opposed_te_ms=opposed,
-        flip_degree=draw(9, 13) if slab else draw(55, 75),
-        readout_hz_per_px=draw(450, 900),
-        snr=24,
-    )
-
-
-def _enhanced_t1(role: SequenceRole, draw: _Draw, is_high: bool) -> Sequence:
-    late, left = (draw(120, 300),), draw(0.03, 0.13)
-    if not draw.chance(0.35):
-        return replace(_t1(role, draw, is_high), times_s=late, fat_left=left, snr=20)
-    sequence = Sequence(role, Method.GRADIENT_ECHO, draw(3.8, 5.5), draw(1.3, 2.3), flip_degree=draw(9, 13), snr=22)
-    return replace(sequence, times_s=late, fat_left=left, readout_hz_per_px=draw(400, 800))
-
-
-def _diffusion_preset(role: SequenceRole, draw: _Draw, is_high: bool) -> Sequence:
-    low = 50.0 if draw.chance(0.6) else 0.0
-    high = 1000.0 if draw.chance(0.4) else 800.0
-    return Sequence(
-        role,
-        Method.DIFFUSION,
-        draw(3800, 7500),
-        draw(55, 80),
-        b_s_per_mm2=(low, high),
-        fat_left=draw(0.01, 0.06),
-        readout_hz_per_px=draw(1200, 2000),
-        phase_hz_per_px=draw(18, 34) if is_high else draw(12, 24),
-        snr=40 if is_high else 30,
-    )
-
-
-def _dynamic(role: SequenceRole, draw: _Draw, is_high: bool) -> Sequence:
-    step, delay = draw(10, 14), draw(12, 26)
-    return Sequence(
-        role,
-        Method.GRADIENT_ECHO,
-        draw(3.6, 5.2),
-        draw(1.2, 2.2) if is_high else draw(1.4, 2.4),
-        flip_degree=draw(11, 20),
-        times_s=tuple(n * step - delay for n in range(12)),
-        fat_left=1.0 if draw.chance(0.3) else draw(0.04, 0.12),
-        readout_hz_per_px=draw(400, 800),
-        snr=18,
-    )
-
-
-_PRESETS: dict[SequenceRole, Callable[[SequenceRole, _Draw, bool], Sequence]] = {
-    SequenceRole.T1: _t1,
-    SequenceRole.T1_IP: _dixon,
-    SequenceRole.FO: _dixon,
-    SequenceRole.CE: _enhanced_t1,
-    SequenceRole.T2: _t2,
-    SequenceRole.STIR: _stir,
-    SequenceRole.DWI: _diffusion_preset,
-    SequenceRole.ADC: _diffusion_preset,
-    SequenceRole.DYNAMIC: _dynamic,
 }

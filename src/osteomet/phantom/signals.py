@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
 Scalars = Values | float
+Picture = NDArray[np.float32]
 
 LARMOR_MHZ_PER_T = 42.577
 FAT_PEAKS_PPM = (-3.80, -3.40, -2.60, -1.94, -0.39, 0.60)
@@ -94,13 +95,14 @@ def echo_times_ms(field_strength_t: float) -> tuple[float, float]:
     return turn_ms / 2, turn_ms
 
 
-def separate_two_points(in_phase: Values, opposed: Values) -> tuple[Values, Values]:
+def separate_two_points(in_phase: Picture, opposed: Picture) -> tuple[Picture, Picture]:
     """Water and fat of a two-point Dixon acquisition from phase-corrected (complex) echoes.
 
     Half the sum and half the difference, so that water plus fat is the in-phase echo again. Decay between the echoes
     and the fat peaks off the main one are not modelled by this reconstruction: as on scanners, they leak.
     """
-    return (in_phase + opposed) / 2, (in_phase - opposed) / 2
+    half = np.float32(0.5)
+    return half * (in_phase + opposed), half * (in_phase - opposed)
 
 
 def diffusion_weighted(
@@ -118,7 +120,7 @@ def diffusion_weighted(
     return spin_echo(density, t1_ms, t2_ms, tr_ms=tr_ms, te_ms=te_ms) * weight
 
 
-def fit_adc_um2_per_ms(signals: Several[NDArray[np.float32]], b_s_per_mm2: Several[float]) -> NDArray[np.float32]:
+def fit_adc_um2_per_ms(signals: Several[Picture], b_s_per_mm2: Several[float]) -> Picture:
     """Fit ln S = ln S0 − b·ADC by least squares over the b values, per voxel; 0 where a signal is not positive.
 
     Negative coefficients, which only noise makes, are set to 0 as scanners do.
