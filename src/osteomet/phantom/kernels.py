@@ -15,7 +15,7 @@ CAPSULE, PLATE, ELLIPSOID, VERTEBRAL_BODY, CUP, QUAD = range(6)
 SOLID, HOLE, FUSED = 0.0, 1.0, 2.0
 MODE, BLEND = 18, 19
 """Columns of a row that say how it joins the others: one of the modes above, and the width of a smooth union in mm."""
-BLOCK = 8
+BLOCK = 4
 """Voxels along an edge of the blocks that `nearest` passes over where they lie far from a primitive."""
 
 
@@ -136,12 +136,12 @@ def nearest(
     blocks: NDArray[np.int64],
     owners: NDArray[np.int64],
     parts: NDArray[np.int64],
-    reach_mm: float,
+    reach_mm: NDArray[np.float64],
     found: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8], NDArray[np.uint8]],
 ) -> None:
     """Keep at each voxel the smallest distance, that of the next other owner, the owner and the part.
 
-    Blocks of voxels whose middle lies farther than ``reach_mm`` from a primitive are passed over.
+    Blocks of voxels whose middle lies farther than its ``reach_mm`` from a primitive are passed over.
     """
     p = np.empty(3)
     for n in range(kinds.shape[0]):
@@ -152,7 +152,7 @@ def nearest(
                     it, jt, kt = min(i + BLOCK, i1), min(j + BLOCK, j1), min(k + BLOCK, k1)
                     for axis in range(3):
                         p[axis] = points[(i + it) // 2, (j + jt) // 2, (k + kt) // 2, axis]
-                    if distance(kinds[n], p, parameters[n]) > reach_mm:
+                    if distance(kinds[n], p, parameters[n]) > reach_mm[n]:
                         continue
                     for a in range(i, it):
                         for b in range(j, jt):

@@ -24,6 +24,8 @@ FAR_MM = 60.0
 JOINT_GAP_MM = 1.8
 """Least width of the space that `cut` leaves between two owners: joint cartilage, which no CT shows as bone."""
 _HOLE_REACH_MM = 3.0
+# No signed distance of `kernels` changes faster than this, mm per mm.
+_STEEPEST_DISTANCE = 1.25
 
 
 @dataclass(slots=True)
@@ -214,13 +216,11 @@ def cut(shapes: Shapes, points: NDArray[np.float32], grid: Grid, warp: Warp, *, 
     other = np.full(grid.shape, np.inf, dtype=np.float32)
     owner = np.zeros(grid.shape, dtype=np.uint8)
     part = np.zeros(grid.shape, dtype=np.uint8)
-    blend = shapes.parameters[:, BLEND].max(initial=0.0)
-    margin = max(margin_mm, float(blend), JOINT_GAP_MM)
-    blocks = _blocks(shapes, grid, warp, margin + _HOLE_REACH_MM * ~shapes.is_solid)
-    diagonal = float(np.linalg.norm(grid.spacing_mm)) * (kernels.BLOCK / 2 + 1) * (1 + warp.steepest)
+    margins = np.maximum(shapes.parameters[:, BLEND], max(margin_mm, JOINT_GAP_MM)) + _HOLE_REACH_MM * ~shapes.is_solid
+    half_block = float(np.linalg.norm(grid.spacing_mm)) * kernels.BLOCK / 2 * (1 + warp.steepest)
     kernels.nearest(
-        points, shapes.kinds, shapes.parameters, blocks, shapes.owners, shapes.parts,
-        margin + _HOLE_REACH_MM + 1.3 * diagonal, (distance, other, owner, part),
+        points, shapes.kinds, shapes.parameters, _blocks(shapes, grid, warp, margins), shapes.owners, shapes.parts,
+        margins + _STEEPEST_DISTANCE * half_block, (distance, other, owner, part),
     )  # fmt: skip
     kernels.separate(distance.reshape(-1), other.reshape(-1), JOINT_GAP_MM)
     return Cut(distance, owner, part)

@@ -36,7 +36,7 @@ def add_ribs(table: ShapeTable, column: Column, rng: np.random.Generator) -> Non
         for side, word in SIDES:
             path = _rib_path(v, side, float(widest), float(deep), float(sweep), slope)
             part = PARTS[f"rib_{word}_{v.name[1:]}"]
-            with table.joining(blend_mm=1.5):
+            with table.joining(blend_mm=0.8):
                 rise = np.array([0, 0, upright])
                 table.capsule(path[0], path[1], (4.6, 3.8), owner=owner, part=part)
                 for a, b in pairwise(path[1:]):

@@ -44,8 +44,8 @@ class Style:
 
 STYLES = {
     "C": Style(0.08, 5.0, 0.15, -0.35, 3.0, 1.9, 4.6, (6.0, 6.2, 3.6), (5.0, 2.0), 0.6),
-    "T": Style(0.20, 9.0, 0.22, -0.55, 4.0, 2.7, 3.3, (5.2, 6.2, 2.7), (8.0, 2.1), 1.1),
-    "L": Style(0.20, 9.5, 0.12, -0.42, 4.0, 3.0, 4.4, (5.6, 8.5, 4.2), (17.0, 2.8), 1.7),
+    "T": Style(0.20, 9.0, 0.22, -0.55, 4.0, 2.7, 3.3, (5.2, 6.4, 2.8), (9.0, 2.7), 1.1),
+    "L": Style(0.20, 9.5, 0.12, -0.42, 4.0, 3.0, 4.4, (6.8, 9.2, 5.0), (18.0, 3.0), 1.7),
 }
 
 
@@ -184,7 +184,7 @@ def _add_transverse(
         pen.rod(junction + [side * 2.0, -1.0, -1.0], tip, 2.6, 2.4, part)
     elif v.name[0] == "T":
         tip = transverse_tip(v, side)
-        pen.rod(junction + [0, 0, -0.5], tip, 4.4, 4.0, part)
+        pen.rod(junction + [0, 0, -0.5], tip, 5.0, 5.0, part)
     else:
         tip = np.array([side * (half - 2.5), back + rng.uniform(13, 19), (0.14 + rng.uniform(-0.04, 0.10)) * height])
         root = junction + [side * 1.5, -1.0, -0.5]
