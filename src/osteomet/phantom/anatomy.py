@@ -51,8 +51,8 @@ NUMBERING_ODDS: Mapping[Numbering, float] = MappingProxyType(
     }
 )
 """Prevalence after Tins and Balain 2016: of 418 columns 18 had one mobile vertebra more and 14 one less, 8 a sacralised
-L5 and 4 a lumbarised S1 (here an L6 above four sacral segments). They do not tell thoracic from lumbar variants: half of
-each is our choice."""
+L5 and 4 a lumbarised S1 (here an L6 above four sacral segments). They do not tell thoracic from lumbar variants: half
+of each is our choice."""
 _COUNTS = {
     Numbering.T13: (13, 5),
     Numbering.L6: (12, 6),
@@ -166,9 +166,7 @@ def _sample_person(rng: np.random.Generator, sex: Sex | None, numbering: Numberi
     return _Person(sex, age, stature, numbering or drawn_numbering, wear)
 
 
-def sample_column(
-    rng: np.random.Generator, *, sex: Sex | None = None, numbering: Numbering | None = None
-) -> Column:
+def sample_column(rng: np.random.Generator, *, sex: Sex | None = None, numbering: Numbering | None = None) -> Column:
     """Draw a column: sex, age, stature, numbering, lordosis, kyphosis, scoliosis, level by level variation.
 
     ``sex`` and ``numbering`` fix what would be drawn: the sexes evenly, variants by `NUMBERING_ODDS`, age normal about

@@ -6,8 +6,6 @@ Women have a wider inlet, ischial tuberosities and spines farther apart and a wi
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
@@ -79,9 +77,7 @@ _CREASE_MM = 6.0
 _SEAM_MM = 1.0
 
 
-def add_hips_and_femora(
-    table: ShapeTable, scale: float, rng: np.random.Generator, *, sex: Sex = Sex.MALE
-) -> None:
+def add_hips_and_femora(table: ShapeTable, scale: float, rng: np.random.Generator, *, sex: Sex = Sex.MALE) -> None:
     """Add both hip bones and proximal femora, mirrored about the mid-sagittal plane.
 
     Owners are ``hip_left`` to ``femur_right``; the part tells the structure within (see `parts.structure_table`).
@@ -98,7 +94,7 @@ def add_hips_and_femora(
         marks[name][0] += flare
     marks["tubercle"][0] = max(marks["tubercle"][0], 11.0 * scale)
     marks["pubis_low"][0] = max(marks["pubis_low"][0], 10.0 * scale)
-    rotation, thick, wing = rng.normal(0, 6), rng.uniform(0.9, 1.1) * scale, rng.uniform(2.2, 4.0)
+    rotation, thick, wing = rng.normal(0, 6), rng.uniform(0.9, 1.1) * scale, rng.uniform(2.8, 4.4)
     for side, word in SIDES:
         mirror = np.array([side, 1.0, 1.0])
         own = {n: p * mirror for n, p in marks.items()}

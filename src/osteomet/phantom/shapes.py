@@ -1,6 +1,6 @@
 """Implicit shapes: everything in a phantom is a table of primitives with a signed distance, cut by any grid.
 
-A primitive is a row of 20 numbers and a kind. Distances are in mm, negative inside. Because shapes are functions of
+A primitive is a row of 21 numbers and a kind. Distances are in mm, negative inside. Because shapes are functions of
 world coordinates, any crop at any spacing and orientation is rendered without building the rest of the body. The
 loops are compiled (`kernels`).
 """
@@ -18,7 +18,7 @@ from osteomet.core.grid import Grid
 from osteomet.phantom import kernels
 from osteomet.phantom.kernels import BLEND, CAPSULE, CUP, ELLIPSOID, HOLE, MODE, PLATE, QUAD, SOLID, VERTEBRAL_BODY
 
-_N_PARAMETERS = 20
+_N_PARAMETERS = 21
 FAR_MM = 60.0
 """Distance assigned where no primitive is near."""
 JOINT_GAP_MM = 1.8
@@ -76,7 +76,7 @@ class ShapeTable:
         self._add(PLATE, [*points.ravel(), half_thickness_mm], box, owner, part)
 
     def quad(self, corners: ArrayLike, half_thickness_mm: float, *, owner: int, part: int = 0) -> None:
-        """Four corners in order, shape (4, 3), rounded to a half thickness; bent along the first diagonal if not flat."""
+        """Four corners in order, shape (4, 3), rounded to a half thickness; folded along the first diagonal."""
         points = np.asarray(corners, dtype=float)
         box = [points.min(axis=0) - half_thickness_mm, points.max(axis=0) + half_thickness_mm]
         self._add(QUAD, [*points.ravel(), half_thickness_mm], box, owner, part)
@@ -93,7 +93,10 @@ class ShapeTable:
     def vertebral_body(
         self, centre: ArrayLike, axes: ArrayLike, size_mm: ArrayLike, shape: ArrayLike, *, owner: int, part: int = 0
     ) -> None:
-        """Vertebral body: width, depth, height in mm; endplate concavity mm, waist fraction, wedge fraction."""
+        """Vertebral body: width, depth, height in mm; endplate concavity mm, waist fraction, wedge fraction, skew.
+
+        ``skew`` (0 where it is left out) moves the widest place backwards, as a share of the half depth.
+        """
         centre, frame = np.asarray(centre, dtype=float), np.asarray(axes, dtype=float)
         half = np.asarray(size_mm, dtype=float) / 2
         reach = np.abs(frame) @ half + 3
@@ -241,9 +244,7 @@ def paint(
     kernels.paint(points, shapes.kinds, shapes.parameters, blocks, values, softness_mm, image)
 
 
-def _blocks(
-    shapes: Shapes, grid: Grid, warp: Warp, margin_mm: float | NDArray[np.float64]
-) -> NDArray[np.int64]:
+def _blocks(shapes: Shapes, grid: Grid, warp: Warp, margin_mm: float | NDArray[np.float64]) -> NDArray[np.int64]:
     """Index range (start, stop) of the voxels that each primitive can reach, shape (n, 2, 3).
 
     A voxel at p shows the shape at p + shift(p), so the box moves against the shift at its centre and grows by what the

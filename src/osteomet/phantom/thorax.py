@@ -44,9 +44,7 @@ def add_ribs(table: ShapeTable, column: Column, rng: np.random.Generator) -> Non
     _add_sternum(table, column, depth, rng)
 
 
-def _rib_path(
-    v: Vertebra, side: float, widest: float, deep: float, sweep: float, slope: float
-) -> NDArray[np.float64]:
+def _rib_path(v: Vertebra, side: float, widest: float, deep: float, sweep: float, slope: float) -> NDArray[np.float64]:
     """Middle line of one rib: head, neck, tubercle in front of the transverse process, then round the chest."""
     head = v.at(side * (v.width_mm / 2 + 3.5), v.depth_mm * 0.28, 0.42 * v.height_mm)
     tip = transverse_tip(v, side)
