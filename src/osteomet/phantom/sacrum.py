@@ -139,7 +139,7 @@ def _cut_canal_and_foramina(table: ShapeTable, segments: list[_Segment], owner: 
     radii = [s.canal / 2 for s in segments]
     with table.joining(mode=HOLE):
         for (a, ra), (b, rb) in pairwise(zip([top, *middles], [radii[0], *radii], strict=True)):
-            for shift in (-0.8, 0.8):
+            for shift in (-0.8, 0.0, 0.8):
                 across = np.array([shift * ra, 0, 0]), np.array([shift * rb, 0, 0])
                 table.capsule(a + across[0], b + across[1], (ra, rb), owner=owner)
         for n, (upper, lower) in enumerate(pairwise(segments)):

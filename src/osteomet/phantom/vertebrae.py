@@ -45,7 +45,7 @@ class Style:
 
 STYLES = {
     "C": Style(0.08, 5.0, 0.15, -0.35, 3.0, 1.9, 4.6, (6.0, 6.2, 3.6), (5.0, 2.0), 0.6, 0.1),
-    "T": Style(0.20, 9.0, 0.28, -0.62, 4.0, 2.7, 3.3, (5.2, 6.4, 2.8), (9.0, 2.7), 0.8, 0.3),
+    "T": Style(0.20, 9.0, 0.28, -0.62, 4.0, 2.7, 3.3, (4.6, 6.6, 2.9), (9.0, 2.7), 0.8, 0.3),
     "L": Style(0.20, 9.5, 0.12, -0.42, 4.0, 3.0, 4.4, (6.8, 9.2, 5.0), (18.0, 3.0), 1.7, 0.1),
 }
 
@@ -103,7 +103,7 @@ def _add_body(pen: Sketch, style: Style, rng: np.random.Generator) -> None:
         pen.rod((0, 0, top - 3), (0, 0.5, top + 6), 5.6, 4.6, "body")
         pen.rod((0, 0.5, top + 6), (0, 1.0, top + 12), 4.6, 5.0, "body")
         for side, _ in SIDES:
-            pen.rod((side * 4, 0, top - 7), (side * 14, 1, top - 4.5), 7.0, 5.0, "body")
+            pen.rod((side * 2, 0, top - 7), (side * 14, 1, top - 4.5), 7.8, 5.0, "body")
     elif v.name[0] == "C":
         for side, _ in SIDES:
             ridge = side * (half - 2.0)
