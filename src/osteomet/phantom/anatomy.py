@@ -52,8 +52,8 @@ NUMBERING_ODDS: Mapping[Numbering, float] = MappingProxyType(
     }
 )
 """Prevalence after Tins and Balain 2016: of 418 columns 18 had one mobile vertebra more and 14 one less, 8 a sacralised
-L5 and 4 a lumbarised S1 (here an L6 above four sacral segments). They do not tell thoracic from lumbar variants: half of
-each is our choice."""
+L5 and 4 a lumbarised S1 (here an L6 above four sacral segments). They do not tell thoracic from lumbar variants: half
+of each is our choice."""
 _COUNTS = {
     Numbering.T13: (13, 5),
     Numbering.L6: (12, 6),
@@ -155,12 +155,15 @@ class _Person:
         return self.stature_mm / _REFERENCE_STATURE_MM
 
 
-def _sample_person(rng: np.random.Generator, sex: Sex | None, numbering: Numbering | None) -> _Person:
+def _sample_person(
+    rng: np.random.Generator, sex: Sex | None, numbering: Numbering | None, age_years: float | None
+) -> _Person:
     """Draw sex, age, stature, numbering and wear."""
     drawn_sex = Sex(str(rng.choice([s.value for s in Sex])))
     drawn_numbering = Numbering(str(rng.choice([n.value for n in NUMBERING_ODDS], p=list(NUMBERING_ODDS.values()))))
     sex = sex or drawn_sex
     age = float(np.clip(rng.normal(62, 14), 20, 95))
+    age = age if age_years is None else age_years
     mean, spread = _STATURE_MM[sex]
     stature = float(np.clip(rng.normal(mean, spread), 1450, 1980))
     wear = float(np.clip((age - 25) / 65 + rng.normal(0, 0.18), 0, 1))
@@ -172,16 +175,17 @@ def sample_column(
     *,
     sex: Sex | None = None,
     numbering: Numbering | None = None,
+    age_years: float | None = None,
     collapsed: Mapping[str, float] = MappingProxyType({}),
 ) -> Column:
     """Draw a column: sex, age, stature, numbering, lordosis, kyphosis, scoliosis, level by level variation.
 
-    ``sex`` and ``numbering`` fix what would be drawn: the sexes evenly, variants by `NUMBERING_ODDS`, age normal about
+    ``sex``, ``numbering`` and ``age_years`` fix what would be drawn: the sexes evenly, variants by `NUMBERING_ODDS`, age normal about
     62 years as cancer cohorts are, stature by sex (NCD-RisC 2016). The centre of the first sacral body lies at
     (0, 45, 85) mm times the scale, in a frame whose origin lies midway between the hip joints. ``collapsed`` names
     levels with the share of anterior height that each has lost (`collapse.collapsed_height`).
     """
-    person = _sample_person(rng, sex, numbering)
+    person = _sample_person(rng, sex, numbering, age_years)
     scale = person.scale
     places = dict(reversed(places_of(*_COUNTS.get(person.numbering, (12, 5))).items()))
     curvature = float(rng.uniform(0.4, 1.4))

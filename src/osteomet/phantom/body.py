@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from osteomet.phantom.anatomy import Column, sample_column
+from osteomet.phantom.anatomy import Column, Sex, sample_column
 from osteomet.phantom.bone_age import draw_lumbar_hu
 from osteomet.phantom.bones import add_hips_and_femora, add_ribs, add_sacrum, add_vertebra, spongiosa_hu
 from osteomet.phantom.collapse import sample_collapses
@@ -40,11 +40,13 @@ class Body:
         return float(self.column.vertebrae[-1].centre_mm[2])
 
 
-def sample_body(rng: np.random.Generator, *, n_metastases: int) -> Body:
-    """Draw a patient with ``n_metastases`` metastases and a natural number of mimics."""
+def sample_body(
+    rng: np.random.Generator, *, n_metastases: int, sex: Sex | None = None, age_years: float | None = None
+) -> Body:
+    """Draw a patient with ``n_metastases`` metastases and a natural number of mimics; sex and age may be given."""
     density = float(rng.uniform(60, 300))
     collapses = sample_collapses(rng, lumbar_hu=density, n_metastases=n_metastases)
-    column = sample_column(rng, collapsed=collapses.all)
+    column = sample_column(rng, sex=sex, age_years=age_years, collapsed=collapses.all)
     table = ShapeTable()
     for vertebra in column.vertebrae:
         add_vertebra(table, vertebra, rng)

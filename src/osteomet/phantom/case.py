@@ -10,17 +10,15 @@ import numpy as np
 
 from osteomet.core.vocabulary import STRUCTURES, LesionType, SequenceRole
 from osteomet.core.volume import LabelMap, Volume
-from osteomet.phantom.deposits import Deposit
-from osteomet.phantom.mimics import MIMICS
+from osteomet.phantom.mimic_names import MIMICS
 from osteomet.phantom.patients import Patient
 from osteomet.phantom.scene import Truth
 from osteomet.phantom.sequences import Sequence
+from osteomet.phantom.truth import LesionTruth
 
 BONE_LABELS: Mapping[str, int] = {s.name: s.id for s in STRUCTURES.values()}
 MIMIC_LABELS: Mapping[str, int] = {name: n for n, name in enumerate(MIMICS, start=1)}
 CT_LABELS: Mapping[str, int] = {"lytic": 1, "sclerotic": 2}
-
-_NAME_OF_BONE = {s.id: s.name for s in STRUCTURES.values()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,16 +53,6 @@ class Exam:
     field_strength_t: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TrueLesion:
-    """What one lesion of a case is: instance number, type, bone, and volume before any scanner sampled it."""
-
-    number: int
-    type: LesionType
-    site: str
-    volume_ml: float
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
     """Images on one grid with their truth.
@@ -82,7 +70,7 @@ class Case:
     lesions: LabelMap
     bones: LabelMap
     mimics: LabelMap
-    found: tuple[TrueLesion, ...]
+    found: tuple[LesionTruth, ...]
     notes: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -110,14 +98,3 @@ def label_maps(truth: Truth, volume: Volume, semantic: LabelMap) -> dict[str, La
         "bones": LabelMap(truth.bones, volume.grid, BONE_LABELS),
         "mimics": LabelMap(truth.mimics, volume.grid, MIMIC_LABELS),
     }
-
-
-def type_of(deposit: Deposit) -> LesionType:
-    """Type of a metastasis on CT: mixed where it has lobes of both kinds."""
-    kinds = set(deposit.types)
-    return kinds.pop() if len(kinds) == 1 else LesionType.MIXED
-
-
-def site_of(deposit: Deposit) -> str:
-    """Bone of a deposit."""
-    return _NAME_OF_BONE[deposit.owner]

@@ -11,13 +11,14 @@ from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import SequenceRole
 from osteomet.core.volume import LabelMap
 from osteomet.phantom.body import Body, sample_body
-from osteomet.phantom.case import CT_LABELS, Case, Exam, Image, TrueLesion, label_maps, site_of, type_of
-from osteomet.phantom.ct import CtPhantom, render_ct, sample_scanner
+from osteomet.phantom.case import CT_LABELS, Case, Exam, Image, label_maps
+from osteomet.phantom.ct import CtPhantom, render_ct
+from osteomet.phantom.ct_scanner import sample_scanner
 from osteomet.phantom.follow_up import Change, FollowUp, Link, draw_changes
-from osteomet.phantom.patients import Patient
+from osteomet.phantom.patients import SEXES, Patient
 from osteomet.phantom.pose import random_pose
 from osteomet.phantom.scene import Truth
-from osteomet.phantom.true_volume import true_volumes_ml
+from osteomet.phantom.truth import LesionTruth, measure_truth
 
 _N_METASTASES_ODDS = {0: 0.25, 1: 0.2, 2: 0.15, 3: 0.12, 4: 0.1, 6: 0.1, 10: 0.08}
 _WHOLE_SPINE = 0.15
@@ -52,7 +53,7 @@ def draw_ct_spine(patient: Patient, exam: Exam, rng: np.random.Generator, *, coa
     column. ``coarse`` multiplies the voxel edges.
     """
     n_metastases = int(rng.choice(list(_N_METASTASES_ODDS), p=list(_N_METASTASES_ODDS.values())))
-    body = sample_body(rng, n_metastases=n_metastases)
+    body = sample_body(rng, n_metastases=n_metastases, sex=SEXES[patient.sex], age_years=patient.age_years)
     grid = _field_of_view(body, rng, whole_odds=_WHOLE_SPINE, coarse=coarse)
     phantom = render_ct(body, grid, sample_scanner(rng), rng)
     return ct_case(exam.name, patient, exam, body, phantom)
@@ -64,7 +65,8 @@ def draw_follow_up(
     """Draw a pair of CTs, two to six months apart, by different protocols, the patient lying differently."""
     n = int(rng.integers(3, 8))
     changes = rng.choice(np.array(list(_CHANGE_ODDS), dtype=object), n, p=list(_CHANGE_ODDS.values()))
-    pair = draw_changes(rng, sample_body(rng, n_metastases=0), list(changes))
+    body = sample_body(rng, n_metastases=0, sex=SEXES[patient.sex], age_years=patient.age_years)
+    pair = draw_changes(rng, body, list(changes))
     later = replace(exam, name=f"{exam.name}_{CURRENT}", date=exam.date + datetime.timedelta(int(rng.integers(60, 190))))
     prior = _scan(patient, replace(exam, name=f"{exam.name}_{PRIOR}"), pair.prior, rng, coarse)
     current = _scan(patient, later, pair.current, rng, coarse)
@@ -85,14 +87,9 @@ def ct_case(name: str, patient: Patient, exam: Exam, body: Body, phantom: CtPhan
     )
 
 
-def true_lesions(body: Body, truth: Truth) -> tuple[TrueLesion, ...]:
+def true_lesions(body: Body, truth: Truth) -> tuple[LesionTruth, ...]:
     """Describe every metastasis that a grid shows."""
-    present = [int(n) for n in np.unique(truth.lesions) if n]
-    metastases = [deposit for deposit in body.deposits if deposit.is_metastasis]
-    volumes = true_volumes_ml(body, present)
-    return tuple(
-        TrueLesion(n, type_of(metastases[n - 1]), site_of(metastases[n - 1]), volumes[n]) for n in present
-    )
+    return tuple(measure_truth(body, int(n)) for n in np.unique(truth.lesions) if n)
 
 
 def _field_of_view(body: Body, rng: np.random.Generator, *, whole_odds: float, coarse: float) -> Grid:

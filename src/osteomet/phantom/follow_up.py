@@ -21,7 +21,7 @@ from osteomet.phantom.deposits import Deposit
 from osteomet.phantom.metastases import sample_metastases
 from osteomet.phantom.scene import label_scene, lobes_in
 from osteomet.phantom.shapes import Warp, random_warp
-from osteomet.phantom.true_volume import LARGEST_SCALE, scaled, scaled_to, scene_around, sphere_of, volume_ml
+from osteomet.phantom.resizing import LARGEST_SCALE, scaled, scaled_to, scene_around, sphere_of, volume_ml
 
 _ATTEMPTS = 60
 _CLEAR_MM = 6.0

@@ -15,9 +15,9 @@ from osteomet.phantom.lofts import LOFT, loft
 
 CAPSULE, PLATE, ELLIPSOID, VERTEBRAL_BODY, CUP, QUAD = range(6)
 SOLID, HOLE, FUSED = 0.0, 1.0, 2.0
-MODE, BLEND = 18, 19
+MODE, BLEND = 19, 20
 """Columns of a row that say how it joins the others: one of the modes above, and the width of a smooth union in mm."""
-BLOCK = 8
+BLOCK = 4
 """Voxels along an edge of the blocks that `nearest` passes over where they lie far from a primitive."""
 
 
@@ -96,18 +96,19 @@ def _body(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
         v += q[4 + 3 * world] * shift
         w += q[5 + 3 * world] * shift
     half_width, half_depth, half_height = q[12], q[13], q[14]
-    concavity, waist, wedge = q[15], q[16], q[17]
+    concavity, waist, wedge, skew = q[15], q[16], q[17], q[18]
     height = half_height * (1.0 + wedge * v / half_depth)
     rim = min(1.0, abs(w) / height)
     slim = 1.0 - waist * (1.0 - rim * rim)
     # The back wall is flatter than the front: a higher exponent and a slight hollow towards the canal.
-    back = v > 0.0
+    behind = v - skew * half_depth
+    back = behind > 0.0
     exponent = 3.2 if back else 2.1
     hollow = 0.12 * half_depth * max(0.0, 1.0 - (u / (0.5 * half_width)) ** 2) if back else 0.0
     ru = abs(u) / (half_width * slim)
-    rv = (abs(v) + hollow) / (half_depth * slim)
+    rv = (abs(behind) + hollow) / (half_depth * slim * (1.0 - skew if back else 1.0 + skew))
     r = (ru**exponent + rv**exponent) ** (1.0 / exponent)
-    radius = np.sqrt(u * u + v * v)
+    radius = np.sqrt(u * u + behind * behind)
     side = radius * (1.0 - 1.0 / r) if r > 1e-6 else -min(half_width, half_depth)
     side = max(side, -min(half_width, half_depth))
     end = abs(w) - (height - concavity * max(0.0, 1.0 - r * r))
@@ -140,12 +141,14 @@ def nearest(
     blocks: NDArray[np.int64],
     owners: NDArray[np.int64],
     parts: NDArray[np.int64],
-    reach_mm: float,
+    margins_mm: NDArray[np.float64],
+    slack_mm: float,
     found: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8], NDArray[np.uint8]],
 ) -> None:
     """Keep at each voxel the smallest distance, that of the next other owner, the owner and the part.
 
-    Blocks of voxels whose middle lies farther than ``reach_mm`` from a primitive are passed over.
+    A primitive is felt up to its ``margins_mm``. Blocks of voxels whose middle lies ``slack_mm`` farther off than that
+    are passed over.
     """
     p = np.empty(3)
     for n in range(kinds.shape[0]):
@@ -156,7 +159,7 @@ def nearest(
                     it, jt, kt = min(i + BLOCK, i1), min(j + BLOCK, j1), min(k + BLOCK, k1)
                     for axis in range(3):
                         p[axis] = points[(i + it) // 2, (j + jt) // 2, (k + kt) // 2, axis]
-                    if distance(kinds[n], p, parameters[n]) > reach_mm:
+                    if distance(kinds[n], p, parameters[n]) > margins_mm[n] + slack_mm:
                         continue
                     for a in range(i, it):
                         for b in range(j, jt):
@@ -164,7 +167,8 @@ def nearest(
                                 for axis in range(3):
                                     p[axis] = points[a, b, c, axis]
                                 d = distance(kinds[n], p, parameters[n])
-                                _join(d, parameters[n], owners[n], parts[n], (a, b, c), found)
+                                if d <= margins_mm[n]:
+                                    _join(d, parameters[n], owners[n], parts[n], (a, b, c), found)
 
 
 @njit(cache=True, error_model="numpy")
@@ -232,118 +236,3 @@ def paint(
                     if d < softness_mm:
                         share = min(1.0, 0.5 - 0.5 * d / softness_mm)
                         image[i, j, k] += share * (values[n] - image[i, j, k])
-
-
-@njit(cache=True, error_model="numpy")
-def lay(
-    points: NDArray[np.float32],
-    kinds: NDArray[np.int64],
-    parameters: NDArray[np.float64],
-    reach: NDArray[np.int64],
-    tissues: NDArray[np.uint8],
-    widths: tuple[float, float],
-    first: NDArray[np.uint8],
-    second: NDArray[np.uint8],
-    share: NDArray[np.float32],
-) -> None:
-    """Lay the tissue of each primitive over the two tissues of a voxel, in order, by its occupancy.
-
-    ``widths`` are the softness of edges and the distance from which a block is passed over, mm.
-    """
-    softness, far = widths
-    p = np.empty(3)
-    for n in range(kinds.shape[0]):
-        (i0, j0, k0), (i1, j1, k1) = reach[n, 0], reach[n, 1]
-        for i in range(i0, i1, BLOCK):
-            for j in range(j0, j1, BLOCK):
-                for k in range(k0, k1, BLOCK):
-                    it, jt, kt = min(i + BLOCK, i1), min(j + BLOCK, j1), min(k + BLOCK, k1)
-                    for axis in range(3):
-                        p[axis] = points[(i + it) // 2, (j + jt) // 2, (k + kt) // 2, axis]
-                    d = distance(kinds[n], p, parameters[n])
-                    if far < d < 900.0:
-                        continue
-                    for a in range(i, it):
-                        for b in range(j, jt):
-                            for c in range(k, kt):
-                                for axis in range(3):
-                                    p[axis] = points[a, b, c, axis]
-                                d = distance(kinds[n], p, parameters[n])
-                                if d < softness:
-                                    cover = min(1.0, 0.5 - 0.5 * d / softness)
-                                    _cover(tissues[n], cover, first, second, share, a, b, c)
-
-
-@njit(cache=True, inline="always")
-def _cover(
-    tissue: int,
-    cover: float,
-    first: NDArray[np.uint8],
-    second: NDArray[np.uint8],
-    share: NDArray[np.float32],
-    i: int,
-    j: int,
-    k: int,
-) -> None:
-    """Put a tissue over one voxel, which keeps the larger of the two that it had."""
-    if cover < 0.02:
-        return
-    under = second[i, j, k] if share[i, j, k] > 0.5 else first[i, j, k]
-    if cover > 0.98 or under == tissue:
-        first[i, j, k] = tissue
-        share[i, j, k] = 0.0
-    else:
-        first[i, j, k] = under
-        second[i, j, k] = tissue
-        share[i, j, k] = cover
-
-
-@njit(cache=True)
-def overlay(
-    tissues: NDArray[np.uint8],
-    cover: NDArray[np.float32],
-    first: NDArray[np.uint8],
-    second: NDArray[np.uint8],
-    share: NDArray[np.float32],
-) -> None:
-    """Put another tissue over each voxel by its share of it."""
-    for i in range(first.shape[0]):
-        for j in range(first.shape[1]):
-            for k in range(first.shape[2]):
-                _cover(tissues[i, j, k], cover[i, j, k], first, second, share, i, j, k)
-
-
-@njit(cache=True)
-def put_bone(
-    solid: NDArray[np.float32],
-    core: NDArray[np.float32],
-    tumour: NDArray[np.float32],
-    tumour_tissue: NDArray[np.uint8],
-    cortex_tissue: int,
-    marrow_tissue: int,
-    first: NDArray[np.uint8],
-    second: NDArray[np.uint8],
-    share: NDArray[np.float32],
-) -> None:
-    """Put cortex, marrow and what has taken their place into each voxel, of which the two largest shares stay."""
-    parts = np.empty(4)
-    names = np.empty(4, dtype=np.uint8)
-    for i in range(first.shape[0]):
-        for j in range(first.shape[1]):
-            for k in range(first.shape[2]):
-                lost = tumour[i, j, k]
-                if solid[i, j, k] < 0.02 and lost < 0.02:
-                    continue
-                names[0] = second[i, j, k] if share[i, j, k] > 0.5 else first[i, j, k]
-                names[1], names[2], names[3] = cortex_tissue, marrow_tissue, tumour_tissue[i, j, k]
-                parts[2] = max(core[i, j, k] - lost, 0.0)
-                parts[1] = max(solid[i, j, k] - core[i, j, k] - max(lost - core[i, j, k], 0.0), 0.0)
-                parts[3] = lost
-                parts[0] = max(1.0 - lost - parts[1] - parts[2], 0.0)
-                largest = np.argmax(parts)
-                next_ = 0 if largest != 0 else 1
-                for n in range(4):
-                    if n != largest and parts[n] > parts[next_]:
-                        next_ = n
-                first[i, j, k], second[i, j, k] = names[largest], names[next_]
-                share[i, j, k] = parts[next_] / (parts[largest] + parts[next_])

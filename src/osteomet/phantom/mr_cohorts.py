@@ -15,14 +15,16 @@ from osteomet.phantom.bones import spongiosa_hu
 from osteomet.phantom.case import Case, Exam, Image, label_maps
 from osteomet.phantom.ct_cohorts import true_lesions
 from osteomet.phantom.metastases import sample_metastases
-from osteomet.phantom.mr import MrImages, MrScanner, acquire, sample_mr_scanner
+from osteomet.phantom.mr import MrImages, acquire
 from osteomet.phantom.mr_geometry import Stack, acquisition_grid
 from osteomet.phantom.mr_scene import Marrow, compose, in_slices, sample_marrow
-from osteomet.phantom.patients import Patient
+from osteomet.phantom.mr_scanner import MrScanner, sample_mr_scanner
+from osteomet.phantom.patients import SEXES, Patient
 from osteomet.phantom.presets import EXTERNAL, METASTASIS, PRIMARY, Preset
-from osteomet.phantom.sequences import Sequence, b_name, phase_name, preset
+from osteomet.phantom.protocols import preset
+from osteomet.phantom.sequences import Sequence, b_name, phase_name
 from osteomet.phantom.tissues import Tissue
-from osteomet.phantom.true_volume import ROUGH, scaled_to
+from osteomet.phantom.resizing import ROUGH, scaled_to
 
 MR_LABELS = {"metastasis": 1}
 DYNAMIC_LABELS = {"metastasis": 1, "primary_tumour": 2}
@@ -69,7 +71,7 @@ def draw_mr_spine(
     mean, spread = (8.75, 5.5) if is_external else (12.5, 20.7)
     n = int(np.clip(round(_log_normal(rng, mean, spread)), 1, _MOST_METASTASES))
     volumes = _KIM_EXTERNAL_VOLUMES_ML if is_external else _KIM_VOLUMES_ML
-    body = _planted(sample_body(rng, n_metastases=0), rng, _SPINE, n, volumes)
+    body = _planted(_body(patient, rng), rng, _SPINE, n, volumes)
     session = _session(plan, patient, exam, body, rng)
     n_stacks = int(rng.integers(2, 4))
     boxes = _spine_boxes(body, n_stacks, half_width_mm=float(rng.uniform(28, 40)))
@@ -87,7 +89,7 @@ def draw_mr_pelvis(
     if patient.diagnosis == METASTASIS:
         low, high = _draw_limits(rng, _LIU_EXTERNAL_COUNTS if exam.split == EXTERNAL else _LIU_COUNTS)
         n = int(rng.integers(low, high + 1))
-    body = _planted(sample_body(rng, n_metastases=0), rng, _PELVIS, n, _LIU_VOLUMES_ML)
+    body = _planted(_body(patient, rng), rng, _PELVIS, n, _LIU_VOLUMES_ML)
     session = _session(plan, patient, exam, body, rng)
     scale = body.column.scale
     box = np.array([[-180 * scale, -95 * scale, -75 * scale], [180 * scale, 135 * scale, 140 * scale]])
@@ -100,10 +102,10 @@ def draw_ce_dynamic(
     """Draw a dynamic series of one vertebra: a metastasis, or a larger primary tumour that breaks out of it."""
     is_primary = patient.diagnosis == PRIMARY
     body = _planted(
-        sample_body(rng, n_metastases=0), rng, _TRUNK, 1, {(6.0, 25.0): 1.0} if is_primary else {(1.5, 8.0): 1.0}
+        _body(patient, rng), rng, _TRUNK, 1, {(6.0, 25.0): 1.0} if is_primary else {(1.5, 8.0): 1.0}
     )
     lesion = body.deposits[-1]
-    lytic = replace(lesion, types=(LesionType.LYTIC,) * len(lesion.types), breach=is_primary or lesion.breach)
+    lytic = replace(lesion, types=(LesionType.LYTIC,) * len(lesion.types), treated=False, breach=is_primary or lesion.breach)
     body = replace(body, deposits=(*body.deposits[:-1], lytic))
     session = _session(plan, patient, exam, body, rng, Tissue.PRIMARY_TUMOUR if is_primary else Tissue.METASTASIS)
     centre = _vertebra_centre(body, lesion.owner) + [0.0, 15.0, 0.0]
@@ -116,7 +118,7 @@ def draw_graded(
 ) -> Case:
     """Draw a lumbar or thoracic exam: no lesion, one or two small ones, or several of which some are large."""
     middle = str(rng.choice(["L3", "L2", "T9", "T6"]))
-    body = sample_body(rng, n_metastases=0)
+    body = _body(patient, rng)
     centre = _vertebra_centre(body, STRUCTURES[middle].id)
     near = [STRUCTURES[v.name].id for v in body.column.vertebrae if abs(float(v.centre_mm[2] - centre[2])) < 95]
     n, volumes = {
@@ -128,6 +130,11 @@ def draw_graded(
     session = _session(plan, patient, exam, body, rng)
     box = np.array([centre - [35, 75, 125], centre + [35, 95, 125]])
     return _imaged(session, _planned(plan, box, rng, coarse), rng, name=exam.name)
+
+
+def _body(patient: Patient, rng: np.random.Generator) -> Body:
+    """Body without metastases of the sex and age of a patient."""
+    return sample_body(rng, n_metastases=0, sex=SEXES[patient.sex], age_years=patient.age_years)
 
 
 def _session(
@@ -165,7 +172,7 @@ def _planned(plan: Preset, box: Box, rng: np.random.Generator, coarse: float) ->
 
 def _imaged(session: MrSession, stack: Stack, rng: np.random.Generator, *, name: str, stack_name: str = "") -> Case:
     """Image one stack with every protocol; the first is where the truth lies, others are displaced by motion."""
-    scene = compose(session.body, stack.fine, session.marrow, rng, tumour=session.tumour)
+    scene = compose(session.body, stack.fine, session.marrow, tumour=session.tumour)
     images: list[Image] = []
     moved = []
     for number, protocol in enumerate(session.protocols):

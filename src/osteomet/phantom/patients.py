@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from osteomet.phantom.anatomy import Sex
+
+SEXES: Mapping[str, Sex] = {"F": Sex.FEMALE, "M": Sex.MALE}
 _QUARTILE_OF_NORMAL = 0.6745
 
 

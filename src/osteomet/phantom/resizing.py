@@ -1,8 +1,7 @@
-"""Volume of a lesion as the phantom defines it, before any scanner samples it."""
+"""Lesions of a chosen volume: a deposit is scaled until what bone leaves of it has that volume."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,21 +22,6 @@ _SMALLEST_SCALE = 0.3
 _SEARCH_STEPS = 12
 
 
-def true_volumes_ml(body: Body, numbers: Sequence[int]) -> dict[int, float]:
-    """Measure metastases by instance number (from 1, in the order of the deposits), ml.
-
-    The labels are evaluated on cubes of an eighth of the largest radius (0.5 to 1.2 mm) around each lesion: what bone
-    cuts off and what later lesions overlay is gone, what breaks out counts up to `scene.BREACH_MM`.
-    """
-    metastases = [deposit for deposit in body.deposits if deposit.is_metastasis]
-    volumes = {}
-    for number in numbers:
-        scene = scene_around(body, metastases[number - 1])
-        truth = label_scene(scene, list(lobes_in(scene, body.deposits)))
-        volumes[number] = float(np.count_nonzero(truth.lesions == number)) * scene.grid.voxel_volume_ml
-    return volumes
-
-
 def scene_around(body: Body, deposit: Deposit, *, largest: float = 1.0, steps: int = EXACT[0]) -> Scene:
     """View a body on fine cubes around a deposit, with room for it to be ``largest`` times as large.
 
@@ -56,7 +40,7 @@ def scene_around(body: Body, deposit: Deposit, *, largest: float = 1.0, steps: i
 def sphere_of(deposit: Deposit) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], float]:
     """Centre (LPS mm, unwarped frame) and radius (mm) of a ball that holds a deposit."""
     centre = np.asarray(deposit.lobes_mm[:, :3].mean(axis=0))
-    reach = np.linalg.norm(deposit.lobes_mm[:, :3] - centre, axis=1) + deposit.lobes_mm[:, 3]
+    reach = np.linalg.norm(deposit.lobes_mm[:, :3] - centre, axis=1) + deposit.lobes_mm[:, 3] * deposit.longest
     return centre, float(reach.max()) + deposit.ripple_mm
 
 
