@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 LOFT = 10
 """Kind of a primitive that is one segment of a loft; apart from those that `kernels` counts."""
+BEYOND_MM = 1000.0
+"""Added to the distance above or below a segment, where nothing is known of the distance within its slice."""
 
 
 @njit(cache=True, error_model="numpy")
@@ -17,7 +19,7 @@ def loft(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
     The ends are cut sharply, so that segments that share a knot join without a seam.
     """
     if p[2] < q[0] or p[2] >= q[1]:
-        return max(q[0] - p[2], p[2] - q[1]) + 1000.0
+        return max(q[0] - p[2], p[2] - q[1]) + BEYOND_MM
     f = (p[2] - q[0]) / (q[1] - q[0])
     x, y = p[0] - q[2] - f * (q[7] - q[2]), p[1] - q[3] - f * (q[8] - q[3])
     a, b, turn = q[4] + f * (q[9] - q[4]), q[5] + f * (q[10] - q[5]), q[6] + f * (q[11] - q[6])
@@ -32,8 +34,14 @@ def loft(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
         slope = np.sqrt((u / a) ** 2 + (v / b) ** 2) / r
         return (r - 1.0) / slope
     n = q[12]
-    power_u, power_v = u ** (n - 1.0), v ** (n - 1.0)
+    power_u, power_v = _power(u, n - 1.0), _power(v, n - 1.0)
     total = power_u * u + power_v * v
     r = total ** (1.0 / n)
     slope = np.sqrt((power_u / a) ** 2 + (power_v / b) ** 2) * r / total
     return (r - 1.0) / slope
+
+
+@njit(cache=True, error_model="numpy")
+def _power(base: float, exponent: float) -> float:
+    """A power, without its cost for the exponent that most sections have."""
+    return base * np.sqrt(base) if exponent == 1.5 else base**exponent

@@ -14,15 +14,14 @@ _N_LAYERS = 3
 def add_abdomen(
     canvas: Canvas, levels: Levels, outline: Outline, patient: Patient, rng: np.random.Generator
 ) -> None:
-    """Draw from the diaphragm to the brim of the pelvis."""
-    _add_cavity(canvas, levels, outline, patient)
+    """Draw the organs from the diaphragm to the brim of the pelvis; their domes rise into the chest."""
     _add_solid_organs(canvas, levels, outline, patient, rng)
     _add_kidneys(canvas, levels, patient, rng)
     _add_bowel(canvas, levels, outline, patient, rng)
     _add_great_vessels(canvas, levels, patient, rng)
 
 
-def _add_cavity(canvas: Canvas, levels: Levels, outline: Outline, patient: Patient) -> None:
+def add_cavity(canvas: Canvas, levels: Levels, outline: Outline, patient: Patient) -> None:
     """Layers of the wall and the fat inside; the back of the cavity reaches beside the column."""
     s = patient.scale
     z, fat = outline.z_mm, outline.fat_mm

@@ -58,7 +58,7 @@ def outline_of(levels: Levels, chest: Chest, patient: Patient, rng: np.random.Ge
     spine_y = np.where(z < 60 * scale, np.interp(z, [-330, -60, 60 * scale], [25, 45, 60]) * scale, spine_y)
     behind = np.interp(
         z, [-120, 20, 90 * scale, levels.height_mm(20), levels.height_mm(12), levels.height_mm(6), top],
-        [62, 78, 66, 63, 62, 58, 62],
+        [58, 64, 72, 78, 68, 62, 64],
     ) * scale  # fmt: skip
     back = spine_y + behind + 0.55 * fat + rng.uniform(0, 8)
     rib = np.interp(z, chest.z_mm, chest.half_width_mm, left=0, right=0)
