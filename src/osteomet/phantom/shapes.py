@@ -115,8 +115,8 @@ class ShapeTable:
         reach = radius_mm + half_thickness_mm
         self._add(CUP, [*centre, radius_mm, half_thickness_mm, *axis], [centre - reach, centre + reach], owner, part)
 
-    def loft(self, knots: ArrayLike, *, exponent: float = 2.0, owner: int, part: int = 0) -> None:
-        """Super-elliptic cross-sections in horizontal slices, blended linearly from knot to knot.
+    def loft(self, knots: ArrayLike, *, squareness: float = 0.0, owner: int, part: int = 0) -> None:
+        """Cross-sections in horizontal slices, blended linearly from knot to knot; ellipses at ``squareness`` 0.
 
         ``knots`` has shape (n, 6), by ascending height: z, centre x and y, half width, half depth (mm) and the turn of
         the section to posterior of the left, rad. The ends are flat and sharp.
@@ -129,7 +129,7 @@ class ShapeTable:
                 [*(np.minimum(low[1:3], high[1:3]) - reach), low[0]],
                 [*(np.maximum(low[1:3], high[1:3]) + reach), high[0]],
             ]
-            self._add(LOFT, [low[0], high[0], *low[1:], *high[1:], exponent], box, owner, part)
+            self._add(LOFT, [low[0], high[0], *low[1:], *high[1:], squareness], box, owner, part)
 
     def freeze(self) -> Shapes:
         """Return the finished table."""

@@ -37,12 +37,12 @@ def add_cavity(canvas: Canvas, levels: Levels, outline: Outline, patient: Patien
             points, half_width, half_depth = outline.inside(fat + depth, 1.1 * fat + 0.6 * depth, 0.55 * fat + 4 + depth)
             if layer:
                 some = inside & (z > 90 * s) & (z < levels.height_mm(17.6))
-                canvas.loft(points[some], half_width[some], half_depth[some], tissue, hu, exponent=2.5)
+                canvas.loft(points[some], half_width[some], half_depth[some], tissue, hu, squareness=0.4)
     points, half_width, half_depth = outline.inside(fat + wall, 1.1 * fat + 0.55 * wall, keep)
     half_width = np.where(z < 100 * s, np.minimum(half_width, 96 * s), half_width)
     half_width, half_depth = half_width * np.sqrt(close), half_depth * close
     canvas.loft(points[inside], half_width[inside], half_depth[inside], "subcutaneous_fat", patient.fat_hu + 4,
-                exponent=2.5)  # fmt: skip
+                squareness=0.4)  # fmt: skip
     rectus = (z > -30 * s) & (z < levels.height_mm(17.5))
     ahead = outline.front_mm + 1.1 * fat + 0.5 * patient.wall_mm
     for side in SIDES:

@@ -17,11 +17,11 @@ def add_back_muscles(canvas: Canvas, levels: Levels, patient: Patient, rng: np.r
         deep = np.interp(places, [5, 8, 13, 17, 20, 23, 24.5], [10, 12, 13, 17, 22, 18, 8]) * strong
         out = np.interp(places, [5, 8, 13, 17, 20, 23, 24.5], [16, 24, 30, 36, 40, 38, 30]) * patient.scale
         back = behind + np.interp(places, [5, 8, 13, 20, 23, 24.5], [26, 30, 31, 34, 36, 38]) * patient.scale
-        canvas.belly(levels.at(places, side * out, back), width, deep, patient, hu=rng.normal(0, 3), exponent=2.5)
+        canvas.belly(levels.at(places, side * out, back), width, deep, patient, hu=rng.normal(0, 3), squareness=0.4)
         width = np.interp(places, [5, 12, 18, 22, 24.5], [8, 9, 12, 16, 12]) * strong
         deep = np.interp(places, [5, 12, 18, 22, 24.5], [10, 10, 14, 17, 9]) * strong
         back = behind + np.interp(places, [5, 12, 18, 22, 24.5], [26, 31, 34, 38, 40]) * patient.scale
-        canvas.belly(levels.at(places, side * (width + 1.5), back), width, deep, patient, hu=rng.normal(-4, 3), exponent=2.5)
+        canvas.belly(levels.at(places, side * (width + 1.5), back), width, deep, patient, hu=rng.normal(-4, 3), squareness=0.4)
         _add_quadratus(canvas, levels, patient, side, strong)
         _add_psoas(canvas, levels, patient, side, strong, rng)
 
