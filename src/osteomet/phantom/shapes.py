@@ -269,10 +269,13 @@ def blocks_of(
     """
     picks = np.stack(np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij"), axis=-1).reshape(8, 3)
     move = warp.shift_mm(shapes.boxes.mean(axis=1))
-    grow = margin_mm + warp.steepest * (
+    reach = warp.steepest * (
         np.linalg.norm(shapes.boxes[:, 1] - shapes.boxes[:, 0], axis=1) / 2 + margin_mm + np.linalg.norm(move, axis=1)
     )
-    low, high = shapes.boxes[:, 0] - move - grow[:, None], shapes.boxes[:, 1] - move + grow[:, None]
+    # However far apart, no two shifts differ by more than twice the sum of the waves.
+    limit = 2 * np.abs(warp.amplitudes_mm).sum(axis=0)
+    grow = np.minimum(reach[:, None], limit) + np.reshape(margin_mm, (-1, 1))
+    low, high = shapes.boxes[:, 0] - move - grow, shapes.boxes[:, 1] - move + grow
     corners = np.where(picks[None], high[:, None], low[:, None])
     index = grid.to_ijk(corners)
     start = np.floor(index.min(axis=1)).astype(np.int64)
