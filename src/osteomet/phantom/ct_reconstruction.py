@@ -192,7 +192,7 @@ def _spectra(
     radii = np.linspace(0, 3 / scanner.blur_mm, 4000)
     ring = np.maximum(radii, _LEAST_FREQUENCY_PER_MM) * transfer(radii, scanner) ** 2 * 2 * np.pi * radii
     amplitude = scanner.noise_hu * np.sqrt(power / (np.trapezoid(ring, radii) * steps[0] * steps[1]))
-    # A projection along some rays holds the frequencies across them; the two shares add up in power.
+    # A projection along some rays holds the frequencies across them; both parts are of one noise, so shares add up.
     tilt = (along / np.maximum(np.hypot(across, along), 1e-9)) ** 2
     side = tilt**2 * (3 - 2 * tilt)
-    return (amplitude * np.sqrt(1 - side)).astype(np.float32), (amplitude * np.sqrt(side)).astype(np.float32)
+    return (amplitude * (1 - side)).astype(np.float32), (amplitude * side).astype(np.float32)

@@ -8,12 +8,18 @@ from numpy.typing import NDArray
 
 from osteomet.core.grid import Grid
 from osteomet.phantom.kernels import distance
+from osteomet.phantom.lofts import BEYOND_MM, LOFT
 from osteomet.phantom.shapes import Warp, blocks_of
 from osteomet.phantom.soft_tissue import SoftTissue
 from osteomet.phantom.textures import noise, seen_share
 
-_BLOCK = 8
+_BLOCK = 4
 """Voxels along an edge of the blocks that are filled or passed over at once."""
+_FLAT_MM = 2.0
+"""Blocks are so small against a loft that distances between their corners are linear to a quarter of this over 2³, mm:
+the square of the diagonal is less than this times the half size of the loft."""
+_SLACK = 0.65
+"""Half the diagonal of a block, and a third more, since first-order distances of slanted shapes are too long."""
 
 _GRAINS: dict[str, tuple[float, tuple[float, float, float]]] = {
     "subcutaneous_fat": (9.0, (2.5, 2.5, 4.0)),
@@ -29,7 +35,7 @@ _GRAINS: dict[str, tuple[float, tuple[float, float, float]]] = {
     "lymph_node": (5.0, (3.0, 3.0, 3.0)),
 }
 """Standard deviation in HU and extent in mm of the grain of a tissue. Muscle has streaks of fat instead."""
-_STREAK_MM = ((1.6, 1.6, 14.0), (4.5, 4.5, 30.0))
+_STREAK_MM = ((2.2, 2.2, 16.0), (6.0, 6.0, 34.0))
 
 
 def paint_soft_tissue(
@@ -42,11 +48,10 @@ def paint_soft_tissue(
     seen = np.zeros(grid.shape, dtype=np.uint8)
     names = ("air", *dict.fromkeys(tissue.tissues))
     codes = np.array([names.index(name) for name in tissue.tissues], dtype=np.uint8)
-    diagonal = float(np.linalg.norm(grid.spacing_mm)) * (_BLOCK / 2 + 1) * (1 + warp.steepest)
     shapes = tissue.shapes
     _paint(
         points, shapes.kinds, shapes.parameters, blocks_of(shapes, grid, warp, softness), (tissue.values_hu, codes),
-        (softness, softness + 1.5 * diagonal), image, seen,
+        (softness, _SLACK), image, seen,
     )  # fmt: skip
     amplitudes, lengths = np.zeros(len(names)), np.ones((len(names), 3))
     for code, name in enumerate(names):
@@ -72,32 +77,85 @@ def _paint(
     image: NDArray[np.float32],
     tissue: NDArray[np.uint8],
 ) -> None:
-    """Blend each primitive over what is there; blocks far from it are passed over."""
+    """Blend each primitive over what is there; blocks far outside are passed over, blocks deep inside filled at once."""
     values, codes = paints
-    softness, far = widths
-    p = np.empty(3)
+    softness, slack = widths
+    p, corners = np.empty(3), np.empty((2, 2, 2))
     for n in range(kinds.shape[0]):
         (i0, j0, k0), (i1, j1, k1) = reach[n, 0], reach[n, 1]
+        kind, q, value, code = kinds[n], parameters[n], np.float32(values[n]), codes[n]
         for i in range(i0, i1, _BLOCK):
             for j in range(j0, j1, _BLOCK):
                 for k in range(k0, k1, _BLOCK):
                     it, jt, kt = min(i + _BLOCK, i1), min(j + _BLOCK, j1), min(k + _BLOCK, k1)
+                    extent = 0.0
                     for axis in range(3):
-                        p[axis] = points[(i + it) // 2, (j + jt) // 2, (k + kt) // 2, axis]
-                    d = distance(kinds[n], p, parameters[n])
-                    if far < d < 900.0:
+                        low, high = points[i, j, k, axis], points[it - 1, jt - 1, kt - 1, axis]
+                        p[axis] = 0.5 * (low + high)
+                        extent += (high - low) ** 2
+                    radius = slack * np.sqrt(extent)
+                    d = distance(kind, p, q)
+                    if softness + radius < d < BEYOND_MM or d > BEYOND_MM + radius:
                         continue
+                    last = (it - 1, jt - 1, kt - 1)
+                    _at_corners(points, kind, q, (i, j, k), last, p, corners)
+                    if corners.max() < -softness:
+                        image[i:it, j:jt, k:kt] = value
+                        tissue[i:it, j:jt, k:kt] = code
+                        continue
+                    is_flat = kind == LOFT and corners.max() < BEYOND_MM and extent < _FLAT_MM * _narrowest(q)
+                    step_i, step_j, step_k = (1.0 / max(1, it - 1 - i), 1.0 / max(1, jt - 1 - j), 1.0 / max(1, kt - 1 - k))
                     for a in range(i, it):
                         for b in range(j, jt):
                             for c in range(k, kt):
-                                for axis in range(3):
-                                    p[axis] = points[a, b, c, axis]
-                                d = distance(kinds[n], p, parameters[n])
+                                if is_flat:
+                                    d = _between(corners, (a - i) * step_i, (b - j) * step_j, (c - k) * step_k)
+                                else:
+                                    for axis in range(3):
+                                        p[axis] = points[a, b, c, axis]
+                                    d = distance(kind, p, q)
                                 if d < softness:
                                     share = min(1.0, 0.5 - 0.5 * d / softness)
-                                    image[a, b, c] += share * (values[n] - image[a, b, c])
+                                    image[a, b, c] += share * (value - image[a, b, c])
                                     if share > 0.5:
-                                        tissue[a, b, c] = codes[n]
+                                        tissue[a, b, c] = code
+
+
+@njit(cache=True, error_model="numpy")
+def _at_corners(
+    points: NDArray[np.float32],
+    kind: int,
+    q: NDArray[np.float64],
+    first: tuple[int, int, int],
+    last: tuple[int, int, int],
+    p: NDArray[np.float64],
+    corners: NDArray[np.float64],
+) -> None:
+    """Distance at the eight corners of a block, shape (2, 2, 2)."""
+    for a in range(2):
+        for b in range(2):
+            for c in range(2):
+                for axis in range(3):
+                    p[axis] = points[
+                        last[0] if a else first[0], last[1] if b else first[1], last[2] if c else first[2], axis
+                    ]
+                corners[a, b, c] = distance(kind, p, q)
+
+
+@njit(cache=True, error_model="numpy")
+def _narrowest(q: NDArray[np.float64]) -> float:
+    """Least half size of a segment of a loft, a bound of how sharply its surface bends."""
+    return min(min(q[4], q[5]), min(q[9], q[10]))
+
+
+@njit(cache=True, error_model="numpy")
+def _between(corners: NDArray[np.float64], u: float, v: float, w: float) -> float:
+    """Distance within a block whose corners tell it, at shares of its edges."""
+    low = (corners[0, 0, 0] * (1 - w) + corners[0, 0, 1] * w) * (1 - v)
+    low += (corners[0, 1, 0] * (1 - w) + corners[0, 1, 1] * w) * v
+    high = (corners[1, 0, 0] * (1 - w) + corners[1, 0, 1] * w) * (1 - v)
+    high += (corners[1, 1, 0] * (1 - w) + corners[1, 1, 1] * w) * v
+    return low * (1 - u) + high * u
 
 
 @njit(cache=True, error_model="numpy")
@@ -120,8 +178,8 @@ def _grain(
                 if code == muscle_code:
                     fine = noise(x / streak_mm[0, 0], y / streak_mm[0, 1], z / streak_mm[0, 2], seed + 1)
                     broad = noise(x / streak_mm[1, 0], y / streak_mm[1, 1], z / streak_mm[1, 2], seed + 2)
-                    excess = 0.7 * fine + 0.7 * broad - 2.3 + 2.4 * streaks
-                    share = min(0.85, max(0.0, 0.6 * excess))
+                    excess = 0.55 * fine + 0.85 * broad - 1.9 + 2.2 * streaks
+                    share = min(0.8, max(0.0, 0.38 * excess))
                     image[i, j, k] += 3.0 * fine + share * (fat_hu - image[i, j, k])
                 elif amplitudes[code] > 0:
                     grain = noise(x / lengths[code, 0], y / lengths[code, 1], z / lengths[code, 2], seed + code)

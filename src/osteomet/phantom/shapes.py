@@ -120,8 +120,8 @@ class ShapeTable:
         reach = radius_mm + half_thickness_mm
         self._add(CUP, [*centre, radius_mm, half_thickness_mm, *axis], [centre - reach, centre + reach], owner, part)
 
-    def loft(self, knots: ArrayLike, *, exponent: float = 2.0, owner: int, part: int = 0) -> None:
-        """Super-elliptic cross-sections in horizontal slices, blended linearly from knot to knot.
+    def loft(self, knots: ArrayLike, *, squareness: float = 0.0, owner: int, part: int = 0) -> None:
+        """Cross-sections in horizontal slices, blended linearly from knot to knot; ellipses at ``squareness`` 0.
 
         ``knots`` has shape (n, 6), by ascending height: z, centre x and y, half width, half depth (mm) and the turn of
         the section to posterior of the left, rad. The ends are flat and sharp.
@@ -134,7 +134,7 @@ class ShapeTable:
                 [*(np.minimum(low[1:3], high[1:3]) - reach), low[0]],
                 [*(np.maximum(low[1:3], high[1:3]) + reach), high[0]],
             ]
-            self._add(LOFT, [low[0], high[0], *low[1:], *high[1:], exponent], box, owner, part)
+            self._add(LOFT, [low[0], high[0], *low[1:], *high[1:], squareness], box, owner, part)
 
     def freeze(self) -> Shapes:
         """Return the finished table."""
@@ -270,10 +270,13 @@ def blocks_of(shapes: Shapes, grid: Grid, warp: Warp, margin_mm: float | NDArray
     """
     picks = np.stack(np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij"), axis=-1).reshape(8, 3)
     move = warp.shift_mm(shapes.boxes.mean(axis=1))
-    grow = margin_mm + warp.steepest * (
+    reach = warp.steepest * (
         np.linalg.norm(shapes.boxes[:, 1] - shapes.boxes[:, 0], axis=1) / 2 + margin_mm + np.linalg.norm(move, axis=1)
     )
-    low, high = shapes.boxes[:, 0] - move - grow[:, None], shapes.boxes[:, 1] - move + grow[:, None]
+    # However far apart, no two shifts differ by more than twice the sum of the waves.
+    limit = 2 * np.abs(warp.amplitudes_mm).sum(axis=0)
+    grow = np.minimum(reach[:, None], limit) + np.reshape(margin_mm, (-1, 1))
+    low, high = shapes.boxes[:, 0] - move - grow, shapes.boxes[:, 1] - move + grow
     corners = np.where(picks[None], high[:, None], low[:, None])
     index = grid.to_ijk(corners)
     start = np.floor(index.min(axis=1)).astype(np.int64)

@@ -14,15 +14,14 @@ _N_LAYERS = 3
 def add_abdomen(
     canvas: Canvas, levels: Levels, outline: Outline, patient: Patient, rng: np.random.Generator
 ) -> None:
-    """Draw from the diaphragm to the brim of the pelvis."""
-    _add_cavity(canvas, levels, outline, patient)
+    """Draw the organs from the diaphragm to the brim of the pelvis; their domes rise into the chest."""
     _add_solid_organs(canvas, levels, outline, patient, rng)
     _add_kidneys(canvas, levels, patient, rng)
     _add_bowel(canvas, levels, outline, patient, rng)
     _add_great_vessels(canvas, levels, patient, rng)
 
 
-def _add_cavity(canvas: Canvas, levels: Levels, outline: Outline, patient: Patient) -> None:
+def add_cavity(canvas: Canvas, levels: Levels, outline: Outline, patient: Patient) -> None:
     """Layers of the wall and the fat inside; the back of the cavity reaches beside the column."""
     s = patient.scale
     z, fat = outline.z_mm, outline.fat_mm
@@ -38,12 +37,12 @@ def _add_cavity(canvas: Canvas, levels: Levels, outline: Outline, patient: Patie
             points, half_width, half_depth = outline.inside(fat + depth, 1.1 * fat + 0.6 * depth, 0.55 * fat + 4 + depth)
             if layer:
                 some = inside & (z > 90 * s) & (z < levels.height_mm(17.6))
-                canvas.loft(points[some], half_width[some], half_depth[some], tissue, hu, exponent=2.5)
+                canvas.loft(points[some], half_width[some], half_depth[some], tissue, hu, squareness=0.4)
     points, half_width, half_depth = outline.inside(fat + wall, 1.1 * fat + 0.55 * wall, keep)
     half_width = np.where(z < 100 * s, np.minimum(half_width, 96 * s), half_width)
     half_width, half_depth = half_width * np.sqrt(close), half_depth * close
     canvas.loft(points[inside], half_width[inside], half_depth[inside], "subcutaneous_fat", patient.fat_hu + 4,
-                exponent=2.5)  # fmt: skip
+                squareness=0.4)  # fmt: skip
     rectus = (z > -30 * s) & (z < levels.height_mm(17.5))
     ahead = outline.front_mm + 1.1 * fat + 0.5 * patient.wall_mm
     for side in SIDES:

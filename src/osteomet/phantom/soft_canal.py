@@ -24,7 +24,7 @@ def add_canal(canvas: Canvas, column: Column, levels: Levels, patient: Patient, 
     half_width = np.interp(places, *_sizes(column, "canal_width")) / 2
     half_depth = np.interp(places, *_sizes(column, "canal_depth")) / 2
     slope = _slope(middle)
-    canvas.loft(middle, half_width - 0.4, half_depth / slope, "epidural_fat", patient.fat_hu + 15, exponent=2.3)
+    canvas.loft(middle, half_width - 0.4, half_depth / slope, "epidural_fat", patient.fat_hu + 15, squareness=0.4)
     for v in column.vertebrae:
         if v.disc_below_mm > 0:
             _add_yellow_ligaments(canvas, v, patient)

@@ -153,7 +153,7 @@ class Canvas:
 
     def loft(
         self, points: ArrayLike, half_width_mm: ArrayLike, half_depth_mm: ArrayLike, tissue: str, hu: float, *,
-        exponent: float = 2.0, turn_rad: ArrayLike = 0.0,
+        squareness: float = 0.0, turn_rad: ArrayLike = 0.0,
     ) -> None:  # fmt: skip
         """Stack of sections about points of shape (n, 3) by ascending height."""
         path = np.asarray(points, dtype=float)
@@ -162,18 +162,18 @@ class Canvas:
             [path[:, 2], path[:, 0], path[:, 1],
              *(np.broadcast_to(np.asarray(a, dtype=float), n) for a in (half_width_mm, half_depth_mm, turn_rad))]
         )  # fmt: skip
-        self.table.loft(knots, exponent=exponent, owner=0)
+        self.table.loft(knots, squareness=squareness, owner=0)
         self._note(tissue, hu)
 
     def belly(
         self, points: ArrayLike, half_width_mm: ArrayLike, half_depth_mm: ArrayLike, patient: Patient, *,
-        hu: float = 0.0, turn_rad: ArrayLike = 0.0, exponent: float = 2.0,
+        hu: float = 0.0, turn_rad: ArrayLike = 0.0, squareness: float = 0.0,
     ) -> None:  # fmt: skip
         """One muscle in its sheath of fat; ``hu`` is added to the patient's muscle."""
         for tissue, value, grow in (
-            ("subcutaneous_fat", patient.fat_hu, 0.9 + 1.2 * patient.streaks), ("muscle", patient.muscle_hu + hu, 0.0),
+            ("subcutaneous_fat", patient.fat_hu, 0.4 + 1.2 * patient.streaks), ("muscle", patient.muscle_hu + hu, 0.0),
         ):  # fmt: skip
             self.loft(
                 points, np.asarray(half_width_mm) + grow, np.asarray(half_depth_mm) + grow, tissue, value,
-                exponent=exponent, turn_rad=turn_rad,
+                squareness=squareness, turn_rad=turn_rad,
             )  # fmt: skip

@@ -25,8 +25,8 @@ def add_chest(canvas: Canvas, levels: Levels, chest: Chest, patient: Patient, rn
         depth = (back - front) / 2 * dome * floor
         width = np.maximum(half - 11, 30) * 0.5 * np.minimum(dome * 1.05, 1)
         points = np.column_stack([side * np.maximum(half - 11 - width, 14), back - depth, z])
-        canvas.loft(points, width + 1.2, depth + 1.2, "subcutaneous_fat", patient.fat_hu + 60, exponent=2.6)
-        canvas.loft(points, width, depth, "lung", lung_hu, exponent=2.6)
+        canvas.loft(points, width + 1.2, depth + 1.2, "subcutaneous_fat", patient.fat_hu + 60, squareness=0.4)
+        canvas.loft(points, width, depth, "lung", lung_hu, squareness=0.4)
         _add_lung_vessels(canvas, levels, side, width, depth, points, patient, rng)
     _add_mediastinum(canvas, levels, front, z, patient, rng)
     for side in SIDES:
@@ -83,7 +83,7 @@ def _add_mediastinum(
     wide = np.interp(places, [7, 9, 11, 14, 15.8], [24, 30, 34, 44, 40]) * s
     shift = np.interp(places, [7, 11, 14, 15.8], [0, 2, 12, 12]) * s
     deep = np.minimum(ahead + 6, 62 * s)
-    canvas.loft(levels.at(places, shift, -ahead), wide, deep, "subcutaneous_fat", patient.fat_hu + 8, exponent=2.3)
+    canvas.loft(levels.at(places, shift, -ahead), wide, deep, "subcutaneous_fat", patient.fat_hu + 8, squareness=0.4)
     heart = levels.at(14.2, 20 * s, -70 * s)
     axes = np.linalg.qr(np.array([[0.75, -0.3, 0.6], [-0.5, 0.3, 0.8], [-0.45, -0.9, 0.1]]))[0]
     canvas.ellipsoid(heart, np.array([60, 44, 42]) * s, "bowel_wall", patient.muscle_hu + 0.3 * patient.vein_hu - 12,

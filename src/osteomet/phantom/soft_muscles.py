@@ -13,15 +13,15 @@ def add_back_muscles(canvas: Canvas, levels: Levels, patient: Patient, rng: np.r
     places = levels.places_between(24.5, 5.0, 0.75)
     behind = levels.depth(places)
     for side in SIDES:
-        width = np.interp(places, [5, 8, 13, 17, 20, 23, 24.5], [9, 15, 17, 20, 25, 22, 14]) * strong
-        deep = np.interp(places, [5, 8, 13, 17, 20, 23, 24.5], [9, 10, 11, 15, 20, 16, 8]) * strong
+        width = np.interp(places, [5, 8, 13, 17, 20, 23, 24.5], [10, 17, 21, 24, 28, 25, 14]) * strong
+        deep = np.interp(places, [5, 8, 13, 17, 20, 23, 24.5], [10, 12, 13, 17, 22, 18, 8]) * strong
         out = np.interp(places, [5, 8, 13, 17, 20, 23, 24.5], [16, 24, 30, 36, 40, 38, 30]) * patient.scale
         back = behind + np.interp(places, [5, 8, 13, 20, 23, 24.5], [26, 30, 31, 34, 36, 38]) * patient.scale
-        canvas.belly(levels.at(places, side * out, back), width, deep, patient, hu=rng.normal(0, 3), exponent=2.3)
-        width = np.interp(places, [5, 12, 18, 22, 24.5], [7, 7, 10, 14, 12]) * strong
-        deep = np.interp(places, [5, 12, 18, 22, 24.5], [9, 8, 12, 15, 9]) * strong
+        canvas.belly(levels.at(places, side * out, back), width, deep, patient, hu=rng.normal(0, 3), squareness=0.4)
+        width = np.interp(places, [5, 12, 18, 22, 24.5], [8, 9, 12, 16, 12]) * strong
+        deep = np.interp(places, [5, 12, 18, 22, 24.5], [10, 10, 14, 17, 9]) * strong
         back = behind + np.interp(places, [5, 12, 18, 22, 24.5], [26, 31, 34, 38, 40]) * patient.scale
-        canvas.belly(levels.at(places, side * (width + 3), back), width, deep, patient, hu=rng.normal(-4, 3))
+        canvas.belly(levels.at(places, side * (width + 1.5), back), width, deep, patient, hu=rng.normal(-4, 3), squareness=0.4)
         _add_quadratus(canvas, levels, patient, side, strong)
         _add_psoas(canvas, levels, patient, side, strong, rng)
 
@@ -56,6 +56,9 @@ def add_hip_muscles(canvas: Canvas, patient: Patient, rng: np.random.Generator) 
     """Gluteal muscles, iliacus, obturator, pectineus and the front of the hip; mm from the middle of the hips."""
     s = patient.scale
     strong = rng.uniform(0.88, 1.12)
+    cleft = np.array([[0, 60, -80], [0, 78, -30], [0, 92, 30], [0, 100, 70]]) * s
+    canvas.loft(cleft, np.array([44, 40, 26, 8]) * s, np.array([40, 36, 26, 10]) * s, "subcutaneous_fat",
+                patient.fat_hu)  # fmt: skip
     for side in SIDES:
 
         def belly(
@@ -68,12 +71,12 @@ def add_hip_muscles(canvas: Canvas, patient: Patient, rng: np.random.Generator) 
                 points, table[:, 3] * strong, table[:, 4] * strong, patient, turn_rad=side * turn, hu=rng.normal(0, 3)
             )
 
-        belly(((96, 62, -80, 20, 8), (84, 86, -35, 44, 17), (72, 98, 15, 46, 18), (62, 98, 60, 34, 13),
-               (52, 92, 95, 12, 6)), -0.35)  # fmt: skip
+        belly(((104, 50, -85, 24, 14), (88, 70, -35, 48, 20), (76, 78, 15, 48, 19), (64, 86, 60, 36, 14),
+               (52, 88, 95, 12, 6)), -0.45)  # fmt: skip
         belly(((128, 22, -10, 10, 8), (128, 26, 35, 18, 22), (128, 30, 75, 15, 34), (126, 30, 112, 8, 26)), 0.45)
         belly(((120, 14, 20, 7, 12), (116, 24, 55, 8, 26), (114, 28, 85, 6, 26)), 0.45)
         belly(((96, -30, 18, 14, 12), (100, -16, 60, 10, 22), (112, 0, 98, 7, 28), (118, 8, 116, 3, 16)), 0.45)
-        belly(((112, -48, -80, 13, 10), (114, -54, 0, 14, 11), (118, -58, 60, 8, 6)))
+        belly(((100, -44, -80, 13, 10), (104, -46, 0, 13, 10), (112, -50, 60, 8, 6)))
         belly(((58, -42, -60, 20, 14), (48, -46, -20, 14, 9)))
         belly(((44, 5, -50, 9, 22), (46, 8, -5, 8, 24), (56, 14, 22, 3, 12)), -0.2)
         belly(((60, 60, -15, 26, 6), (66, 58, 20, 24, 7)), -0.3)

@@ -58,7 +58,7 @@ def outline_of(levels: Levels, chest: Chest, patient: Patient, rng: np.random.Ge
     spine_y = np.where(z < 60 * scale, np.interp(z, [-330, -60, 60 * scale], [25, 45, 60]) * scale, spine_y)
     behind = np.interp(
         z, [-120, 20, 90 * scale, levels.height_mm(20), levels.height_mm(12), levels.height_mm(6), top],
-        [62, 78, 66, 63, 62, 58, 62],
+        [58, 64, 72, 78, 68, 62, 64],
     ) * scale  # fmt: skip
     back = spine_y + behind + 0.55 * fat + rng.uniform(0, 8)
     rib = np.interp(z, chest.z_mm, chest.half_width_mm, left=0, right=0)
@@ -82,7 +82,7 @@ def add_outline(canvas: Canvas, outline: Outline, levels: Levels, patient: Patie
         ("muscle", patient.muscle_hu, muscle_side, 1.1 * muscle_side, 0.55 * muscle_side + 2),
     ):
         points, half_width, half_depth = outline.inside(side, front, back)
-        canvas.loft(points[trunk], half_width[trunk], half_depth[trunk], tissue, hu, exponent=2.5)
+        canvas.loft(points[trunk], half_width[trunk], half_depth[trunk], tissue, hu, squareness=0.4)
     _add_legs(canvas, outline, hips, patient)
     _add_back_furrow(canvas, outline, levels, patient)
     if rng.random() < 0.25:
@@ -139,10 +139,10 @@ def add_table(canvas: Canvas, outline: Outline) -> None:
     back = float(outline.back_mm.max())
     ends = np.array([outline.z_mm[0], outline.z_mm[-1]])
 
-    def slab(top: float, thick: float, half_width: float, hu: float, exponent: float) -> None:
+    def slab(top: float, thick: float, half_width: float, hu: float, squareness: float) -> None:
         points = np.column_stack([np.zeros(2), np.full(2, back + top + thick / 2), ends])
-        canvas.loft(points, half_width, thick / 2, "gas", hu, exponent=exponent)
+        canvas.loft(points, half_width, thick / 2, "gas", hu, squareness=squareness)
 
-    slab(0.5, 22.0, 205.0, -940.0, 6.0)
-    slab(23.0, 46.0, 215.0, -780.0, 4.0)
-    slab(25.0, 42.0, 213.0, -965.0, 4.0)
+    slab(0.5, 22.0, 205.0, -940.0, 1.0)
+    slab(23.0, 46.0, 215.0, -780.0, 1.0)
+    slab(25.0, 42.0, 213.0, -965.0, 1.0)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from osteomet.phantom.anatomy import Column
 from osteomet.phantom.shapes import Shapes
-from osteomet.phantom.soft_abdomen import add_abdomen
+from osteomet.phantom.soft_abdomen import add_abdomen, add_cavity
 from osteomet.phantom.soft_canal import add_canal
 from osteomet.phantom.soft_canvas import Canvas, Patient, chest_of, levels_of
 from osteomet.phantom.soft_chest import add_chest
@@ -89,8 +89,9 @@ def sample_soft_tissue(
     canvas = Canvas()
     add_table(canvas, outline)
     add_outline(canvas, outline, levels, patient, rng)
-    add_abdomen(canvas, levels, outline, patient, rng)
+    add_cavity(canvas, levels, outline, patient)
     add_chest(canvas, levels, chest, patient, rng)
+    add_abdomen(canvas, levels, outline, patient, rng)
     add_hip_muscles(canvas, patient, rng)
     add_pelvic_organs(canvas, levels, column.sex, patient, rng)
     add_neck(canvas, levels, patient, rng)
