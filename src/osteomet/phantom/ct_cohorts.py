@@ -13,7 +13,7 @@ from osteomet.core.volume import LabelMap
 from osteomet.phantom.body import Body, sample_body
 from osteomet.phantom.case import CT_LABELS, Case, Exam, Image, label_maps
 from osteomet.phantom.ct import CtPhantom, render_ct
-from osteomet.phantom.ct_scanner import sample_scanner
+from osteomet.phantom.ct_scanner import CtScanner, sample_scanner
 from osteomet.phantom.follow_up import Change, FollowUp, Link, draw_changes
 from osteomet.phantom.patients import SEXES, Patient
 from osteomet.phantom.pose import random_pose
@@ -55,7 +55,7 @@ def draw_ct_spine(patient: Patient, exam: Exam, rng: np.random.Generator, *, coa
     n_metastases = int(rng.choice(list(_N_METASTASES_ODDS), p=list(_N_METASTASES_ODDS.values())))
     body = sample_body(rng, n_metastases=n_metastases, sex=SEXES[patient.sex], age_years=patient.age_years)
     grid = _field_of_view(body, rng, whole_odds=_WHOLE_SPINE, coarse=coarse)
-    phantom = render_ct(body, grid, sample_scanner(rng), rng)
+    phantom = render_ct(body, grid, _scanner(grid, rng), rng)
     return ct_case(exam.name, patient, exam, body, phantom)
 
 
@@ -105,11 +105,16 @@ def _field_of_view(body: Body, rng: np.random.Generator, *, whole_odds: float, c
     return Grid.from_spacing(shape, (plane, plane, step), origin_mm=(-_WIDTH_MM / 2, middle - _WIDTH_MM / 2, low))
 
 
+def _scanner(grid: Grid, rng: np.random.Generator) -> CtScanner:
+    """Draw a protocol whose slices are as thick as they lie apart, or a little more."""
+    return replace(sample_scanner(rng), slice_thickness_mm=grid.spacing_mm[2] * float(rng.uniform(1.0, 1.25)))
+
+
 def _scan(patient: Patient, exam: Exam, body: Body, rng: np.random.Generator, coarse: float) -> Case:
     """One time point: another protocol, the patient turned and shifted on the table."""
     grid = _field_of_view(body, rng, whole_odds=0.0, coarse=coarse)
     pose = random_pose(rng, turn_degree=2.5, shift_mm=(8.0, 5.0, 12.0), about_mm=grid.to_xyz_mm(np.array(grid.shape) / 2))
-    phantom = render_ct(body, pose.in_body(grid), sample_scanner(rng), rng)
+    phantom = render_ct(body, pose.in_body(grid), _scanner(grid, rng), rng)
     seen = replace(phantom, volume=replace(phantom.volume, grid=grid))
     return ct_case(exam.name, patient, exam, body, seen)
 

@@ -74,7 +74,7 @@ class SlicePlan:
     def average(self, fine: NDArray[np.float32]) -> NDArray[np.float32]:
         """Weigh fine slices into slices."""
         if self.reach == 0:
-            return fine
+            return np.asarray(self.centres(fine))
         moved = np.moveaxis(fine, self.axis, 0)
         n = (moved.shape[0] - 1 - 2 * self.reach) // self.factor + 1
         out = np.zeros((n, *moved.shape[1:]), dtype=np.float32)

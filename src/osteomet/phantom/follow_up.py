@@ -166,7 +166,7 @@ def _one(rng: np.random.Generator, prior: Body, current: Body, first: Deposit, c
     after = first
     if change is Change.FLARE:
         types = (LesionType.SCLEROTIC,) * len(first.types)
-        after = replace(first, types=types, shift_hu=float(rng.uniform(350, 950)), breach=False)
+        after = replace(first, types=types, shift_hu=float(rng.uniform(350, 950)))
     found = scaled_to(current, after, ratio * volume)
     return None if found is None else _Fate((first,), (found,), ratio)
 
@@ -179,10 +179,11 @@ def _two_or_one(rng: np.random.Generator, prior: Body, current: Body, seed: Depo
     half = direction / np.linalg.norm(direction) * (radius + ripple + 1.5)
     middle = seed.lobes_mm[0, :3]
     kind = seed.types[:1]
+    round_ = replace(seed, ripple_mm=ripple, breach=False, outgrow_mm=(), form=np.eye(3), spiculated=False)
 
     def lesion(*lobes: tuple[NDArray[np.float64], float]) -> Deposit:
         rows = np.array([[*place, size] for place, size in lobes])
-        return replace(seed, lobes_mm=rows, types=kind * len(lobes), ripple_mm=ripple, breach=False)
+        return replace(round_, lobes_mm=rows, types=kind * len(lobes))
 
     apart = (lesion((middle - half, radius)), lesion((middle + half, radius)))
     together = (lesion((middle - half, radius), (middle + half, radius), (middle, 0.9 * radius)),)
