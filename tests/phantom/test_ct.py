@@ -10,7 +10,6 @@ from osteomet.core.vocabulary import STRUCTURES, LesionType
 from osteomet.phantom.anatomy import Numbering, frame, sample_column
 from osteomet.phantom.body import Body, sample_body
 from osteomet.phantom.bones import BODY
-from osteomet.phantom.cohort import draw_case
 from osteomet.phantom.ct import CtPhantom, CtScanner, render_ct
 from osteomet.phantom.deposits import METASTASIS, Deposit
 from osteomet.phantom.shapes import Warp
@@ -109,10 +108,3 @@ def test_a_crop_agrees_with_the_whole(body: Body) -> None:
     grid = crop.volume.grid
     wide = render_ct(body, grid.crop((-10, -8, -6), (84, 80, 56)), QUIET, np.random.default_rng(0))
     assert (wide.truth.bones[10:74, 8:72, 6:50] == crop.truth.bones).all()
-
-
-def test_unknown_cohorts_and_negative_seeds_are_refused() -> None:
-    with pytest.raises(UsageError, match="no such cohort; expected ct-spine; got mr"):
-        draw_case("mr", seed=0, number=0)
-    with pytest.raises(UsageError, match="not negative; got seed -1, case 0"):
-        draw_case("ct-spine", seed=-1, number=0)
