@@ -90,7 +90,7 @@ def series_attributes(study: DicomStudy, title: SeriesTitle, grid: Grid, uid: st
 
 _EMPTY = (
     *("StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName", "StudyID"),
-    *("PatientBirthDate", "PatientSex", "PositionReferenceIndicator"),
+    *("PatientBirthDate", "PatientSex", "PositionReferenceIndicator", "Laterality"),
 )
 """Type 2 attributes without a value."""
 
