@@ -277,6 +277,8 @@ def test_a_killed_run_leaves_no_folder_that_looks_finished(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("n_cases", [0, -3])
 def test_a_cohort_without_cases_is_refused(n_cases: int, write: Write, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=rf"a cohort has at least one case; got --cases {n_cases}; remedy: pass --cases 1"):
+    with pytest.raises(
+        UsageError, match=rf"a cohort has at least one case; got --cases {n_cases}; remedy: pass --cases 1"
+    ):
         write(tmp_path / "set", n_cases=n_cases)
     assert not (tmp_path / "set").exists()

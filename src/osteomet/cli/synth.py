@@ -12,14 +12,16 @@ from osteomet.cli.console import Json, OutFolder, Overwrite, Verbose, emit, prog
 def synth(
     cohort: Annotated[str, typer.Argument(help="One of those above.")],
     out: OutFolder,
-    cases: Annotated[int, typer.Option(help="Number of patients. With stacks or time points, a patient has several cases.")],
+    cases: Annotated[
+        int, typer.Option(help="Number of patients. With stacks or time points, a patient has several cases.")
+    ],
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
     dicom: Annotated[bool, typer.Option("--dicom", help="Write a DICOM study of each exam as well.")] = False,
     overwrite: Overwrite = False,
     json: Json = False,
     verbose: Verbose = False,  # noqa: ARG001 - read by the error handler
 ) -> None:
-    """Make labelled phantom studies in nnU-Net's raw layout.
+    r"""Make labelled phantom studies in nnU-Net's raw layout.
 
     \b
     Cohorts:

@@ -180,6 +180,5 @@ def _add_repeat_attributes(ds: Dataset, repeat: MrRepeat, position: int, repeats
         ds.DiffusionBValue = float(repeat.b_s_per_mm2)
     if repeat.time_s is not None and len(repeats) > 1:
         ds.TemporalPositionIdentifier, ds.NumberOfTemporalPositions = position, len(repeats)
-        ds.TriggerTime = decimal(round(repeat.time_s * 1000, 1))
         at = f"{_NOON + datetime.timedelta(seconds=repeat.time_s):%H%M%S.%f}"
         ds.AcquisitionTime = ds.ContentTime = at

@@ -25,6 +25,8 @@ from osteomet.io.dicom_instances import (
 RESCALE_INTERCEPT_HU = -1024
 """HU of stored value 0."""
 
+_TITLE = SeriesTitle(1, "osteomet phantom")
+
 
 def write_ct_series(
     volume: Volume,
@@ -32,7 +34,7 @@ def write_ct_series(
     *,
     rng: np.random.Generator,
     study: DicomStudy | None = None,
-    title: SeriesTitle = SeriesTitle(1, "osteomet phantom"),
+    title: SeriesTitle = _TITLE,
 ) -> Path:
     """Write every slice along the third array axis as one CT Image Storage file.
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from osteomet.phantom.anatomy import Column, Sex, sample_column
-from osteomet.phantom.bone_age import draw_lumbar_hu
 from osteomet.phantom.bones import add_hips_and_femora, add_ribs, add_sacrum, add_vertebra, spongiosa_hu
 from osteomet.phantom.collapse import sample_collapses
 from osteomet.phantom.degenerative import add_osteophytes

@@ -67,7 +67,9 @@ def draw_follow_up(
     changes = rng.choice(np.array(list(_CHANGE_ODDS), dtype=object), n, p=list(_CHANGE_ODDS.values()))
     body = sample_body(rng, n_metastases=0, sex=SEXES[patient.sex], age_years=patient.age_years)
     pair = draw_changes(rng, body, list(changes))
-    later = replace(exam, name=f"{exam.name}_{CURRENT}", date=exam.date + datetime.timedelta(int(rng.integers(60, 190))))
+    later = replace(
+        exam, name=f"{exam.name}_{CURRENT}", date=exam.date + datetime.timedelta(int(rng.integers(60, 190)))
+    )
     prior = _scan(patient, replace(exam, name=f"{exam.name}_{PRIOR}"), pair.prior, rng, coarse)
     current = _scan(patient, later, pair.current, rng, coarse)
     return (prior, current), _linked(patient, prior, current, pair)
@@ -113,7 +115,9 @@ def _scanner(grid: Grid, rng: np.random.Generator) -> CtScanner:
 def _scan(patient: Patient, exam: Exam, body: Body, rng: np.random.Generator, coarse: float) -> Case:
     """One time point: another protocol, the patient turned and shifted on the table."""
     grid = _field_of_view(body, rng, whole_odds=0.0, coarse=coarse)
-    pose = random_pose(rng, turn_degree=2.5, shift_mm=(8.0, 5.0, 12.0), about_mm=grid.to_xyz_mm(np.array(grid.shape) / 2))
+    pose = random_pose(
+        rng, turn_degree=2.5, shift_mm=(8.0, 5.0, 12.0), about_mm=grid.to_xyz_mm(np.array(grid.shape) / 2)
+    )
     phantom = render_ct(body, pose.in_body(grid), _scanner(grid, rng), rng)
     seen = replace(phantom, volume=replace(phantom.volume, grid=grid))
     return ct_case(exam.name, patient, exam, body, seen)

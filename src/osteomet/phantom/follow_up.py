@@ -19,9 +19,9 @@ from osteomet.phantom.body import Body
 from osteomet.phantom.bones import spongiosa_hu
 from osteomet.phantom.deposits import Deposit
 from osteomet.phantom.metastases import sample_metastases
+from osteomet.phantom.resizing import LARGEST_SCALE, scaled, scaled_to, scene_around, sphere_of, volume_ml
 from osteomet.phantom.scene import label_scene, lobes_in
 from osteomet.phantom.shapes import Warp, random_warp
-from osteomet.phantom.resizing import LARGEST_SCALE, scaled, scaled_to, scene_around, sphere_of, volume_ml
 
 _ATTEMPTS = 60
 _CLEAR_MM = 6.0
@@ -122,7 +122,9 @@ def draw_changes(rng: np.random.Generator, body: Body, changes: Sequence[Change]
         prior += fate.prior
         current += fate.current
     return FollowUp(
-        replace(bare, deposits=(*bare.deposits, *prior)), replace(later, deposits=(*bare.deposits, *current)), tuple(links)
+        replace(bare, deposits=(*bare.deposits, *prior)),
+        replace(later, deposits=(*bare.deposits, *current)),
+        tuple(links),
     )
 
 

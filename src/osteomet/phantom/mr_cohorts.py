@@ -17,14 +17,14 @@ from osteomet.phantom.ct_cohorts import true_lesions
 from osteomet.phantom.metastases import sample_metastases
 from osteomet.phantom.mr import MrImages, acquire
 from osteomet.phantom.mr_geometry import Stack, acquisition_grid
-from osteomet.phantom.mr_scene import Marrow, compose, in_slices, sample_marrow
 from osteomet.phantom.mr_scanner import MrScanner, sample_mr_scanner
+from osteomet.phantom.mr_scene import Marrow, compose, in_slices, sample_marrow
 from osteomet.phantom.patients import SEXES, Patient
 from osteomet.phantom.presets import EXTERNAL, METASTASIS, PRIMARY, Preset
 from osteomet.phantom.protocols import preset
+from osteomet.phantom.resizing import ROUGH, scaled_to
 from osteomet.phantom.sequences import Sequence, b_name, phase_name
 from osteomet.phantom.tissues import Tissue
-from osteomet.phantom.resizing import ROUGH, scaled_to
 
 MR_LABELS = {"metastasis": 1}
 DYNAMIC_LABELS = {"metastasis": 1, "primary_tumour": 2}
@@ -101,11 +101,11 @@ def draw_ce_dynamic(
 ) -> Case:
     """Draw a dynamic series of one vertebra: a metastasis, or a larger primary tumour that breaks out of it."""
     is_primary = patient.diagnosis == PRIMARY
-    body = _planted(
-        _body(patient, rng), rng, _TRUNK, 1, {(6.0, 25.0): 1.0} if is_primary else {(1.5, 8.0): 1.0}
-    )
+    body = _planted(_body(patient, rng), rng, _TRUNK, 1, {(6.0, 25.0): 1.0} if is_primary else {(1.5, 8.0): 1.0})
     lesion = body.deposits[-1]
-    lytic = replace(lesion, types=(LesionType.LYTIC,) * len(lesion.types), treated=False, breach=is_primary or lesion.breach)
+    lytic = replace(
+        lesion, types=(LesionType.LYTIC,) * len(lesion.types), treated=False, breach=is_primary or lesion.breach
+    )
     body = replace(body, deposits=(*body.deposits[:-1], lytic))
     session = _session(plan, patient, exam, body, rng, Tissue.PRIMARY_TUMOUR if is_primary else Tissue.METASTASIS)
     centre = _vertebra_centre(body, lesion.owner) + [0.0, 15.0, 0.0]
@@ -113,9 +113,7 @@ def draw_ce_dynamic(
     return _imaged(session, _planned(plan, np.array([centre - half, centre + half]), rng, coarse), rng, name=exam.name)
 
 
-def draw_graded(
-    plan: Preset, patient: Patient, exam: Exam, rng: np.random.Generator, *, coarse: float = 1.0
-) -> Case:
+def draw_graded(plan: Preset, patient: Patient, exam: Exam, rng: np.random.Generator, *, coarse: float = 1.0) -> Case:
     """Draw a lumbar or thoracic exam: no lesion, one or two small ones, or several of which some are large."""
     middle = str(rng.choice(["L3", "L2", "T9", "T6"]))
     body = _body(patient, rng)
@@ -166,7 +164,9 @@ def _planned(plan: Preset, box: Box, rng: np.random.Generator, coarse: float) ->
     slices = plan.plan
     slice_mm = float(rng.choice(slices.slice_mm)) * coarse
     gap_mm = slice_mm * float(rng.uniform(*slices.gap_share))
-    stack = acquisition_grid(box, slices.orientation, slice_mm, gap_mm, float(rng.uniform(*slices.in_plane_mm)) * coarse, rng)
+    stack = acquisition_grid(
+        box, slices.orientation, slice_mm, gap_mm, float(rng.uniform(*slices.in_plane_mm)) * coarse, rng
+    )
     return stack if coarse == 1.0 else replace(stack, n_layers=1)
 
 

@@ -129,8 +129,8 @@ def _soft_layers(soft: SoftTissue, scene: Scene, softness_mm: float) -> Layers:
     tissues = np.array([Tissue[name.upper()] for name in soft.tissues], dtype=np.uint8)
     diagonal = float(np.linalg.norm(grid.spacing_mm)) * (BLOCK / 2 + 1) * (1 + scene.warp.steepest)
     mr_filling.lay(
-        scene.points_mm, soft.shapes.kinds, soft.shapes.parameters, blocks_of(soft.shapes, grid, scene.warp, softness_mm),
-        tissues, (softness_mm, softness_mm + 1.5 * diagonal), *layers,
+        scene.points_mm, soft.shapes.kinds, soft.shapes.parameters,
+        blocks_of(soft.shapes, grid, scene.warp, softness_mm), tissues, (softness_mm, softness_mm + 1.5 * diagonal), *layers,
     )  # fmt: skip
     names = int(Tissue.MUSCLE), int(Tissue.SUBCUTANEOUS_FAT)
     mr_filling.add_streaks(scene.points_mm, names, soft.streaks, soft.seed % 2**31, *layers)

@@ -199,7 +199,7 @@ _GRADED = Preset(
 
 _FOLLOW_UP = Preset(
     "follow-up",
-    "pairs of CTs: stable, growing, shrinking, hardening, new, resolved, split and merged metastases, linked in a table",
+    "pairs of CTs: stable, growing, shrinking, hardening, new, resolved, split and merged metastases, in a table",
     {Stratum(TRAIN, "phantom", METASTASIS): 1},
     _ADULTS,
     _BOTH,

@@ -55,7 +55,7 @@ def targets_of(case: Case) -> tuple[Target, ...]:
 
 
 def _decoys(case: Case, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Places that readers may mark falsely: half of them mimics where there are any, the rest bone, clear of lesions."""
+    """Places that readers may mark falsely: half of them mimics where there are any, the rest bone, off lesions."""
     grid = case.lesions.grid
     reach = np.maximum(np.rint(_CLEAR_MM / np.array(grid.spacing_mm)), 1).astype(int)
     near = case.lesions.array > 0

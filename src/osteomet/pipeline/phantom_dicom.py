@@ -48,7 +48,7 @@ _PLANES = ("Sag", "Cor", "Ax")
 
 
 def write_studies(cases: Sequence[Case], folder: Path, rng: np.random.Generator) -> list[Path]:
-    """Write the exams of one patient, each as ``folder / EXAM / NN-TITLE / 0001.dcm`` …
+    """Write the exams of one patient, each as ``folder / EXAM / NN-TITLE / 0001.dcm`` and so on.
 
     Cases of one exam (the stacks of a spine) are series of one study in one frame of reference. All UIDs come from
     ``rng``, so that they are the same for the same patient whatever else is written.

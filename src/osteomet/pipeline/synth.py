@@ -66,7 +66,7 @@ def write_cohort(
     """Write a cohort in nnU-Net's raw layout, with more truth beside it.
 
     ``imagesTr`` holds the images, one file a channel, ``labelsTr`` the kind of lesion at each voxel, ``instancesTr``
-    the lesions one by one, ``bonesTr`` the bones by vocabulary id, ``mimicsTr`` what only looks like a metastasis. Cases
+    the lesions one by one, ``bonesTr`` the bones by vocabulary id, ``mimicsTr`` what looks like a metastasis. Cases
     of an external test set lie in the same folders with ``Ts``. ``dicomTr`` has a study an exam where ``dicom`` is
     true. ``cases.csv`` has a row a case, ``lesions.csv`` a row a lesion, ``links.csv`` (pairs) a row for what became of
     each lesion, ``marks.csv`` (readers) a row a mark.
@@ -135,7 +135,9 @@ def _write_patient(drawn: PatientCases, folder: Path, tables: _Tables) -> None:
             }
             for mark in read.marks
         ]
-        tables.marks += [{"reader": read.reader, "case": read.case, "condition": "unaided", **row} for row in rows or [{}]]
+        tables.marks += [
+            {"reader": read.reader, "case": read.case, "condition": "unaided", **row} for row in rows or [{}]
+        ]
 
 
 def _write_case(case: Case, folder: Path) -> None:
