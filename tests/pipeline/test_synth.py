@@ -1,4 +1,4 @@
-"""Phantom cohorts as data sets: tables equal maps, the same seed gives the same bytes, and nothing is left half done."""
+"""Phantom cohorts as data sets: tables equal maps, same seed same bytes, and nothing is left half done."""
 
 import csv
 import errno
@@ -246,7 +246,7 @@ def test_a_full_disk_leaves_nothing(write: Write, tmp_path: Path, monkeypatch: p
         real(labels, path)  # type: ignore[arg-type]
 
     monkeypatch.setattr(synth, "write_labels", write_labels)
-    with pytest.raises(OsteometError, match="could not be written.*No space left on device; remedy: free space"):
+    with pytest.raises(OsteometError, match=r"could not be written.*No space left on device; remedy: free space"):
         write(tmp_path / "set")
     assert list(tmp_path.iterdir()) == []
 
@@ -259,7 +259,8 @@ def test_a_killed_run_leaves_no_folder_that_looks_finished(tmp_path: Path) -> No
         "synth.draw_patient = partial(synth.draw_patient, coarse=6.0)\n"
         "def stop(done, total):\n"
         "    print(done, flush=True); time.sleep(600)\n"
-        "synth.write_cohort('graded', Path(sys.argv[1]), n_cases=2, seed=5, dicom=False, overwrite=False, progress=stop)\n"
+        "synth.write_cohort('graded', Path(sys.argv[1]), n_cases=2, seed=5, dicom=False, overwrite=False,"
+        " progress=stop)\n"
     )
     run = subprocess.Popen([sys.executable, "-c", script, tmp_path / "set"], stdout=subprocess.PIPE, text=True)
     assert run.stdout is not None

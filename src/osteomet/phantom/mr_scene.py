@@ -130,7 +130,8 @@ def _soft_layers(soft: SoftTissue, scene: Scene, softness_mm: float) -> Layers:
     diagonal = float(np.linalg.norm(grid.spacing_mm)) * (BLOCK / 2 + 1) * (1 + scene.warp.steepest)
     mr_filling.lay(
         scene.points_mm, soft.shapes.kinds, soft.shapes.parameters,
-        blocks_of(soft.shapes, grid, scene.warp, softness_mm), tissues, (softness_mm, softness_mm + 1.5 * diagonal), *layers,
+        blocks_of(soft.shapes, grid, scene.warp, softness_mm), tissues,
+        (softness_mm, softness_mm + 1.5 * diagonal), *layers,
     )  # fmt: skip
     names = int(Tissue.MUSCLE), int(Tissue.SUBCUTANEOUS_FAT)
     mr_filling.add_streaks(scene.points_mm, names, soft.streaks, soft.seed % 2**31, *layers)
