@@ -273,8 +273,8 @@ def blocks_of(
         np.linalg.norm(shapes.boxes[:, 1] - shapes.boxes[:, 0], axis=1) / 2 + margin_mm + np.linalg.norm(move, axis=1)
     )
     # However far apart, no two shifts differ by more than twice the sum of the waves.
-    limit = 2 * np.abs(warp.amplitudes_mm).sum(axis=0)
-    grow = np.minimum(reach[:, None], limit) + np.reshape(margin_mm, (-1, 1))
+    farthest = 2 * np.abs(warp.amplitudes_mm).sum(axis=0)
+    grow = np.minimum(reach[:, None], farthest) + np.reshape(margin_mm, (-1, 1))
     low, high = shapes.boxes[:, 0] - move - grow, shapes.boxes[:, 1] - move + grow
     corners = np.where(picks[None], high[:, None], low[:, None])
     index = grid.to_ijk(corners)
