@@ -41,9 +41,9 @@ class Body:
 
 def sample_body(rng: np.random.Generator, *, n_metastases: int) -> Body:
     """Draw a patient with ``n_metastases`` metastases and a natural number of mimics."""
-    density = float(rng.uniform(60, 300))
-    collapses = sample_collapses(rng, lumbar_hu=density, n_metastases=n_metastases)
+    collapses = sample_collapses(rng, n_metastases=n_metastases)
     column = sample_column(rng, collapsed=collapses.all)
+    density = float(rng.uniform(60, 300)) * collapses.density
     table = ShapeTable()
     for vertebra in column.vertebrae:
         add_vertebra(table, vertebra, rng)

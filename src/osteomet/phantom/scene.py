@@ -187,6 +187,8 @@ def _struts(deposit: Deposit, points: NDArray[np.float32]) -> NDArray[np.float32
     turn = np.float32(2 * np.pi / deposit.strut_mm)
     offset = (points - deposit.lobes_mm[0, :3].astype(np.float32)) @ (across.T.astype(np.float32) * turn)
     u, v = offset[..., 0], offset[..., 1]
-    lattice = np.cos(u + 1.2 * np.sin(0.43 * v + 1 + np.sin(0.31 * u))) + np.cos(v + 1.2 * np.sin(0.37 * u + np.sin(v / 4)))
+    lattice = np.cos(u + 1.2 * np.sin(0.43 * v + 1 + np.sin(0.31 * u))) + np.cos(
+        v + 1.2 * np.sin(0.37 * u + np.sin(v / 4))
+    )
     thinner = 0.5 * np.sin(0.27 * u + 0.19 * v)
     return np.asarray(np.clip((lattice - 0.6 - thinner) / 1.2, 0, 1), dtype=np.float32)
