@@ -31,7 +31,8 @@ _SITE_ODDS = {
     Group.THORAX: 0.06,
 }
 _STILL = Warp(np.zeros((1, 3)), np.zeros((1, 3)), np.zeros(1))
-_N_POSTERIOR_TRIES = 2
+_N_TRIES = 20
+_UP = np.array([0.0, 0.0, 1.0])
 _STEP_MM = 0.5
 
 
@@ -90,9 +91,16 @@ def point_inside(rng: np.random.Generator, bones: Shapes, row: int) -> NDArray[n
 
 
 def metastatic_point(rng: np.random.Generator, bones: Shapes, row: int) -> NDArray[np.float64]:
-    """Draw a point inside one primitive; in a vertebral body the more posterior of two, as metastases seed there."""
-    if bones.kinds[row] != VERTEBRAL_BODY:
-        return point_inside(rng, bones, row)
-    points = [point_inside(rng, bones, row) for _ in range(_N_POSTERIOR_TRIES)]
-    posterior = bones.parameters[row, [4, 7, 10]]
-    return max(points, key=lambda p: float(p @ posterior))
+    """Draw a point inside one primitive; in a vertebral body the more posterior of two, as metastases seed there.
+
+    What holes and joint spaces cut out of the primitive is avoided, unless nothing else turns up in twenty draws.
+    """
+    for _ in range(_N_TRIES):
+        points = [point_inside(rng, bones, row)]
+        if bones.kinds[row] == VERTEBRAL_BODY:
+            points.append(point_inside(rng, bones, row))
+        posterior = bones.parameters[row, [4, 7, 10]]
+        point = max(points, key=lambda p: float(p @ posterior))
+        if cast(bones, point, _UP, length_mm=1.0).depth_mm[0] > 0:
+            break
+    return point
