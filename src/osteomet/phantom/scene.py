@@ -18,6 +18,7 @@ from osteomet.phantom.shapes import Warp, cut, warped_points
 
 KIND_CODES = {LesionType.LYTIC: 1, LesionType.SCLEROTIC: 2, LesionType.MARROW: 3}
 """Value of each type of voxel in `Truth.lesion_kinds`."""
+_RIM_REACH_MM = 4.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,8 +140,10 @@ def _fuse(
         deposit.phase,
         deposit.lobes_mm[0],
         deposit.ripple_mm,
-        deposit.ripple_mm + 3 * deposit.edge_mm,
+        deposit.ripple_mm + max(3 * deposit.edge_mm, _RIM_REACH_MM),
+        deposit.longest,
         deposit.spiculated,
+        deposit.mottle > 0,
         distance,
         room,
         grain,
