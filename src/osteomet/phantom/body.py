@@ -9,6 +9,8 @@ import numpy as np
 from osteomet.phantom.anatomy import Column, sample_column
 from osteomet.phantom.bone_age import draw_lumbar_hu
 from osteomet.phantom.bones import add_hips_and_femora, add_ribs, add_sacrum, add_vertebra, spongiosa_hu
+from osteomet.phantom.collapse import sample_collapses
+from osteomet.phantom.degenerative import add_osteophytes
 from osteomet.phantom.deposits import Deposit
 from osteomet.phantom.hardware import Hardware, sample_hardware
 from osteomet.phantom.metastases import sample_metastases
@@ -40,21 +42,27 @@ class Body:
 
 def sample_body(rng: np.random.Generator, *, n_metastases: int) -> Body:
     """Draw a patient with ``n_metastases`` metastases and a natural number of mimics."""
-    column = sample_column(rng)
+    collapses = sample_collapses(rng, n_metastases=n_metastases)
+    column = sample_column(rng, collapsed=collapses.all)
+    density = draw_lumbar_hu(column.age_years, rng) * collapses.density
     table = ShapeTable()
     for vertebra in column.vertebrae:
         add_vertebra(table, vertebra, rng)
     add_ribs(table, column, rng)
     add_sacrum(table, column, rng)
     add_hips_and_femora(table, column.scale, rng, sex=column.sex)
+    spurs = add_osteophytes(table, column, rng)
     bones = table.freeze()
-    mimics = sample_mimics(rng, column.vertebrae, bones)
-    density = draw_lumbar_hu(column.age_years, rng)
+    mimics = sample_mimics(rng, column, bones, fractured=collapses.benign)
+    present = {v.name for v in column.vertebrae}
+    metastases = sample_metastases(
+        rng, bones, spongiosa_hu(density), n=n_metastases, in_levels=present & set(collapses.pathological)
+    )
     return Body(
         column=column,
         bones=bones,
         soft_tissue=sample_soft_tissue(rng, column, bones),
-        deposits=tuple(mimics + sample_metastases(rng, bones, spongiosa_hu(density), n=n_metastases)),
+        deposits=(*spurs, *mimics, *metastases),
         warp=random_warp(rng, amplitude_mm=5.0),
         density=density,
         cortex_hu=float(rng.uniform(1150, 1750)),

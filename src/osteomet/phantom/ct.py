@@ -83,8 +83,7 @@ def _render_slab(scan: _Scan, start: int, stop: int) -> tuple[NDArray[np.int16],
     _add_bone(image, scene, density, cortex_hu, cortex_mm, plan.point_spread_mm)
     place_substances(lobes, image)
     metal = metal_in(scene, body.hardware, softness_mm=max(1.0, plan.point_spread_mm))
-    if metal is not None and body.hardware is not None:
-        add_metal(metal, body.hardware, image, scene, np.random.default_rng(scan.seed))
+    add_metal(metal, body.hardware, image, scene, np.random.default_rng(scan.seed))
     slices = blur_in_plane(plan.average(image), scan.grid, plan, scan.scanner)
     slab = _slab_of(scan.grid, axis, start, stop)
     scan.beam.add_to(slices, slab, noise_pair(scan.grid, scan.scanner, scan.seed, start, stop))

@@ -19,7 +19,7 @@ from scipy.ndimage import affine_transform
 
 from osteomet.core.grid import Grid
 from osteomet.phantom.hardware import Hardware
-from osteomet.phantom.mimics import MIMICS
+from osteomet.phantom.mimic_names import MIMICS
 from osteomet.phantom.scene import MetalInScene, Scene
 from osteomet.phantom.shapes import Warp, cut, warped_points
 
@@ -27,10 +27,10 @@ METAL_HU = 3071.0
 _PLANE_MM, _SLICE_MM, _AROUND_MM = 2.0, 3.0, 70.0
 _N_ANGLES = 96
 _WATER_PER_MM = 0.019
-_SATURATION = 3.0
+_SATURATION = 5.0
 _STARVED = 7.0
-_NOISE = 0.02
-_LIMIT_HU = 1500.0
+_NOISE = 0.012
+_LIMIT_HU, _BESIDE_MM = 450.0, 4.0
 
 
 def metal_in(scene: Scene, hardware: Hardware | None, *, softness_mm: float) -> MetalInScene | None:
@@ -48,15 +48,21 @@ def metal_in(scene: Scene, hardware: Hardware | None, *, softness_mm: float) -> 
 
 
 def add_metal(
-    metal: MetalInScene, hardware: Hardware, image: NDArray[np.float32], scene: Scene, rng: np.random.Generator
+    metal: MetalInScene | None,
+    hardware: Hardware | None,
+    image: NDArray[np.float32],
+    scene: Scene,
+    rng: np.random.Generator,
 ) -> None:
-    """Add streaks and saturated metal to an image, in place."""
+    """Add streaks and saturated metal to an image, in place; nothing where there is no metal."""
+    if metal is None or hardware is None:
+        return
     coarse = _grid_around(hardware, scene.grid, scene.warp)
     if coarse is not None:
         points = warped_points(coarse, scene.warp)
-        distance = cut(hardware.shapes, points, coarse, scene.warp, margin_mm=_PLANE_MM).distance_mm
+        distance = cut(hardware.shapes, points, coarse, scene.warp, margin_mm=_BESIDE_MM).distance_mm
         occupied = np.clip(0.5 - distance / _PLANE_MM, 0, 1).astype(np.float32)
-        streaks = _streaks_hu(occupied, hardware.attenuation_per_mm, rng)
+        streaks = _streaks_hu(occupied, hardware.attenuation_per_mm, rng) * np.clip(distance / _BESIDE_MM, 0, 1)
         to_coarse = np.linalg.inv(coarse.affine) @ scene.grid.affine
         image += affine_transform(
             streaks, to_coarse[:3, :3], to_coarse[:3, 3], image.shape, order=1, mode="constant", output=np.float32
@@ -85,7 +91,8 @@ def _streaks_hu(
     """Error of reconstruction, HU, of metal with these shares of each voxel; slices along the last axis."""
     streaks = np.zeros(occupied.shape, dtype=np.float32)
     n_bins = int(np.hypot(*occupied.shape[:2])) + 4
-    ramp = np.abs(np.fft.rfftfreq(2 * n_bins)) * np.hanning(4 * n_bins)[2 * n_bins :: 2][: n_bins + 1].clip(0)
+    frequency = np.fft.rfftfreq(2 * n_bins)
+    ramp = frequency * (0.5 + 0.5 * np.cos(2 * np.pi * frequency))
     taper = _taper(occupied.shape[0])[:, None] * _taper(occupied.shape[1])
     for k in range(occupied.shape[2]):
         piece = np.ascontiguousarray(occupied[:, :, k])
@@ -96,7 +103,7 @@ def _streaks_hu(
         noise = rng.standard_normal(rays.shape) * _NOISE * np.exp(np.minimum(rays, _STARVED) / 2) * (rays > 0.1)
         error = np.fft.irfft(np.fft.rfft(seen - rays + noise, 2 * n_bins, axis=1) * ramp, axis=1)
         plane = _project_back(error[:, :n_bins], *piece.shape) * np.pi / _N_ANGLES
-        streaks[:, :, k] = np.clip(plane / _PLANE_MM / _WATER_PER_MM * 1000, -_LIMIT_HU, _LIMIT_HU) * taper
+        streaks[:, :, k] = np.tanh(plane * (1000 / _PLANE_MM / _WATER_PER_MM / _LIMIT_HU)) * _LIMIT_HU * taper
     return streaks
 
 
