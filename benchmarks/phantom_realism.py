@@ -8,7 +8,8 @@ it, and prints a table. What it writes of real scans shows patients: keep it out
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES
 from osteomet.core.volume import Modality, Volume
 from osteomet.io.formats import read_volume
-from osteomet.phantom.body import Body, sample_body
+from osteomet.phantom.body import sample_body
 from osteomet.phantom.ct import CtScanner, render_ct
 from osteomet.phantom.ct_scanner import SCANNERS
 
@@ -40,13 +41,13 @@ class Pair:
 
 PAIRS = (
     Pair("lesion_free_ct/thoracic_spine.nii.gz", CtScanner(0.5, 24.0, 1.0, 0.4), "L1"),
-    Pair("lesion_free_ct/trunk.nii.gz", CtScanner(0.85, 10.0, 2.5), "S1"),
-    Pair("lesion_free_ct/thoracolumbar.nii.gz", CtScanner(0.75, 11.0, 5.0), "L3"),
     Pair("ct_abdomen_pelvis/ct.nii.gz", CtScanner(0.9, 9.0, 3.0), "S1",
          "ct_abdomen_pelvis/structures_totalsegmentator_ids.nii.gz"),
     Pair("ct_thorax/ct.nii.gz", CtScanner(0.7, 14.0, 1.5), "L1"),
     Pair("ct_lesion_patches/1.nii.gz", SCANNERS["trauma"], "L4"),
     Pair("ct_lesion_patches/4.nii.gz", SCANNERS["trauma"], "S1"),
+    Pair("lesion_free_ct/trunk.nii.gz", CtScanner(0.85, 10.0, 2.5), "S1"),
+    Pair("lesion_free_ct/thoracolumbar.nii.gz", CtScanner(0.75, 11.0, 5.0), "L3"),
 )  # fmt: skip
 
 
@@ -139,7 +140,7 @@ def noise_of(hu: NDArray[np.float32], spacing: NDArray[np.float64]) -> tuple[flo
     power = np.mean([np.abs(np.fft.fft2(rest)) ** 2 for _, rest in quiet], axis=0)
     frequency = np.hypot(*np.meshgrid(*[np.fft.fftfreq(side, spacing[0])] * 2))
     edges = np.linspace(0, 0.5 / spacing[0], 9)
-    rings = [power[(frequency > a) & (frequency <= b)].mean() for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    rings = [power[(frequency > a) & (frequency <= b)].mean() for a, b in pairwise(edges)]
     peak = int(np.argmax(rings))
     return float(np.median([s for s, _ in quiet])), float((edges[peak] + edges[peak + 1]) / 2)
 
@@ -178,9 +179,11 @@ def oriented(volume: Volume) -> Volume:
     return Volume(np.ascontiguousarray(array), grid, volume.modality, volume.unit)
 
 
-def phantom_like(volume: Volume, pair: Pair, seed: int) -> tuple[Body, Volume, NDArray[np.bool_]]:
-    """A phantom without metastases on a grid of the same shape and spacing, and the cores of its bodies."""
+def phantom_like(volume: Volume, pair: Pair, seed: int, core_hu: float) -> tuple[Volume, NDArray[np.bool_]]:
+    """A phantom without metastases, of the same density, shape and spacing, and the cores of its bodies."""
     body = sample_body(np.random.default_rng(seed), n_metastases=0)
+    if np.isfinite(core_hu):
+        body = replace(body, density=core_hu)
     shape, spacing = volume.grid.shape, np.array(volume.grid.spacing_mm)
     extent = np.array(shape) * spacing
     lowest = body.column.sacrum_centre_mm if pair.lowest == "S1" else body.column.nearest(pair.lowest).centre_mm
@@ -191,7 +194,7 @@ def phantom_like(volume: Volume, pair: Pair, seed: int) -> tuple[Body, Volume, N
     grid = Grid.from_spacing(shape, spacing.tolist(), origin_mm=origin)
     made = render_ct(body, grid, pair.scanner, np.random.default_rng(seed))
     ids = [s.id for s in STRUCTURES.values() if s.name[0] in "CTL" and s.name[1:].isdigit()]
-    return body, made.volume, np.isin(made.truth.bones, ids) & (made.truth.parts == 1) & (made.depth_mm > 4)
+    return made.volume, np.isin(made.truth.bones, ids) & (made.truth.parts == 1) & (made.depth_mm > 4)
 
 
 def cores_of(volume: Volume, pair: Pair, data: Path) -> NDArray[np.bool_]:
@@ -207,10 +210,10 @@ def cores_of(volume: Volume, pair: Pair, data: Path) -> NDArray[np.bool_]:
 def panel(volume: Volume, bounds: tuple[float, float]) -> NDArray[np.uint8]:
     """Mid-sagittal, coronal and axial plane side by side at 1 mm."""
     hu, spacing = volume.array.astype(np.float32), volume.grid.spacing_mm
-    dense = (hu > 150).sum(axis=(1, 2)).astype(float)
+    dense = (hu > 300).sum(axis=(1, 2)).astype(float)
     low, high = int(0.4 * len(dense)), max(int(0.6 * len(dense)), int(0.4 * len(dense)) + 1)
     i = low + int(np.argmax(gaussian_filter(dense, 2.0)[low:high]))
-    j = int(np.argmax(gaussian_filter((hu[low:high] > 150).sum(axis=(0, 2)).astype(float), 2.0)))
+    j = int(np.argmax(gaussian_filter((hu[low:high] > 300).sum(axis=(0, 2)).astype(float), 2.0)))
     k = hu.shape[2] // 2
     planes = (
         (hu[i].T[::-1], (spacing[2], spacing[1])),
@@ -246,11 +249,11 @@ def main() -> None:
             print(f"| {pair.path} | not found | " + "| " * len(columns))
             continue
         real = oriented(read_volume(path, modality=Modality.CT))
-        _, made, made_cores = phantom_like(real, pair, seed)
+        figures = measure(real, cores_of(real, pair, arguments.data))
+        made, made_cores = phantom_like(real, pair, seed, figures.core_hu)
         name = pair.path.replace("/", "_").removesuffix(".nii.gz")
-        for who, figures in (("real", measure(real, cores_of(real, pair, arguments.data))),
-                             ("phantom", measure(made, made_cores))):  # fmt: skip
-            print(f"| {name} | {who} | " + " | ".join(f"{getattr(figures, c):.3g}" for c in columns) + " |", flush=True)
+        for who, row in (("real", figures), ("phantom", measure(made, made_cores))):
+            print(f"| {name} | {who} | " + " | ".join(f"{getattr(row, c):.3g}" for c in columns) + " |", flush=True)
         save([made] if arguments.phantoms_only else [real, made], arguments.out / f"{name}.png")
 
 

@@ -58,7 +58,9 @@ def main() -> None:
     if arguments.whole:
         wall, processor = clock(body, whole_grid(body))
         peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-        print(f"whole spine 512×512×600: {wall:.0f} s by the clock, {processor:.0f} s of cores, {peak_gb:.2f} GB at most")
+        print(
+            f"whole spine 512×512×600: {wall:.0f} s by the clock, {processor:.0f} s of cores, {peak_gb:.2f} GB at most"
+        )
 
 
 if __name__ == "__main__":

@@ -184,15 +184,13 @@ def _spectra(
     """Amplitude at each frequency of a slice, for rays from front to back and from side to side."""
     steps = [grid.spacing_mm[a] for a in plane]
     first, second = fft.fftfreq(size[0], steps[0])[:, None], fft.rfftfreq(size[1], steps[1])[None, :]
-    across, along = (
-        grid.direction[row, plane[0]] * first + grid.direction[row, plane[1]] * second for row in range(2)
-    )
+    across, along = (grid.direction[row, plane[0]] * first + grid.direction[row, plane[1]] * second for row in range(2))
     frequency = np.hypot(first, second)
     power = np.maximum(frequency, _LEAST_FREQUENCY_PER_MM) * transfer(frequency, scanner) ** 2
     radii = np.linspace(0, 3 / scanner.blur_mm, 4000)
     ring = np.maximum(radii, _LEAST_FREQUENCY_PER_MM) * transfer(radii, scanner) ** 2 * 2 * np.pi * radii
     amplitude = scanner.noise_hu * np.sqrt(power / (np.trapezoid(ring, radii) * steps[0] * steps[1]))
-    # A projection along some rays holds the frequencies across them; both parts are of one noise, so shares add up.
+    # A projection along some rays holds the frequencies across them. Both parts are of one noise: shares add up.
     tilt = (along / np.maximum(np.hypot(across, along), 1e-9)) ** 2
     side = tilt**2 * (3 - 2 * tilt)
     return (amplitude * (1 - side)).astype(np.float32), (amplitude * side).astype(np.float32)

@@ -77,7 +77,7 @@ def _paint(
     image: NDArray[np.float32],
     tissue: NDArray[np.uint8],
 ) -> None:
-    """Blend each primitive over what is there; blocks far outside are passed over, blocks deep inside filled at once."""
+    """Blend each primitive over what is there; blocks far outside are passed over, those deep inside filled."""
     values, codes = paints
     softness, slack = widths
     p, corners = np.empty(3), np.empty((2, 2, 2))
@@ -104,7 +104,11 @@ def _paint(
                         tissue[i:it, j:jt, k:kt] = code
                         continue
                     is_flat = kind == LOFT and corners.max() < BEYOND_MM and extent < _FLAT_MM * _narrowest(q)
-                    step_i, step_j, step_k = (1.0 / max(1, it - 1 - i), 1.0 / max(1, jt - 1 - j), 1.0 / max(1, kt - 1 - k))
+                    step_i, step_j, step_k = (
+                        1.0 / max(1, it - 1 - i),
+                        1.0 / max(1, jt - 1 - j),
+                        1.0 / max(1, kt - 1 - k),
+                    )
                     for a in range(i, it):
                         for b in range(j, jt):
                             for c in range(k, kt):

@@ -128,8 +128,11 @@ class ShapeTable:
         """
         rows = np.asarray(knots, dtype=float)
         for low, high in pairwise(rows):
-            reach = np.array([max(low[3], high[3], low[4], high[4])] * 2 if low[5] or high[5] else
-                             [max(low[3], high[3]), max(low[4], high[4])])
+            reach = np.array(
+                [max(low[3], high[3], low[4], high[4])] * 2
+                if low[5] or high[5]
+                else [max(low[3], high[3]), max(low[4], high[4])]
+            )
             box = [
                 [*(np.minimum(low[1:3], high[1:3]) - reach), low[0]],
                 [*(np.maximum(low[1:3], high[1:3]) + reach), high[0]],

@@ -11,9 +11,7 @@ from osteomet.phantom.soft_outline import Outline
 _N_LAYERS = 3
 
 
-def add_abdomen(
-    canvas: Canvas, levels: Levels, outline: Outline, patient: Patient, rng: np.random.Generator
-) -> None:
+def add_abdomen(canvas: Canvas, levels: Levels, outline: Outline, patient: Patient, rng: np.random.Generator) -> None:
     """Draw the organs from the diaphragm to the brim of the pelvis; their domes rise into the chest."""
     _add_solid_organs(canvas, levels, outline, patient, rng)
     _add_kidneys(canvas, levels, patient, rng)
@@ -34,7 +32,9 @@ def add_cavity(canvas: Canvas, levels: Levels, outline: Outline, patient: Patien
     for layer in range(_N_LAYERS):
         for tissue, hu, extra in (("subcutaneous_fat", patient.fat_hu, 0.0), ("muscle", patient.muscle_hu, 0.9)):
             depth = wall * (layer / _N_LAYERS) + extra
-            points, half_width, half_depth = outline.inside(fat + depth, 1.1 * fat + 0.6 * depth, 0.55 * fat + 4 + depth)
+            points, half_width, half_depth = outline.inside(
+                fat + depth, 1.1 * fat + 0.6 * depth, 0.55 * fat + 4 + depth
+            )
             if layer:
                 some = inside & (z > 90 * s) & (z < levels.height_mm(17.6))
                 canvas.loft(points[some], half_width[some], half_depth[some], tissue, hu, squareness=0.4)
@@ -112,9 +112,7 @@ def _add_kidneys(canvas: Canvas, levels: Levels, patient: Patient, rng: np.rando
         canvas.tube([centre + hilum, levels.at(place, side * 8 * s, -26 * s)], 3.2 * s, "vein", patient.vein_hu)
 
 
-def _add_bowel(
-    canvas: Canvas, levels: Levels, outline: Outline, patient: Patient, rng: np.random.Generator
-) -> None:
+def _add_bowel(canvas: Canvas, levels: Levels, outline: Outline, patient: Patient, rng: np.random.Generator) -> None:
     """Small bowel as coiled tubes, colon along both flanks and across, with stool and gas."""
     s = patient.scale
     for _ in range(9):
@@ -134,9 +132,7 @@ def _add_bowel(
     _add_colon(canvas, levels, outline, patient, rng)
 
 
-def _add_colon(
-    canvas: Canvas, levels: Levels, outline: Outline, patient: Patient, rng: np.random.Generator
-) -> None:
+def _add_colon(canvas: Canvas, levels: Levels, outline: Outline, patient: Patient, rng: np.random.Generator) -> None:
     """A chain of haustra up the right flank, across and down the left one."""
     s = patient.scale
     path = []
@@ -195,7 +191,9 @@ def _add_great_vessels(canvas: Canvas, levels: Levels, patient: Patient, rng: np
     low = levels.places_between(22.7, 15.2, 0.6)
     right = np.interp(low, [15.2, 18, 22.7], [-18, -20, -16]) * s
     deep = levels.depth(low) + np.interp(low, [15.2, 17, 22.7], [24, 11, 7]) * s
-    canvas.loft(levels.at(low, right, -deep), rng.uniform(9, 13) * s, rng.uniform(6.5, 10.5) * s, "vein", patient.vein_hu)
+    canvas.loft(
+        levels.at(low, right, -deep), rng.uniform(9, 13) * s, rng.uniform(6.5, 10.5) * s, "vein", patient.vein_hu
+    )
     for x, hu in ((9, patient.artery_hu), (-9, patient.vein_hu)):
         canvas.tube([levels.at(18.9, x * s, -34 * s), levels.at(21.5, x * s, -52 * s)], 4.0 * s,
                     "artery" if x > 0 else "vein", hu)  # fmt: skip

@@ -1,4 +1,4 @@
-"""What the makers of soft tissue draw with: landmarks along the column, colours of a patient, and a canvas for shapes."""
+"""What soft tissue is drawn with: landmarks along the column, the look of a patient, and a canvas for shapes."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ class Canvas:
     ) -> None:  # fmt: skip
         """One muscle in its sheath of fat; ``hu`` is added to the patient's muscle."""
         for tissue, value, grow in (
-            ("subcutaneous_fat", patient.fat_hu, 0.4 + 1.2 * patient.streaks), ("muscle", patient.muscle_hu + hu, 0.0),
+            ("subcutaneous_fat", patient.fat_hu, 0.25 + 0.7 * patient.streaks), ("muscle", patient.muscle_hu + hu, 0.0),
         ):  # fmt: skip
             self.loft(
                 points, np.asarray(half_width_mm) + grow, np.asarray(half_depth_mm) + grow, tissue, value,
