@@ -8,6 +8,7 @@ Riederer S.J., Pelc N.J., Chesler D.A. 1978, noise power spectrum of CT: https:/
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +66,7 @@ class SlicePlan:
         shape[self.axis] = self.factor * (stop - start - 1) + 1 + 2 * self.reach
         return Grid((shape[0], shape[1], shape[2]), affine, grid.frame_of_reference_uid)
 
-    def centres(self, fine: NDArray[np.generic]) -> NDArray[np.generic]:
+    def centres(self, fine: NDArray[Any]) -> NDArray[Any]:
         """Pick the fine slices in the middle of each slice."""
         index = [slice(None)] * 3
         index[self.axis] = slice(self.reach, fine.shape[self.axis] - self.reach, self.factor)
@@ -170,7 +171,7 @@ def _white(seed: int, number: int, size: list[int]) -> NDArray[np.float32]:
 
 
 def _noise_weights(spacing_mm: float, thickness_mm: float) -> NDArray[np.float64]:
-    """How the white noise of neighbouring slices mixes, squares summing to 1, for slices thicker than their distance."""
+    """How the white noise of neighbouring slices mixes, squares summing to 1, where slices overlap."""
     ratio = thickness_mm / spacing_mm
     reach = max(0, int(np.ceil(ratio / 2 - 0.5)))
     cells = np.abs(np.arange(-reach, reach + 1))

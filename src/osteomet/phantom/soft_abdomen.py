@@ -161,7 +161,7 @@ def _add_colon(canvas: Canvas, levels: Levels, outline: Outline, patient: Patien
 
 
 def _add_great_vessels(canvas: Canvas, levels: Levels, patient: Patient, rng: np.random.Generator) -> None:
-    """Aorta with calcified wall to its fork at L4, iliac arteries, vena cava from the iliac veins, mesenteric vessels."""
+    """Aorta with calcified wall to its fork at L4, iliac vessels, vena cava, mesenteric vessels."""
     s = patient.scale
     radius = float(rng.uniform(8.5, 11.5)) * s
     places = levels.places_between(22.2, 9.6, 0.6)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -45,11 +44,11 @@ class Levels:
 
     def width(self, place: ArrayLike) -> NDArray[np.float64]:
         """Half the width of the body at a place."""
-        return np.asarray(np.interp(place, self.place, self.half_width_mm))
+        return np.asarray(np.interp(np.asarray(place, dtype=float), self.place, self.half_width_mm))
 
     def depth(self, place: ArrayLike) -> NDArray[np.float64]:
         """Half the depth of the body at a place."""
-        return np.asarray(np.interp(place, self.place, self.half_depth_mm))
+        return np.asarray(np.interp(np.asarray(place, dtype=float), self.place, self.half_depth_mm))
 
     def places_between(self, low: float, high: float, step: float = 0.5) -> NDArray[np.float64]:
         """Places from the lower one (the larger number) upwards, so that heights ascend."""
@@ -143,7 +142,7 @@ class Canvas:
         self.table.ellipsoid(centre, np.maximum(radii_mm, 0.8), owner=0, axes=axes)
         self._note(tissue, hu)
 
-    def tube(self, points: ArrayLike, radii_mm: float | Sequence[float], tissue: str, hu: float) -> None:
+    def tube(self, points: ArrayLike, radii_mm: ArrayLike, tissue: str, hu: float) -> None:
         """Round tube through points of shape (n, 3)."""
         path = np.asarray(points, dtype=float)
         radii = np.broadcast_to(np.asarray(radii_mm, dtype=float), len(path))

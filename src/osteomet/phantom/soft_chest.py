@@ -88,8 +88,8 @@ def _add_mediastinum(canvas: Canvas, levels: Levels, patient: Patient, rng: np.r
         ((2, 22, 16), (30, 18, 20), 0.9 * patient.artery_hu),
     ):  # fmt: skip
         canvas.ellipsoid(heart + np.array(offset) * s, np.array(radii) * s, "vein", hu)
-    arch = np.array([levels.at(13.2, 4 * s, -62 * s), levels.at(11.3, -12 * s, -66 * s), levels.at(9.6, -10 * s, -58 * s),
-                     levels.at(9.0, 2 * s, -46 * s), levels.at(9.3, 14 * s, -28 * s)])  # fmt: skip
+    route = ((13.2, 4, -62), (11.3, -12, -66), (9.6, -10, -58), (9.0, 2, -46), (9.3, 14, -28))
+    arch = np.array([levels.at(place, left * s, back * s) for place, left, back in route])
     canvas.tube(arch, rng.uniform(13.0, 16.5) * s, "artery", patient.artery_hu)
     canvas.tube([levels.at(12.6, -26 * s, -56 * s), levels.at(8.0, -20 * s, -50 * s)], 9.5 * s, "vein",
                 patient.vein_hu + 0.4 * (patient.artery_hu - patient.vein_hu))  # fmt: skip
@@ -121,6 +121,7 @@ def _add_airways(canvas: Canvas, levels: Levels, patient: Patient, rng: np.rando
     left = np.interp(places, [5.2, 9, 13, 16.3], [1, 5, 3, 12]) * s
     canvas.loft(levels.at(places, left, -ahead), 8 * s, 5.5 * s, "bowel_wall", 42.0)
     if rng.random() < 0.4:
-        some = levels.places_between(*sorted(rng.uniform(6, 15, 2), reverse=True), 0.5)
+        upper, lower = np.sort(rng.uniform(6, 15, 2))
+        some = levels.places_between(float(lower), float(upper))
         canvas.loft(levels.at(some, np.interp(some, places[::-1], left[::-1]),
                               -np.interp(some, places[::-1], ahead[::-1])), 3.0, 2.0, "gas", -700.0)  # fmt: skip
