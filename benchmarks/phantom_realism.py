@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +56,8 @@ class Figures:
 
     ``core_hu`` and ``core_spread_hu`` are mean and standard deviation inside vertebral bodies, ``core_high_hu`` the
     ninety-fifth percentile; ``cortex_hu`` and ``cortex_mm`` peak and width at half height of the shell;
-    ``noise_hu`` the standard deviation and ``noise_peak_per_mm`` the strongest frequency in muscle or liver;
+    ``noise_hu`` the standard deviation and ``noise_frequency_per_mm`` the mean frequency of the power in muscle or liver,
+    beyond what anatomy makes of it;
     ``skin_mm`` the 10–90 % rise from air to skin.
     """
 
@@ -67,7 +67,7 @@ class Figures:
     cortex_hu: float
     cortex_mm: float
     noise_hu: float
-    noise_peak_per_mm: float
+    noise_frequency_per_mm: float
     skin_mm: float
 
 
@@ -121,7 +121,7 @@ def cortex(hu: NDArray[np.float32], spacing: NDArray[np.float64], cores: NDArray
 
 
 def noise_of(hu: NDArray[np.float32], spacing: NDArray[np.float64]) -> tuple[float, float]:
-    """Standard deviation and peak frequency of what a smooth surface leaves in homogeneous patches of soft tissue."""
+    """Standard deviation and mean frequency of what a smooth surface leaves in homogeneous patches of soft tissue."""
     side = max(8, round(24.0 / spacing[0]))
     step = max(4, side // 2)
     found: list[tuple[float, NDArray[np.float64]]] = []
@@ -139,10 +139,8 @@ def noise_of(hu: NDArray[np.float32], spacing: NDArray[np.float64]) -> tuple[flo
     quiet = sorted(found, key=lambda pair: pair[0])[: max(5, len(found) // 3)]
     power = np.mean([np.abs(np.fft.fft2(rest)) ** 2 for _, rest in quiet], axis=0)
     frequency = np.hypot(*np.meshgrid(*[np.fft.fftfreq(side, spacing[0])] * 2))
-    edges = np.linspace(0, 0.5 / spacing[0], 9)
-    rings = [power[(frequency > a) & (frequency <= b)].mean() for a, b in pairwise(edges)]
-    peak = int(np.argmax(rings))
-    return float(np.median([s for s, _ in quiet])), float((edges[peak] + edges[peak + 1]) / 2)
+    high = frequency > 2.5 / (side * spacing[0])
+    return float(np.median([s for s, _ in quiet])), float((frequency * power)[high].sum() / power[high].sum())
 
 
 def skin_rise_mm(hu: NDArray[np.float32], spacing: NDArray[np.float64]) -> float:

@@ -67,6 +67,6 @@ def sample_body(rng: np.random.Generator, *, n_metastases: int) -> Body:
         density=density,
         cortex_hu=float(rng.uniform(1150, 1750)),
         cortex_factor=float(rng.uniform(0.7, 1.35)),
-        texture_hu=float(rng.uniform(45, 110)),
+        texture_hu=float(rng.uniform(60, 130)),
         hardware=sample_hardware(rng, column),
     )

@@ -20,8 +20,8 @@ from osteomet.phantom.textures import noise, seen_share
 
 _GRAINS_MM = np.array([[0.9, 0.9, 2.6], [2.2, 2.2, 4.5], [7.0, 7.0, 9.0]])
 """Extent of trabeculae, of bundles of them and of patches of marrow: across, across and along the bone."""
-_GRAIN_WEIGHTS = np.array([1.6, 0.75, 0.55])
-_SHELL_MM = {Group.PELVIS: 1.1, Group.FEMUR: 1.6, Group.THORAX: 0.7, Group.SACRAL: 0.7}
+_GRAIN_WEIGHTS = np.array([1.6, 1.15, 1.0])
+_SHELL_MM = {Group.PELVIS: 0.8, Group.FEMUR: 1.6, Group.THORAX: 0.7, Group.SACRAL: 0.7}
 _VERTEBRAL_WALL_MM, _END_PLATE_MM, _ARCH_MM = 0.40, 0.62, 0.95
 
 
@@ -48,7 +48,8 @@ def bone_density(
     for side in ("left", "right"):
         half_height[STRUCTURES[f"femur_{side}"].id] = -1.0
     weights = _GRAIN_WEIGHTS * [seen_share(length, spread_mm) for length in _GRAINS_MM]
-    weights *= texture_hu / float(np.sqrt((_GRAIN_WEIGHTS**2).sum()))
+    # Dense bone has thicker trabeculae, and differs more from place to place.
+    weights *= texture_hu * (0.6 + lumbar_hu / 300) / float(np.sqrt((_GRAIN_WEIGHTS**2).sum()))
     density, cortex = (np.zeros(scene.grid.shape, dtype=np.float32) for _ in range(2))
     plates = (_END_PLATE_MM * cortex_factor, _ARCH_MM * cortex_factor)
     _fill(

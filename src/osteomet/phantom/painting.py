@@ -107,7 +107,11 @@ def _paint(
                         continue
                     is_inside = deepest < -softness
                     is_flat = is_loft and (is_inside or extent < _FLAT_MM * _narrowest(q))
-                    step_i, step_j, step_k = 1.0 / max(1, it - 1 - i), 1.0 / max(1, jt - 1 - j), 1.0 / max(1, kt - 1 - k)
+                    step_i, step_j, step_k = (
+                        1.0 / max(1, it - 1 - i),
+                        1.0 / max(1, jt - 1 - j),
+                        1.0 / max(1, kt - 1 - k),
+                    )
                     for a in range(i, it):
                         for b in range(j, jt):
                             for c in range(k, kt):

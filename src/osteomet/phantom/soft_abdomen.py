@@ -15,6 +15,7 @@ def add_abdomen(canvas: Canvas, levels: Levels, outline: Outline, patient: Patie
     """Draw the organs from the diaphragm to the brim of the pelvis; their domes rise into the chest."""
     _add_solid_organs(canvas, levels, outline, patient, rng)
     _add_kidneys(canvas, levels, patient, rng)
+    _add_mesentery(canvas, levels, outline, patient, rng)
     _add_bowel(canvas, levels, outline, patient, rng)
     _add_great_vessels(canvas, levels, patient, rng)
 
@@ -110,6 +111,20 @@ def _add_kidneys(canvas: Canvas, levels: Levels, patient: Patient, rng: np.rando
         canvas.ellipsoid(centre + hilum, size * [0.62, 0.42, 0.5], "subcutaneous_fat", patient.fat_hu + 10, axes=axes)
         canvas.ellipsoid(centre + 0.9 * hilum, size * [0.28, 0.2, 0.32], "urine", patient.urine_hu, axes=axes)
         canvas.tube([centre + hilum, levels.at(place, side * 8 * s, -26 * s)], 3.2 * s, "vein", patient.vein_hu)
+
+
+def _add_mesentery(
+    canvas: Canvas, levels: Levels, outline: Outline, patient: Patient, rng: np.random.Generator
+) -> None:
+    """Vessels that fan out in the fat between root and bowel, forking once."""
+    s = patient.scale
+    for _ in range(26):
+        root = levels.at(rng.uniform(19.5, 22.5), rng.normal(0, 10) * s, -45 * s)
+        middle, half_width, half_depth = _middle(levels, outline, float(rng.uniform(19.5, 23.5)))
+        aim = middle + rng.uniform(-1, 1, 3) * [0.75 * half_width, 0.8 * half_depth, 25 * s]
+        fork = root + 0.55 * (aim - root) + rng.normal(0, 6, 3)
+        canvas.tube([root, fork, aim], [2.2, 1.7, 0.8], "vein", 0.8 * patient.vein_hu)
+        canvas.tube([fork, aim + rng.normal(0, 22, 3)], [1.5, 0.8], "vein", 0.8 * patient.vein_hu)
 
 
 def _add_bowel(canvas: Canvas, levels: Levels, outline: Outline, patient: Patient, rng: np.random.Generator) -> None:
