@@ -65,7 +65,7 @@ class LumbarPhantom:
         return Grid.from_spacing(shape.tolist(), (SPACING_MM,) * 3, origin_mm=origin.tolist(), direction=axes)
 
     def render(self, grid: Grid) -> CtPhantom:
-        return render_ct(self.body, grid, CtScanner(0.6, 0.0, 1.0), _Still(np.random.PCG64(0)))
+        return render_ct(self.body, grid, CtScanner(0.6, 0.0), _Still(np.random.PCG64(0)))
 
 
 @pytest.fixture(scope="session")

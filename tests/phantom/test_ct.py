@@ -14,7 +14,7 @@ from osteomet.phantom.deposits import METASTASIS, Deposit
 from osteomet.phantom.shapes import Warp
 
 STILL = Warp(np.zeros((1, 3)), np.zeros((1, 3)), np.zeros(1))
-QUIET = CtScanner(blur_mm=0.4, noise_hu=0.0, grain_mm=0.5)
+QUIET = CtScanner(blur_mm=0.4, noise_hu=0.0, beam_hardening=0.0)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from osteomet.phantom.anatomy import Column, Sex, sample_column
+from osteomet.phantom.bone_age import draw_lumbar_hu
 from osteomet.phantom.bones import add_hips_and_femora, add_ribs, add_sacrum, add_vertebra, spongiosa_hu
 from osteomet.phantom.collapse import sample_collapses
 from osteomet.phantom.degenerative import add_osteophytes
@@ -43,9 +44,9 @@ def sample_body(
     rng: np.random.Generator, *, n_metastases: int, sex: Sex | None = None, age_years: float | None = None
 ) -> Body:
     """Draw a patient with ``n_metastases`` metastases and a natural number of mimics; sex and age may be given."""
-    density = float(rng.uniform(60, 300))
-    collapses = sample_collapses(rng, lumbar_hu=density, n_metastases=n_metastases)
+    collapses = sample_collapses(rng, n_metastases=n_metastases)
     column = sample_column(rng, sex=sex, age_years=age_years, collapsed=collapses.all)
+    density = draw_lumbar_hu(column.age_years, rng) * collapses.density
     table = ShapeTable()
     for vertebra in column.vertebrae:
         add_vertebra(table, vertebra, rng)
@@ -68,6 +69,6 @@ def sample_body(
         density=density,
         cortex_hu=float(rng.uniform(1150, 1750)),
         cortex_factor=float(rng.uniform(0.7, 1.35)),
-        texture_hu=float(rng.uniform(45, 110)),
+        texture_hu=float(rng.uniform(60, 130)),
         hardware=sample_hardware(rng, column),
     )

@@ -20,9 +20,9 @@ from osteomet.phantom.textures import noise, seen_share
 
 _GRAINS_MM = np.array([[0.9, 0.9, 2.6], [2.2, 2.2, 4.5], [7.0, 7.0, 9.0]])
 """Extent of trabeculae, of bundles of them and of patches of marrow: across, across and along the bone."""
-_GRAIN_WEIGHTS = np.array([1.6, 0.75, 0.55])
-_SHELL_MM = {Group.PELVIS: 1.1, Group.FEMUR: 1.6, Group.THORAX: 0.7, Group.SACRAL: 0.7}
-_VERTEBRAL_WALL_MM, _END_PLATE_MM, _ARCH_MM = 0.42, 0.75, 1.15
+_GRAIN_WEIGHTS = np.array([1.6, 1.15, 1.0])
+_SHELL_MM = {Group.PELVIS: 0.8, Group.FEMUR: 1.6, Group.THORAX: 0.7, Group.SACRAL: 0.7}
+_VERTEBRAL_WALL_MM, _END_PLATE_MM, _ARCH_MM = 0.40, 0.62, 0.95
 
 
 def bone_density(
@@ -48,12 +48,14 @@ def bone_density(
     for side in ("left", "right"):
         half_height[STRUCTURES[f"femur_{side}"].id] = -1.0
     weights = _GRAIN_WEIGHTS * [seen_share(length, spread_mm) for length in _GRAINS_MM]
-    weights *= texture_hu / float(np.sqrt((_GRAIN_WEIGHTS**2).sum()))
+    # Dense bone has thicker trabeculae, and differs more from place to place.
+    weights *= texture_hu * (0.6 + lumbar_hu / 300) / float(np.sqrt((_GRAIN_WEIGHTS**2).sum()))
     density, cortex = (np.zeros(scene.grid.shape, dtype=np.float32) for _ in range(2))
     plates = (_END_PLATE_MM * cortex_factor, _ARCH_MM * cortex_factor)
     _fill(
         scene.points_mm, scene.owner, scene.part, scene.depth_mm, 3 * spread_mm,
-        (spongiosa, shell, frames, half_height, is_posterior(np.arange(256, dtype=np.uint8))), plates, (_GRAINS_MM, weights, seed % 2**31), density, cortex,
+        (spongiosa, shell, frames, half_height, is_posterior(np.arange(256, dtype=np.uint8))), plates,
+        (_GRAINS_MM, weights, seed % 2**31), density, cortex,
     )  # fmt: skip
     return density, cortex
 
@@ -65,9 +67,7 @@ def _fill(
     part: NDArray[np.uint8],
     depth: NDArray[np.float32],
     margin: float,
-    bones: tuple[
-        NDArray[np.float32], NDArray[np.float32], NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]
-    ],
+    bones: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]],
     plates: tuple[float, float],
     grains: tuple[NDArray[np.float64], NDArray[np.float64], int],
     density: NDArray[np.float32],
@@ -93,16 +93,18 @@ def _fill(
                     # End plates are thicker than the wall, and trabeculae grow dense towards both.
                     end = min(1.0, max(0.0, (abs(w) / half_height[o] - 0.72) / 0.16))
                     wall += end * (plates[0] - wall)
-                    hu += (35.0 + 0.15 * hu) * np.exp(-max(d - wall, 0.0) / 1.6)
+                    hu += (55.0 + 0.25 * hu) * np.exp(-max(d - wall, 0.0) / (1.3 + 0.8 * end))
                     # The plexus of the basivertebral vein leaves the middle looser than the ends.
                     hu *= 0.93 + 0.12 * min(1.0, (w / half_height[o]) ** 2)
                 elif posterior[part[i, j, k]]:
                     wall = plates[1]
-                    hu += 60.0 * np.exp(-max(d - wall, 0.0) / 2.0)
+                    hu += 130.0 * np.exp(-max(d - wall, 0.0) / 2.5)
                 elif half_height[o] < 0:
                     shaft = min(1.0, max(0.0, (-z - 35.0) / 60.0))
                     wall += 4.0 * shaft
                     hu -= shaft * (hu + 60.0)
+                # Shells are porous and uneven.
+                wall *= 1.0 + 0.3 * min(1.8, max(-1.8, noise(u / 4.0, v / 4.0, w / 4.0, seed + 3)))
                 for g in range(weights.size):
                     hu += weights[g] * noise(u / lengths[g, 0], v / lengths[g, 1], w / lengths[g, 2], seed + 7919 * g)
                 density[i, j, k] = hu

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ def render_ct(body: Body, grid: Grid, scanner: CtScanner, rng: np.random.Generat
     fine_slice = int(np.prod(grid.shape)) // n_slices * scan.plan.factor
     n_slabs = max(1, round(n_slices * fine_slice / _SLAB_VOXELS))
     edges = np.linspace(0, n_slices, min(n_slabs, n_slices) + 1).astype(int)
-    parts = [_render_slab(scan, int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    parts = [_render_slab(scan, int(a), int(b)) for a, b in pairwise(edges)]
     values, labels, depth = zip(*parts, strict=True)
     truth = Truth(*(_join([getattr(t, name) for t in labels], axis) for name in Truth.__dataclass_fields__))
     return CtPhantom(Volume(_join(list(values), axis), grid, Modality.CT, Unit.HU), truth, _join(list(depth), axis))
@@ -83,8 +84,7 @@ def _render_slab(scan: _Scan, start: int, stop: int) -> tuple[NDArray[np.int16],
     _add_bone(image, scene, density, cortex_hu, cortex_mm, plan.point_spread_mm)
     place_substances(lobes, image)
     metal = metal_in(scene, body.hardware, softness_mm=max(1.0, plan.point_spread_mm))
-    if metal is not None and body.hardware is not None:
-        add_metal(metal, body.hardware, image, scene, np.random.default_rng(scan.seed))
+    add_metal(metal, body.hardware, image, scene, np.random.default_rng(scan.seed))
     slices = blur_in_plane(plan.average(image), scan.grid, plan, scan.scanner)
     slab = _slab_of(scan.grid, axis, start, stop)
     scan.beam.add_to(slices, slab, noise_pair(scan.grid, scan.scanner, scan.seed, start, stop))
@@ -149,9 +149,7 @@ def _inscribed(grid: Grid, axis: int) -> NDArray[np.bool_]:
     """Whether a voxel lies in the circle that fits into its slice."""
     plane = [a for a in range(3) if a != axis]
     extent = min(grid.shape[a] * grid.spacing_mm[a] for a in plane)
-    squares = [
-        ((np.arange(grid.shape[a]) - (grid.shape[a] - 1) / 2) * grid.spacing_mm[a]) ** 2 for a in plane
-    ]
+    squares = [((np.arange(grid.shape[a]) - (grid.shape[a] - 1) / 2) * grid.spacing_mm[a]) ** 2 for a in plane]
     inside = squares[0][:, None] + squares[1][None, :] <= (extent / 2) ** 2
     return np.broadcast_to(np.expand_dims(inside, axis), grid.shape)
 

@@ -85,7 +85,7 @@ def trace_beam(render_hu: Callable[[Grid], NDArray[np.float32]], grid: Grid, sca
     weights = np.stack([1 - side, side]) / np.stack([1 - side, side]).sum(axis=1, keepdims=True)
     shift, front_power, side_power = _back_project(
         np.stack([lost * (np.pi / _N_ANGLES * 1000), power, power]),
-        np.stack([np.ones(_N_ANGLES), *weights]), np.cos(angles), np.sin(angles), _PIXEL_MM, hu.shape,
+        np.stack([np.ones(_N_ANGLES), *weights]), np.cos(angles), np.sin(angles), hu.shape,
     )  # fmt: skip
     return Beam(coarse, shift, np.sqrt(np.stack([front_power, side_power])))
 
@@ -146,7 +146,6 @@ def _back_project(
     weights: NDArray[np.float64],
     cosines: NDArray[np.float64],
     sines: NDArray[np.float64],
-    pixel_mm: float,
     shape: tuple[int, int, int],
 ) -> NDArray[np.float32]:
     """Sum of each sinogram (m, angle, bin, slice) over angles by weight (m, angle), at every pixel, (m, i, j, k)."""

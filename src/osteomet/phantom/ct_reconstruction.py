@@ -8,6 +8,7 @@ Riederer S.J., Pelc N.J., Chesler D.A. 1978, noise power spectrum of CT: https:/
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +66,7 @@ class SlicePlan:
         shape[self.axis] = self.factor * (stop - start - 1) + 1 + 2 * self.reach
         return Grid((shape[0], shape[1], shape[2]), affine, grid.frame_of_reference_uid)
 
-    def centres(self, fine: NDArray[np.generic]) -> NDArray[np.generic]:
+    def centres(self, fine: NDArray[Any]) -> NDArray[Any]:
         """Pick the fine slices in the middle of each slice."""
         index = [slice(None)] * 3
         index[self.axis] = slice(self.reach, fine.shape[self.axis] - self.reach, self.factor)
@@ -170,7 +171,7 @@ def _white(seed: int, number: int, size: list[int]) -> NDArray[np.float32]:
 
 
 def _noise_weights(spacing_mm: float, thickness_mm: float) -> NDArray[np.float64]:
-    """How the white noise of neighbouring slices mixes, squares summing to 1, for slices thicker than their distance."""
+    """How the white noise of neighbouring slices mixes, squares summing to 1, where slices overlap."""
     ratio = thickness_mm / spacing_mm
     reach = max(0, int(np.ceil(ratio / 2 - 0.5)))
     cells = np.abs(np.arange(-reach, reach + 1))
@@ -184,15 +185,13 @@ def _spectra(
     """Amplitude at each frequency of a slice, for rays from front to back and from side to side."""
     steps = [grid.spacing_mm[a] for a in plane]
     first, second = fft.fftfreq(size[0], steps[0])[:, None], fft.rfftfreq(size[1], steps[1])[None, :]
-    across, along = (
-        grid.direction[row, plane[0]] * first + grid.direction[row, plane[1]] * second for row in range(2)
-    )
+    across, along = (grid.direction[row, plane[0]] * first + grid.direction[row, plane[1]] * second for row in range(2))
     frequency = np.hypot(first, second)
     power = np.maximum(frequency, _LEAST_FREQUENCY_PER_MM) * transfer(frequency, scanner) ** 2
     radii = np.linspace(0, 3 / scanner.blur_mm, 4000)
     ring = np.maximum(radii, _LEAST_FREQUENCY_PER_MM) * transfer(radii, scanner) ** 2 * 2 * np.pi * radii
     amplitude = scanner.noise_hu * np.sqrt(power / (np.trapezoid(ring, radii) * steps[0] * steps[1]))
-    # A projection along some rays holds the frequencies across them; both parts are of one noise, so shares add up.
+    # A projection along some rays holds the frequencies across them. Both parts are of one noise: shares add up.
     tilt = (along / np.maximum(np.hypot(across, along), 1e-9)) ** 2
     side = tilt**2 * (3 - 2 * tilt)
     return (amplitude * (1 - side)).astype(np.float32), (amplitude * side).astype(np.float32)

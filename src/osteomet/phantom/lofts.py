@@ -16,12 +16,20 @@ BEYOND_MM = 1000.0
 def loft(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
     """One segment of a loft, first-order distance within its slice; far beyond its two heights.
 
-    The ends are cut sharply, so that segments that share a knot join without a seam. A section lies between an ellipse
-    and a super-ellipse of exponent 4; neither needs a power function.
+    The ends are cut sharply, so that segments that share a knot join without a seam.
     """
     if p[2] < q[0] or p[2] >= q[1]:
         return max(q[0] - p[2], p[2] - q[1]) + BEYOND_MM
-    f = (p[2] - q[0]) / (q[1] - q[0])
+    return section(p, q)
+
+
+@njit(cache=True, error_model="numpy")
+def section(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
+    """Distance within the slice of p; above and below the segment its end sections go on.
+
+    A section lies between an ellipse and a super-ellipse of exponent 4; neither needs a power function.
+    """
+    f = min(1.0, max(0.0, (p[2] - q[0]) / (q[1] - q[0])))
     x, y = p[0] - q[2] - f * (q[7] - q[2]), p[1] - q[3] - f * (q[8] - q[3])
     a, b, turn = q[4] + f * (q[9] - q[4]), q[5] + f * (q[10] - q[5]), q[6] + f * (q[11] - q[6])
     if turn != 0.0:

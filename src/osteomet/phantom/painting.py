@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from osteomet.core.grid import Grid
 from osteomet.phantom.kernels import distance
-from osteomet.phantom.lofts import BEYOND_MM, LOFT
+from osteomet.phantom.lofts import LOFT, section
 from osteomet.phantom.shapes import Warp, blocks_of
 from osteomet.phantom.soft_tissue import SoftTissue
 from osteomet.phantom.textures import noise, seen_share
@@ -77,7 +77,7 @@ def _paint(
     image: NDArray[np.float32],
     tissue: NDArray[np.uint8],
 ) -> None:
-    """Blend each primitive over what is there; blocks far outside are passed over, blocks deep inside filled at once."""
+    """Blend each primitive over what is there; blocks far outside are passed over, those deep inside filled."""
     values, codes = paints
     softness, slack = widths
     p, corners = np.empty(3), np.empty((2, 2, 2))
@@ -94,20 +94,33 @@ def _paint(
                         p[axis] = 0.5 * (low + high)
                         extent += (high - low) ** 2
                     radius = slack * np.sqrt(extent)
-                    d = distance(kind, p, q)
-                    if softness + radius < d < BEYOND_MM or d > BEYOND_MM + radius:
+                    if kind == LOFT and not q[0] - radius <= p[2] < q[1] + radius:
                         continue
-                    last = (it - 1, jt - 1, kt - 1)
-                    _at_corners(points, kind, q, (i, j, k), last, p, corners)
-                    if corners.max() < -softness:
+                    d = section(p, q) if kind == LOFT else distance(kind, p, q)
+                    if d > softness + radius:
+                        continue
+                    _at_corners(points, kind, q, (i, j, k), (it - 1, jt - 1, kt - 1), p, corners)
+                    deepest, is_loft = corners.max(), kind == LOFT
+                    if deepest < -softness and not is_loft:
                         image[i:it, j:jt, k:kt] = value
                         tissue[i:it, j:jt, k:kt] = code
                         continue
-                    is_flat = kind == LOFT and corners.max() < BEYOND_MM and extent < _FLAT_MM * _narrowest(q)
-                    step_i, step_j, step_k = (1.0 / max(1, it - 1 - i), 1.0 / max(1, jt - 1 - j), 1.0 / max(1, kt - 1 - k))
+                    is_inside = deepest < -softness
+                    is_flat = is_loft and (is_inside or extent < _FLAT_MM * _narrowest(q))
+                    step_i, step_j, step_k = (
+                        1.0 / max(1, it - 1 - i),
+                        1.0 / max(1, jt - 1 - j),
+                        1.0 / max(1, kt - 1 - k),
+                    )
                     for a in range(i, it):
                         for b in range(j, jt):
                             for c in range(k, kt):
+                                if is_loft and not q[0] <= points[a, b, c, 2] < q[1]:
+                                    continue
+                                if is_inside:
+                                    image[a, b, c] = value
+                                    tissue[a, b, c] = code
+                                    continue
                                 if is_flat:
                                     d = _between(corners, (a - i) * step_i, (b - j) * step_j, (c - k) * step_k)
                                 else:
@@ -131,7 +144,7 @@ def _at_corners(
     p: NDArray[np.float64],
     corners: NDArray[np.float64],
 ) -> None:
-    """Distance at the eight corners of a block, shape (2, 2, 2)."""
+    """Distance at the eight corners of a block, shape (2, 2, 2); of a loft, as if it had no ends."""
     for a in range(2):
         for b in range(2):
             for c in range(2):
@@ -139,7 +152,7 @@ def _at_corners(
                     p[axis] = points[
                         last[0] if a else first[0], last[1] if b else first[1], last[2] if c else first[2], axis
                     ]
-                corners[a, b, c] = distance(kind, p, q)
+                corners[a, b, c] = section(p, q) if kind == LOFT else distance(kind, p, q)
 
 
 @njit(cache=True, error_model="numpy")

@@ -18,6 +18,7 @@ from osteomet.phantom.shapes import Warp, cut, warped_points
 
 KIND_CODES = {LesionType.LYTIC: 1, LesionType.SCLEROTIC: 2, LesionType.MARROW: 3}
 """Value of each type of voxel in `Truth.lesion_kinds`."""
+_RIM_REACH_MM = 4.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,8 +140,10 @@ def _fuse(
         deposit.phase,
         deposit.lobes_mm[0],
         deposit.ripple_mm,
-        deposit.ripple_mm + 3 * deposit.edge_mm,
+        deposit.ripple_mm + max(3 * deposit.edge_mm, _RIM_REACH_MM),
+        deposit.longest,
         deposit.spiculated,
+        deposit.mottle > 0,
         distance,
         room,
         grain,
@@ -187,6 +190,8 @@ def _struts(deposit: Deposit, points: NDArray[np.float32]) -> NDArray[np.float32
     turn = np.float32(2 * np.pi / deposit.strut_mm)
     offset = (points - deposit.lobes_mm[0, :3].astype(np.float32)) @ (across.T.astype(np.float32) * turn)
     u, v = offset[..., 0], offset[..., 1]
-    lattice = np.cos(u + 1.2 * np.sin(0.43 * v + 1 + np.sin(0.31 * u))) + np.cos(v + 1.2 * np.sin(0.37 * u + np.sin(v / 4)))
+    lattice = np.cos(u + 1.2 * np.sin(0.43 * v + 1 + np.sin(0.31 * u))) + np.cos(
+        v + 1.2 * np.sin(0.37 * u + np.sin(v / 4))
+    )
     thinner = 0.5 * np.sin(0.27 * u + 0.19 * v)
     return np.asarray(np.clip((lattice - 0.6 - thinner) / 1.2, 0, 1), dtype=np.float32)

@@ -128,8 +128,11 @@ class ShapeTable:
         """
         rows = np.asarray(knots, dtype=float)
         for low, high in pairwise(rows):
-            reach = np.array([max(low[3], high[3], low[4], high[4])] * 2 if low[5] or high[5] else
-                             [max(low[3], high[3]), max(low[4], high[4])])
+            reach = np.array(
+                [max(low[3], high[3], low[4], high[4])] * 2
+                if low[5] or high[5]
+                else [max(low[3], high[3]), max(low[4], high[4])]
+            )
             box = [
                 [*(np.minimum(low[1:3], high[1:3]) - reach), low[0]],
                 [*(np.maximum(low[1:3], high[1:3]) + reach), high[0]],
@@ -274,8 +277,8 @@ def blocks_of(shapes: Shapes, grid: Grid, warp: Warp, margin_mm: float | NDArray
         np.linalg.norm(shapes.boxes[:, 1] - shapes.boxes[:, 0], axis=1) / 2 + margin_mm + np.linalg.norm(move, axis=1)
     )
     # However far apart, no two shifts differ by more than twice the sum of the waves.
-    limit = 2 * np.abs(warp.amplitudes_mm).sum(axis=0)
-    grow = np.minimum(reach[:, None], limit) + np.reshape(margin_mm, (-1, 1))
+    farthest = 2 * np.abs(warp.amplitudes_mm).sum(axis=0)
+    grow = np.minimum(reach[:, None], farthest) + np.reshape(margin_mm, (-1, 1))
     low, high = shapes.boxes[:, 0] - move - grow, shapes.boxes[:, 1] - move + grow
     corners = np.where(picks[None], high[:, None], low[:, None])
     index = grid.to_ijk(corners)

@@ -11,12 +11,11 @@ from osteomet.phantom.soft_outline import Outline
 _N_LAYERS = 3
 
 
-def add_abdomen(
-    canvas: Canvas, levels: Levels, outline: Outline, patient: Patient, rng: np.random.Generator
-) -> None:
+def add_abdomen(canvas: Canvas, levels: Levels, outline: Outline, patient: Patient, rng: np.random.Generator) -> None:
     """Draw the organs from the diaphragm to the brim of the pelvis; their domes rise into the chest."""
     _add_solid_organs(canvas, levels, outline, patient, rng)
     _add_kidneys(canvas, levels, patient, rng)
+    _add_mesentery(canvas, levels, outline, patient, rng)
     _add_bowel(canvas, levels, outline, patient, rng)
     _add_great_vessels(canvas, levels, patient, rng)
 
@@ -34,7 +33,9 @@ def add_cavity(canvas: Canvas, levels: Levels, outline: Outline, patient: Patien
     for layer in range(_N_LAYERS):
         for tissue, hu, extra in (("subcutaneous_fat", patient.fat_hu, 0.0), ("muscle", patient.muscle_hu, 0.9)):
             depth = wall * (layer / _N_LAYERS) + extra
-            points, half_width, half_depth = outline.inside(fat + depth, 1.1 * fat + 0.6 * depth, 0.55 * fat + 4 + depth)
+            points, half_width, half_depth = outline.inside(
+                fat + depth, 1.1 * fat + 0.6 * depth, 0.55 * fat + 4 + depth
+            )
             if layer:
                 some = inside & (z > 90 * s) & (z < levels.height_mm(17.6))
                 canvas.loft(points[some], half_width[some], half_depth[some], tissue, hu, squareness=0.4)
@@ -112,9 +113,21 @@ def _add_kidneys(canvas: Canvas, levels: Levels, patient: Patient, rng: np.rando
         canvas.tube([centre + hilum, levels.at(place, side * 8 * s, -26 * s)], 3.2 * s, "vein", patient.vein_hu)
 
 
-def _add_bowel(
+def _add_mesentery(
     canvas: Canvas, levels: Levels, outline: Outline, patient: Patient, rng: np.random.Generator
 ) -> None:
+    """Vessels that fan out in the fat between root and bowel, forking once."""
+    s = patient.scale
+    for _ in range(26):
+        root = levels.at(rng.uniform(19.5, 22.5), rng.normal(0, 10) * s, -45 * s)
+        middle, half_width, half_depth = _middle(levels, outline, float(rng.uniform(19.5, 23.5)))
+        aim = middle + rng.uniform(-1, 1, 3) * [0.75 * half_width, 0.8 * half_depth, 25 * s]
+        fork = root + 0.55 * (aim - root) + rng.normal(0, 6, 3)
+        canvas.tube([root, fork, aim], [2.2, 1.7, 0.8], "vein", 0.8 * patient.vein_hu)
+        canvas.tube([fork, aim + rng.normal(0, 22, 3)], [1.5, 0.8], "vein", 0.8 * patient.vein_hu)
+
+
+def _add_bowel(canvas: Canvas, levels: Levels, outline: Outline, patient: Patient, rng: np.random.Generator) -> None:
     """Small bowel as coiled tubes, colon along both flanks and across, with stool and gas."""
     s = patient.scale
     for _ in range(9):
@@ -134,9 +147,7 @@ def _add_bowel(
     _add_colon(canvas, levels, outline, patient, rng)
 
 
-def _add_colon(
-    canvas: Canvas, levels: Levels, outline: Outline, patient: Patient, rng: np.random.Generator
-) -> None:
+def _add_colon(canvas: Canvas, levels: Levels, outline: Outline, patient: Patient, rng: np.random.Generator) -> None:
     """A chain of haustra up the right flank, across and down the left one."""
     s = patient.scale
     path = []
@@ -165,7 +176,7 @@ def _add_colon(
 
 
 def _add_great_vessels(canvas: Canvas, levels: Levels, patient: Patient, rng: np.random.Generator) -> None:
-    """Aorta with calcified wall to its fork at L4, iliac arteries, vena cava from the iliac veins, mesenteric vessels."""
+    """Aorta with calcified wall to its fork at L4, iliac vessels, vena cava, mesenteric vessels."""
     s = patient.scale
     radius = float(rng.uniform(8.5, 11.5)) * s
     places = levels.places_between(22.2, 9.6, 0.6)
@@ -195,7 +206,9 @@ def _add_great_vessels(canvas: Canvas, levels: Levels, patient: Patient, rng: np
     low = levels.places_between(22.7, 15.2, 0.6)
     right = np.interp(low, [15.2, 18, 22.7], [-18, -20, -16]) * s
     deep = levels.depth(low) + np.interp(low, [15.2, 17, 22.7], [24, 11, 7]) * s
-    canvas.loft(levels.at(low, right, -deep), rng.uniform(9, 13) * s, rng.uniform(6.5, 10.5) * s, "vein", patient.vein_hu)
+    canvas.loft(
+        levels.at(low, right, -deep), rng.uniform(9, 13) * s, rng.uniform(6.5, 10.5) * s, "vein", patient.vein_hu
+    )
     for x, hu in ((9, patient.artery_hu), (-9, patient.vein_hu)):
         canvas.tube([levels.at(18.9, x * s, -34 * s), levels.at(21.5, x * s, -52 * s)], 4.0 * s,
                     "artery" if x > 0 else "vein", hu)  # fmt: skip

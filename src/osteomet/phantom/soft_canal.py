@@ -51,9 +51,7 @@ def _sizes(column: Column, name: str) -> tuple[list[float], list[float]]:
 
 def _canal_middle(column: Column, levels: Levels, places: np.ndarray) -> np.ndarray:
     """Middle of the canal at places, world mm: half the canal behind the back wall of the bodies."""
-    rows = sorted(
-        [(v.place, *v.at(0, v.depth_mm / 2 + v.sizes.canal_depth / 2, 0)) for v in column.vertebrae]
-    )
+    rows = sorted([(v.place, *v.at(0, v.depth_mm / 2 + v.sizes.canal_depth / 2, 0)) for v in column.vertebrae])
     for segment, place in enumerate((24.0, 25.0, 26.0)):
         centre, tilt = levels.at(place), column.sacral_tilt_rad + 0.32 * segment
         back = (20.0 - 3.0 * segment) * column.scale
@@ -79,9 +77,7 @@ def _add_disc(canvas: Canvas, v: Vertebra, patient: Patient, rng: np.random.Gene
     annulus = float(rng.normal(88, 8) + 8 * wear)
     radii = (v.width_mm / 2 + 0.2 + bulge, v.depth_mm / 2 + 0.2 + bulge)
     for height, shrink in ((half, 1.6), (half * 0.5, 0.0)):
-        canvas.ellipsoid(
-            place, (radii[0] - shrink, radii[1] - shrink, height * 1.35), "annulus", annulus, axes=v.axes
-        )
+        canvas.ellipsoid(place, (radii[0] - shrink, radii[1] - shrink, height * 1.35), "annulus", annulus, axes=v.axes)
     nucleus = place + v.axes @ np.array([0, 0.05 * v.depth_mm, 0])
     name = "nucleus_degenerated" if wear > 0.5 else "nucleus_hydrated"
     canvas.ellipsoid(

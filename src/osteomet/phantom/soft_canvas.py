@@ -1,8 +1,7 @@
-"""What the makers of soft tissue draw with: landmarks along the column, colours of a patient, and a canvas for shapes."""
+"""What soft tissue is drawn with: landmarks along the column, the look of a patient, and a canvas for shapes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -45,11 +44,11 @@ class Levels:
 
     def width(self, place: ArrayLike) -> NDArray[np.float64]:
         """Half the width of the body at a place."""
-        return np.asarray(np.interp(place, self.place, self.half_width_mm))
+        return np.asarray(np.interp(np.asarray(place, dtype=float), self.place, self.half_width_mm))
 
     def depth(self, place: ArrayLike) -> NDArray[np.float64]:
         """Half the depth of the body at a place."""
-        return np.asarray(np.interp(place, self.place, self.half_depth_mm))
+        return np.asarray(np.interp(np.asarray(place, dtype=float), self.place, self.half_depth_mm))
 
     def places_between(self, low: float, high: float, step: float = 0.5) -> NDArray[np.float64]:
         """Places from the lower one (the larger number) upwards, so that heights ascend."""
@@ -143,7 +142,7 @@ class Canvas:
         self.table.ellipsoid(centre, np.maximum(radii_mm, 0.8), owner=0, axes=axes)
         self._note(tissue, hu)
 
-    def tube(self, points: ArrayLike, radii_mm: float | Sequence[float], tissue: str, hu: float) -> None:
+    def tube(self, points: ArrayLike, radii_mm: ArrayLike, tissue: str, hu: float) -> None:
         """Round tube through points of shape (n, 3)."""
         path = np.asarray(points, dtype=float)
         radii = np.broadcast_to(np.asarray(radii_mm, dtype=float), len(path))
@@ -171,7 +170,7 @@ class Canvas:
     ) -> None:  # fmt: skip
         """One muscle in its sheath of fat; ``hu`` is added to the patient's muscle."""
         for tissue, value, grow in (
-            ("subcutaneous_fat", patient.fat_hu, 0.4 + 1.2 * patient.streaks), ("muscle", patient.muscle_hu + hu, 0.0),
+            ("subcutaneous_fat", patient.fat_hu, 0.25 + 0.7 * patient.streaks), ("muscle", patient.muscle_hu + hu, 0.0),
         ):  # fmt: skip
             self.loft(
                 points, np.asarray(half_width_mm) + grow, np.asarray(half_depth_mm) + grow, tissue, value,

@@ -28,7 +28,7 @@ def add_chest(canvas: Canvas, levels: Levels, chest: Chest, patient: Patient, rn
         canvas.loft(points, width + 1.2, depth + 1.2, "subcutaneous_fat", patient.fat_hu + 60, squareness=0.4)
         canvas.loft(points, width, depth, "lung", lung_hu, squareness=0.4)
         _add_lung_vessels(canvas, levels, side, width, depth, points, patient, rng)
-    _add_mediastinum(canvas, levels, front, z, patient, rng)
+    _add_mediastinum(canvas, levels, patient, rng)
     for side in SIDES:
         places = levels.places_between(17.5, 7.2, 1.0)
         canvas.loft(
@@ -56,7 +56,9 @@ def _add_lung_vessels(
     hu = 0.75 * patient.vein_hu
     for _ in range(16):
         row = int(rng.integers(2, len(points) - 2))
-        aim = points[row] + np.array([rng.uniform(-0.4, 0.75) * side * width[row], rng.uniform(-0.8, 0.8) * depth[row], 0])
+        aim = points[row] + np.array(
+            [rng.uniform(-0.4, 0.75) * side * width[row], rng.uniform(-0.8, 0.8) * depth[row], 0]
+        )
         stack = [(hilum, aim, 3.6, 0)]
         while stack:
             start, end, radius, depth_of = stack.pop()
@@ -68,14 +70,7 @@ def _add_lung_vessels(
                 stack.append((fork, end + rng.normal(0, 0.4 * reach, 3), radius * 0.6, depth_of + 1))
 
 
-def _add_mediastinum(
-    canvas: Canvas,
-    levels: Levels,
-    front: NDArray[np.float64],
-    z: NDArray[np.float64],
-    patient: Patient,
-    rng: np.random.Generator,
-) -> None:
+def _add_mediastinum(canvas: Canvas, levels: Levels, patient: Patient, rng: np.random.Generator) -> None:
     """Fat with heart, aorta with its arch, superior vena cava, pulmonary trunk, airways and oesophagus."""
     s = patient.scale
     places = levels.places_between(15.8, 7.0, 0.8)
@@ -93,14 +88,18 @@ def _add_mediastinum(
         ((2, 22, 16), (30, 18, 20), 0.9 * patient.artery_hu),
     ):  # fmt: skip
         canvas.ellipsoid(heart + np.array(offset) * s, np.array(radii) * s, "vein", hu)
-    arch = np.array([levels.at(13.2, 4 * s, -62 * s), levels.at(11.3, -12 * s, -66 * s), levels.at(9.6, -10 * s, -58 * s),
-                     levels.at(9.0, 2 * s, -46 * s), levels.at(9.3, 14 * s, -28 * s)])  # fmt: skip
+    route = ((13.2, 4, -62), (11.3, -12, -66), (9.6, -10, -58), (9.0, 2, -46), (9.3, 14, -28))
+    arch = np.array([levels.at(place, left * s, back * s) for place, left, back in route])
     canvas.tube(arch, rng.uniform(13.0, 16.5) * s, "artery", patient.artery_hu)
     canvas.tube([levels.at(12.6, -26 * s, -56 * s), levels.at(8.0, -20 * s, -50 * s)], 9.5 * s, "vein",
                 patient.vein_hu + 0.4 * (patient.artery_hu - patient.vein_hu))  # fmt: skip
-    trunk = np.array([levels.at(12.2, 16 * s, -72 * s), levels.at(11.0, 16 * s, -54 * s), levels.at(11.2, 40 * s, -36 * s)])
+    trunk = np.array(
+        [levels.at(12.2, 16 * s, -72 * s), levels.at(11.0, 16 * s, -54 * s), levels.at(11.2, 40 * s, -36 * s)]
+    )
     canvas.tube(trunk, 12.0 * s, "vein", patient.vein_hu)
-    canvas.tube([levels.at(11.0, 16 * s, -54 * s), levels.at(11.6, -36 * s, -38 * s)], 10.0 * s, "vein", patient.vein_hu)
+    canvas.tube(
+        [levels.at(11.0, 16 * s, -54 * s), levels.at(11.6, -36 * s, -38 * s)], 10.0 * s, "vein", patient.vein_hu
+    )
     for x, y in ((-13, -46), (3, -40), (18, -34)):
         canvas.tube([levels.at(9.3, x * s, y * s), levels.at(6.5, x * 1.5 * s, (y + 4) * s)], 4.5 * s, "artery",
                     patient.artery_hu)  # fmt: skip
@@ -122,6 +121,7 @@ def _add_airways(canvas: Canvas, levels: Levels, patient: Patient, rng: np.rando
     left = np.interp(places, [5.2, 9, 13, 16.3], [1, 5, 3, 12]) * s
     canvas.loft(levels.at(places, left, -ahead), 8 * s, 5.5 * s, "bowel_wall", 42.0)
     if rng.random() < 0.4:
-        some = levels.places_between(*sorted(rng.uniform(6, 15, 2), reverse=True), 0.5)
+        upper, lower = np.sort(rng.uniform(6, 15, 2))
+        some = levels.places_between(float(lower), float(upper))
         canvas.loft(levels.at(some, np.interp(some, places[::-1], left[::-1]),
                               -np.interp(some, places[::-1], ahead[::-1])), 3.0, 2.0, "gas", -700.0)  # fmt: skip

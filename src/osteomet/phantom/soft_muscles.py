@@ -21,7 +21,9 @@ def add_back_muscles(canvas: Canvas, levels: Levels, patient: Patient, rng: np.r
         width = np.interp(places, [5, 12, 18, 22, 24.5], [8, 9, 12, 16, 12]) * strong
         deep = np.interp(places, [5, 12, 18, 22, 24.5], [10, 10, 14, 17, 9]) * strong
         back = behind + np.interp(places, [5, 12, 18, 22, 24.5], [26, 31, 34, 38, 40]) * patient.scale
-        canvas.belly(levels.at(places, side * (width + 1.5), back), width, deep, patient, hu=rng.normal(-4, 3), squareness=0.4)
+        canvas.belly(
+            levels.at(places, side * (width + 1.5), back), width, deep, patient, hu=rng.normal(-4, 3), squareness=0.4
+        )
         _add_quadratus(canvas, levels, patient, side, strong)
         _add_psoas(canvas, levels, patient, side, strong, rng)
 

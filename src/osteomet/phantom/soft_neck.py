@@ -20,7 +20,9 @@ def add_neck(canvas: Canvas, levels: Levels, patient: Patient, rng: np.random.Ge
         ) -> None:
             """One muscle along the neck; ``back`` by place C1, C4, C7."""
             behind = np.interp(places, [0, 3, 6], back) * s
-            canvas.belly(levels.at(places, side * left * s, behind), width * s, depth * s, patient, turn_rad=side * turn)
+            canvas.belly(
+                levels.at(places, side * left * s, behind), width * s, depth * s, patient, turn_rad=side * turn
+            )
 
         belly(9, [-13, -11, -12], 6, 3.5)
         belly(44, [2, -18, -34], 8, 17, -0.6)

@@ -103,9 +103,7 @@ def _add_legs(canvas: Canvas, outline: Outline, hips: float, patient: Patient) -
         ):  # fmt: skip
             canvas.loft(points, radius + fat * 0.7 - inset, radius * 1.05 + fat * 0.7 - inset, tissue, hu)
         for angle in np.arange(6) * np.pi / 3 + 0.4:
-            offset = np.column_stack(
-                [np.cos(angle) * 0.52 * radius, np.sin(angle) * 0.55 * radius, np.zeros(z.size)]
-            )
+            offset = np.column_stack([np.cos(angle) * 0.52 * radius, np.sin(angle) * 0.55 * radius, np.zeros(z.size)])
             canvas.belly(points + offset, 0.40 * radius, 0.36 * radius, patient, turn_rad=angle)
 
 
@@ -118,9 +116,7 @@ def _add_back_furrow(canvas: Canvas, outline: Outline, levels: Levels, patient: 
     canvas.loft(points, 3.5, 8.0, "subcutaneous_fat", patient.fat_hu)
 
 
-def _add_arms(
-    canvas: Canvas, outline: Outline, levels: Levels, patient: Patient, rng: np.random.Generator
-) -> None:
+def _add_arms(canvas: Canvas, outline: Outline, levels: Levels, patient: Patient, rng: np.random.Generator) -> None:
     """Arms at the side, each with one bone of the upper arm that no label names; often beyond the field of view."""
     z = np.linspace(levels.height_mm(20), levels.height_mm(9), 6)
     x = np.interp(z, outline.z_mm, outline.half_width_mm) + 48 * patient.scale

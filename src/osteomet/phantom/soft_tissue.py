@@ -61,9 +61,10 @@ _PHASE_ODDS = {"native": 0.4, "arterial": 0.1, "portal": 0.4, "delayed": 0.1}
 class SoftTissue:
     """Everything but bone: shapes in painting order, later ones over earlier ones, over air.
 
-    ``values_hu`` and ``tissues`` have an entry a shape; names are those of the table of tissues that MR images, in lower
-    case. Where that table has no row of its own, the name is that of the tissue it resembles: spleen and other glands
-    are ``lymph_node``, the heart ``bowel_wall``, the table ``gas``. ``streaks`` (0–1) is how far fat has replaced muscle.
+    ``values_hu`` and ``tissues`` have an entry a shape; names are those of the table of tissues that MR images, in
+    lower case. Where that table has no row of its own, the name is that of the tissue it resembles: spleen and other
+    glands are ``lymph_node``, the heart ``bowel_wall``, the table ``gas``. ``streaks`` (0–1) is how far fat has
+    replaced muscle.
     ``seed`` gives every tissue of this body its texture, bone included.
     """
 

@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 _UNIT = 1 / 0.3698
-"""One over the standard deviation of `_lattice`: values uniform in −1 … 1, blended by a cubic along three axes."""
+"""One over the standard deviation of values uniform in −1 … 1 that a cubic blends along three axes."""
 
 
 @njit(cache=True, error_model="numpy", inline="always")
@@ -25,7 +25,7 @@ def _hash(i: int, j: int, k: int, seed: int) -> float:
     h = np.uint32((h ^ (h >> np.uint32(16))) * np.uint32(0x7FEB352D))
     h = np.uint32((h ^ (h >> np.uint32(15))) * np.uint32(0x846CA68B))
     h = np.uint32(h ^ (h >> np.uint32(16)))
-    return np.float32(h) * np.float32(2.0 / 4294967296.0) - np.float32(1.0)
+    return float(h) * (2.0 / 4294967296.0) - 1.0
 
 
 @njit(cache=True, error_model="numpy")
