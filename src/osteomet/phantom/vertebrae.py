@@ -210,9 +210,10 @@ def _add_spinous(pen: Sketch, style: Style, roof: NDArray[np.float64], rng: np.r
     tip = [np.array([bend, reach - 0.1 * tall, -s.spinous_drop + end * tall / 2]) for end in (1.0, -1.0)]
     root = [roof[0] + [0, 1.0, -1.5], roof[1] + [0, 0.0, 1.5]]
     pen.sheet([root[0], tip[0], tip[1], root[1]], thick, "spinous_process")
-    if v.name in ("C2", "C3", "C4", "C5", "C6"):
+    if v.name in ("C2", "C3", "C4", "C5"):
+        middle = 0.5 * (tip[0] + tip[1])
         for side, _ in SIDES:
-            pen.rod(tip[1] - [0, 3, 0], tip[1] + [side * 4.5, 2.0, -2.0], 2.2, 2.0, "spinous_process")
+            pen.rod(middle - [0, 3.5, 0], middle + [side * 3.6, 1.0, 0.0], 2.2, 1.9, "spinous_process")
     else:
         pen.rod(tip[0], tip[1], thick * 1.25, thick * 1.35, "spinous_process")
 
