@@ -3,8 +3,7 @@
 References
 ----------
 Slon V. et al. Vertebral hemangiomas: their demographical characteristics, location along the spine and position within
-the vertebral body. Eur Spine J 2016;25:3230-3236. https://doi.org/10.1007/s00586-015-4022-z (26 % of adults on CT, 7 %
-with several)
+the vertebral body. Eur Spine J 2015 (CT of 196 adults: 26.0 % have one, 7.2 % several)
 Genant H.K. et al. Vertebral fracture assessment using a semiquantitative technique. J Bone Miner Res 1993;8:1137-1148.
 https://doi.org/10.1002/jbmr.5650080915
 """
