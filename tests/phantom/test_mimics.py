@@ -92,9 +92,11 @@ def test_modic_changes_face_each_other_across_a_disc(column: Column) -> None:
 def test_cement_lies_about_its_vertebra_and_is_dense(column: Column) -> None:
     found = [d for s in range(60) for d in benign.fractures(np.random.default_rng(s), column, {"L1": 0.4})]
     cement = [d for d in found if d.cause == "cement"]
-    bands = [d for d in found if d.cause == "osteoporotic_fracture"]
+    bands = [d for d in found if d.cause == "osteoporotic_fracture" and LesionType.SCLEROTIC in d.types]
+    recent = [d for d in found if d.cause == "osteoporotic_fracture" and LesionType.MARROW in d.types]
     assert len(cement) / 60 == pytest.approx(0.3, abs=0.18)
     assert len(bands) / 60 == pytest.approx(0.6, abs=0.2)
+    assert len(recent) / 60 == pytest.approx(0.4, abs=0.2)
     first = column.nearest("L1")
     for d in cement:
         assert d.realm is Realm.ANYWHERE
