@@ -116,7 +116,7 @@ def test_a_mass_outside_of_bone_never_reaches_half_way_to_the_next_bone(bones: S
             masses += 1
             assert reach.max() <= MOST_OUTGROWTH_MM
             way = d.lobes_mm[-1, :3] - d.lobes_mm[0, :3]
-            ray = cast(bones, d.lobes_mm[0, :3], way / np.linalg.norm(way), length_mm=np.linalg.norm(way) + 40)
+            ray = cast(bones, d.lobes_mm[0, :3], way / np.linalg.norm(way), length_mm=float(np.linalg.norm(way)) + 40)
             assert ray.exit_mm == pytest.approx(np.linalg.norm(way), abs=0.6)
             assert d.lobes_mm[-1, 3] < 0.5 * ray.gap_mm
     assert masses > 3

@@ -37,6 +37,15 @@ def test_every_patient_has_only_named_mimics_and_the_asked_metastases(body: Body
     assert {"basivertebral_vein", "facet_arthrosis"} <= set(causes)
 
 
+def test_same_seed_same_patient(body: Body) -> None:
+    again = sample_body(np.random.default_rng(8), n_metastases=4)
+    assert len(again.deposits) == len(body.deposits)
+    for one, other in zip(body.deposits, again.deposits, strict=True):
+        assert one.lobes_mm.tobytes() == other.lobes_mm.tobytes()
+        assert (one.cause, one.shift_hu, one.fill_hu) == (other.cause, other.shift_hu, other.fill_hu)
+    assert again.bones.parameters.tobytes() == body.bones.parameters.tobytes()
+
+
 def test_haemangiomas_are_as_common_as_on_ct(column: Column) -> None:
     counts = [len(benign.haemangiomas(np.random.default_rng(s), column.vertebrae)) for s in range(1500)]
     assert np.mean(np.array(counts) > 0) == pytest.approx(0.26, abs=0.03)
@@ -92,9 +101,11 @@ def test_modic_changes_face_each_other_across_a_disc(column: Column) -> None:
 def test_cement_lies_about_its_vertebra_and_is_dense(column: Column) -> None:
     found = [d for s in range(60) for d in benign.fractures(np.random.default_rng(s), column, {"L1": 0.4})]
     cement = [d for d in found if d.cause == "cement"]
-    bands = [d for d in found if d.cause == "osteoporotic_fracture"]
+    bands = [d for d in found if d.cause == "osteoporotic_fracture" and LesionType.SCLEROTIC in d.types]
+    recent = [d for d in found if d.cause == "osteoporotic_fracture" and LesionType.MARROW in d.types]
     assert len(cement) / 60 == pytest.approx(0.3, abs=0.18)
     assert len(bands) / 60 == pytest.approx(0.6, abs=0.2)
+    assert len(recent) / 60 == pytest.approx(0.4, abs=0.2)
     first = column.nearest("L1")
     for d in cement:
         assert d.realm is Realm.ANYWHERE

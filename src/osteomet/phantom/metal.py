@@ -25,7 +25,7 @@ from osteomet.phantom.shapes import Warp, cut, warped_points
 
 METAL_HU = 3071.0
 _PLANE_MM, _SLICE_MM, _AROUND_MM = 2.0, 3.0, 70.0
-_N_ANGLES = 96
+_N_ANGLES = 72
 _WATER_PER_MM = 0.019
 _SATURATION = 5.0
 _STARVED = 7.0
@@ -117,13 +117,14 @@ def _project(piece: NDArray[np.float32], n_angles: int, n_bins: int) -> NDArray[
     """Sum along parallel rays at each angle, in voxels."""
     rays = np.zeros((n_angles, n_bins))
     n_x, n_y = piece.shape
-    for a in range(n_angles):
-        c, s = np.cos(np.pi * a / n_angles), np.sin(np.pi * a / n_angles)
-        for i in range(n_x):
-            for j in range(n_y):
-                if piece[i, j] > 0:
-                    t = (i - 0.5 * (n_x - 1)) * c + (j - 0.5 * (n_y - 1)) * s + 0.5 * (n_bins - 1)
-                    left = int(np.floor(t))
+    turn = np.pi * np.arange(n_angles) / n_angles
+    cosine, sine = np.cos(turn), np.sin(turn)
+    for i in range(n_x):
+        for j in range(n_y):
+            if piece[i, j] > 0:
+                for a in range(n_angles):
+                    t = (i - 0.5 * (n_x - 1)) * cosine[a] + (j - 0.5 * (n_y - 1)) * sine[a] + 0.5 * (n_bins - 1)
+                    left = int(t)
                     rays[a, left] += piece[i, j] * (left + 1 - t)
                     rays[a, left + 1] += piece[i, j] * (t - left)
     return rays

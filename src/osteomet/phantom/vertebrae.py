@@ -19,6 +19,7 @@ from osteomet.phantom.shapes import ShapeTable
 CREASE_MM = 3.0
 """Width of the smooth creases between the parts of one vertebra."""
 SIDES = ((1.0, "left"), (-1.0, "right"))
+_SQUARE_SPINES_FROM = 16.5  # Below this place (T10) thoracic spinous processes are tall, as lumbar ones are.
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +204,7 @@ def _add_spinous(pen: Sketch, style: Style, roof: NDArray[np.float64], rng: np.r
     """Spinous process: sloping in the chest, square below, forked in the neck."""
     v, s = pen.vertebra, pen.vertebra.sizes
     tall, thick = style.spinous_tip[0] * rng.uniform(0.85, 1.15), style.spinous_tip[1] * rng.uniform(0.9, 1.15)
-    if v.name[0] == "T" and v.place > PLACE_OF_SQUARE_SPINES:
+    if v.name[0] == "T" and v.place > _SQUARE_SPINES_FROM:
         tall *= 1.5
     reach = v.depth_mm / 2 + s.spinous_reach - thick
     bend = rng.uniform(-1.5, 1.5)
@@ -216,7 +217,3 @@ def _add_spinous(pen: Sketch, style: Style, roof: NDArray[np.float64], rng: np.r
             pen.rod(middle - [0, 3.5, 0], middle + [side * 3.6, 1.0, 0.0], 2.2, 1.9, "spinous_process")
     else:
         pen.rod(tip[0], tip[1], thick * 1.25, thick * 1.35, "spinous_process")
-
-
-PLACE_OF_SQUARE_SPINES = 16.5
-"""Below this place of the column (T10) thoracic spinous processes are tall, as lumbar ones are."""
