@@ -263,7 +263,7 @@ def test_a_tampered_model(file: str, message: str, osteomet: Osteomet, tmp_path:
         (("analyze", "IN", "--out", "OUT", "--sequence", "T9=IN"), "expected ROLE=PATH with a role of CT"),
         (("analyze", "--out", "OUT", "--sequence", "CT=IN", "--sequence", "CT=IN"), "a role is stated twice"),
         (("synth", "ct-spine", "--out", "OUT", "--cases", "-1"), "a cohort has at least one case; got --cases -1"),
-        (("synth", "ct-spine", "--out", "OUT", "--cases", "1", "--seed", "-1"), "a seed is not negative; got --seed -1"),
+        (("synth", "ct-spine", "--out", "OUT", "--cases", "1", "--seed", "-1"), "seed is not negative; got --seed -1"),
         (("synth", "mr-knee", "--out", "OUT", "--cases", "1"), "no such cohort; expected ct-spine or mr-spine or "),
         (("train", "no-such-recipe", "--out", "OUT"), "no such recipe; expected default-ct"),
         (("resample", "IN", "--out", "OUT"), "expected either --like IMAGE or --spacing I J K"),
