@@ -56,8 +56,8 @@ class Figures:
 
     ``core_hu`` and ``core_spread_hu`` are mean and standard deviation inside vertebral bodies, ``core_high_hu`` the
     ninety-fifth percentile; ``cortex_hu`` and ``cortex_mm`` peak and width at half height of the shell;
-    ``noise_hu`` the standard deviation and ``noise_frequency_per_mm`` the mean frequency of the power in muscle or liver,
-    beyond what anatomy makes of it;
+    ``noise_hu`` the standard deviation and ``noise_frequency_per_mm`` the mean frequency of the power of what varies
+    in quiet soft tissue;
     ``skin_mm`` the 10–90 % rise from air to skin.
     """
 

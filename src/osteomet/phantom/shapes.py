@@ -217,7 +217,7 @@ def warped_points(grid: Grid, warp: Warp) -> NDArray[np.float32]:
     points = np.stack(
         [matrix[r, 0] * i + matrix[r, 1] * j + matrix[r, 2] * k + matrix[r, 3] for r in range(3)], axis=-1
     )
-    kernels.warp_points(points.reshape(-1, 3), warp.amplitudes_mm, warp.waves, warp.phases)
+    kernels.warp_points(points, grid.affine[:3, 2].copy(), warp.amplitudes_mm, warp.waves, warp.phases)
     return points
 
 
