@@ -12,6 +12,7 @@ from osteomet.phantom.deposits import Deposit
 from osteomet.phantom.metastases import sample_metastases
 from osteomet.phantom.mimics import sample_mimics
 from osteomet.phantom.shapes import Shapes, ShapeTable, Warp, random_warp
+from osteomet.phantom.sites import places_in
 from osteomet.phantom.soft_tissue import SoftTissue, sample_soft_tissue
 
 
@@ -52,7 +53,7 @@ def sample_body(rng: np.random.Generator, *, n_metastases: int) -> Body:
         column=column,
         bones=bones,
         soft_tissue=sample_soft_tissue(rng, column),
-        deposits=tuple(mimics + sample_metastases(rng, bones, spongiosa_hu(density), n=n_metastases)),
+        deposits=tuple(mimics + sample_metastases(rng, places_in(bones), spongiosa_hu(density), n=n_metastases)),
         warp=random_warp(rng, amplitude_mm=5.0),
         density=density,
         cortex_hu=float(rng.uniform(550, 1400)),

@@ -73,7 +73,7 @@ class LabelledBones:
         for bone in self.bones:
             block = _block(bone.grid, grid, warp)
             if block is not None:
-                to_lattice = np.linalg.inv(bone.grid.affine)
+                to_lattice = np.asarray(np.linalg.inv(bone.grid.affine), dtype=np.float64)
                 kernels.nearest_labelled(
                     points[block], to_lattice, bone.depth_mm, bone.part, bone.owner, distance[block], owner[block],
                     part[block],
@@ -89,8 +89,8 @@ def bones_from_labels(labels: LabelMap, parts: LabelMap | None = None) -> Labell
     labels
         Bones by vocabulary id.
     parts
-        ``body`` and ``posterior`` of the vertebrae on the same grid. Where None, or where it says nothing of a vertebra,
-        its body is what a ball a little thinner than the body can reach, and what lies close around that.
+        ``body`` and ``posterior`` of the vertebrae on the same grid. Where None, or where it says nothing of a
+        vertebra, its body is what a ball a little thinner than the body can reach, and what lies close around that.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def bones_from_labels(labels: LabelMap, parts: LabelMap | None = None) -> Labell
     for owner, box in enumerate(found, start=1):
         if box is None:
             continue
-        start = np.array([part.start for part in box])
+        start = [part.start for part in box]
         mask = labels.array[box] == owner
         part = None if parts is None else _part_codes(parts, box)
         bones.append(bone_from_mask(mask, labels.grid.crop(start, mask.shape), owner=owner, parts=part))
@@ -137,9 +137,7 @@ def _positions(grid: Grid, lattice: Grid, axis: int) -> NDArray[np.float64]:
 
 def _nearest_index(grid: Grid, lattice: Grid, shape: Sequence[int]) -> list[NDArray[np.intp]]:
     """Voxel of the map nearest to each voxel of the lattice, axis by axis."""
-    return [
-        np.clip(np.rint(_positions(grid, lattice, axis)), 0, n - 1).astype(np.intp) for axis, n in enumerate(shape)
-    ]
+    return [np.clip(np.rint(_positions(grid, lattice, axis)), 0, n - 1).astype(np.intp) for axis, n in enumerate(shape)]
 
 
 def _smooth_depth(

@@ -7,30 +7,32 @@ from numpy.typing import NDArray
 
 from osteomet.core.vocabulary import LesionType
 from osteomet.phantom.deposits import METASTASIS, Deposit, random_phase
-from osteomet.phantom.shapes import Shapes
-from osteomet.phantom.sites import point_inside, site_odds
+from osteomet.phantom.sites import Places
 
 LEAST_LYTIC_CONTRAST_HU = 40.0
 
 
 def sample_metastases(
-    rng: np.random.Generator, bones: Shapes, spongiosa_hu: NDArray[np.float32], *, n: int
+    rng: np.random.Generator, draw_place: Places, spongiosa_hu: NDArray[np.float32], *, n: int
 ) -> list[Deposit]:
-    """Draw ``n`` metastases at preferred sites; diameters from 6 mm, log-normal with a median of 14 mm.
+    """Draw ``n`` metastases at places that ``draw_place`` chooses; diameters log-normal from 6 mm, median 14 mm.
 
     ``spongiosa_hu`` is the density of each bone by id. Where it exceeds soft tissue by less than
     `LEAST_LYTIC_CONTRAST_HU` the metastasis is sclerotic: a lysis that no reader could see must not be taught.
     """
-    return [_metastasis(rng, bones, spongiosa_hu) for _ in range(n)]
+    found = []
+    for _ in range(n):
+        owner, centre = draw_place(rng)
+        found.append(draw_metastasis(rng, owner, centre, float(spongiosa_hu[owner])))
+    return found
 
 
-def _metastasis(rng: np.random.Generator, bones: Shapes, spongiosa_hu: NDArray[np.float32]) -> Deposit:
-    row = int(rng.choice(len(bones), p=site_odds(bones)))
-    centre = point_inside(rng, bones, row)
+def draw_metastasis(rng: np.random.Generator, owner: int, centre: NDArray[np.float64], spongiosa_hu: float) -> Deposit:
+    """Draw one metastasis about a point (LPS mm) of the bone ``owner``, whose spongiosa has this density."""
     radius = float(np.clip(rng.lognormal(np.log(7), 0.5), 3.0, 22))
     kind = rng.choice(["lytic", "sclerotic", "mixed"], p=[0.5, 0.35, 0.15])
     fill_hu = float(rng.uniform(5, 75))
-    if spongiosa_hu[bones.owners[row]] < fill_hu + LEAST_LYTIC_CONTRAST_HU:
+    if spongiosa_hu < fill_hu + LEAST_LYTIC_CONTRAST_HU:
         kind = "sclerotic"
     n_lobes = int(rng.integers(1, 5)) if radius > 4 else 1
     n_lobes = max(n_lobes, 2) if kind == "mixed" else n_lobes
@@ -46,7 +48,7 @@ def _metastasis(rng: np.random.Generator, bones: Shapes, spongiosa_hu: NDArray[n
     return Deposit(
         lobes_mm=lobes,
         types=types,
-        owner=int(bones.owners[row]),
+        owner=owner,
         cause=METASTASIS,
         fill_hu=fill_hu,
         shift_hu=float(rng.uniform(150, 350) if rng.random() < 0.45 else rng.uniform(350, 950)),
