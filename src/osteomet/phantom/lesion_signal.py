@@ -21,8 +21,7 @@ from osteomet.phantom.scene import BREACH_MM, LobeInScene, Scene
 _NEAR_MM = 45.0
 _CORE_MM = 3.0
 _SOFT_HU = (-20.0, 110.0)
-_MUSCLE_HU = 45.0
-_CORTEX_MM = 1.2
+_CORTEX_MM = 0.6
 _DENSEST_HU = 1250.0
 _IS_CORTEX = 0.3
 """Share of a sclerotic shift that dense cortex takes."""
@@ -111,11 +110,10 @@ def describe_surroundings(
     inside = distance_inside_mm(labels == owner, spacing)
     core = inside > min(_CORE_MM, 0.6 * float(inside[np.isfinite(inside)].max(initial=0.0)))
     outside = distance_to_mm(labels > 0, spacing)
-    soft = _soft_tissue(values, outside, role)
-    marrow_level = float(np.median(values[core])) if core.any() else float(np.median(values[labels == owner]))
-    soft_level = _MUSCLE_HU if role is SequenceRole.CT else _muscle(values, outside)
-    noise = estimate_noise(values, soft) or estimate_noise(values, core)
-    noise = noise or Noise(0.05 * abs(marrow_level), (0.5, 0.5, 0.5))
+    is_soft = _soft_tissue(values, outside, role)
+    marrow_level = float(np.median(values[core if core.any() else labels == owner]))
+    soft_level = float(np.median(values[is_soft])) if is_soft.any() else float(np.median(values))
+    noise = _quieter(estimate_noise(values, is_soft), estimate_noise(values, core), 0.05 * abs(marrow_level))
     blur = [float(np.sqrt(max(0.0, max(g, 0.45) ** 2 - 1 / 12))) for g in noise.grain]
     brightest = _DENSEST_HU if role is SequenceRole.CT else float(np.percentile(values, 99.5))
     return Surroundings(
@@ -124,20 +122,19 @@ def describe_surroundings(
 
 
 def _soft_tissue(values: NDArray[Any], outside_mm: NDArray[np.float32], role: SequenceRole) -> NDArray[np.bool_]:
-    """Where nothing but noise should vary: muscle on CT, marrow (no voxel here) on MR."""
-    if role is not SequenceRole.CT:
-        return np.zeros(values.shape, dtype=bool)
+    """Muscle about the bones: on CT by its HU, on MR the darker half of what is 4 to 30 mm away and not background."""
+    ring = (outside_mm > 4) & (outside_mm < 30)
     smooth = gaussian_filter(values.astype(np.float32), 1.0)
-    return np.asarray((outside_mm > 4) & (smooth > _SOFT_HU[0]) & (smooth < _SOFT_HU[1]))
+    if role is SequenceRole.CT:
+        return np.asarray(ring & (smooth > _SOFT_HU[0]) & (smooth < _SOFT_HU[1]))
+    ring &= smooth > 0.1 * float(np.percentile(values, 95))
+    return np.asarray(ring & (smooth <= np.median(smooth[ring]))) if ring.any() else ring
 
 
-def _muscle(values: NDArray[Any], outside_mm: NDArray[np.float32]) -> float:
-    """Median of the darker half of what lies 4 to 30 mm from bone and is not background."""
-    ring = values[(outside_mm > 4) & (outside_mm < 30)]
-    ring = ring[ring > 0.1 * np.percentile(values, 95)]
-    if not len(ring):
-        return float(np.median(values))
-    return float(np.median(ring[ring <= np.median(ring)]))
+def _quieter(first: Noise | None, second: Noise | None, otherwise: float) -> Noise:
+    """The weaker of two estimates: what tissue adds of its own is not noise."""
+    found = [noise for noise in (first, second) if noise is not None]
+    return min(found, key=lambda noise: noise.deviation) if found else Noise(otherwise, (0.5, 0.5, 0.5))
 
 
 def value_step(array: NDArray[Any]) -> int:
