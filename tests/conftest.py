@@ -82,7 +82,7 @@ def lumbar() -> LumbarPhantom:
         cortex_hu=900.0,
         cortex_factor=0.9,
         texture_hu=0.0,
-        implant_side=None,
+        hardware=None,
     )
     middle = vertebrae["L4"].centre_mm
     # Wide enough that the edge cuts no bone into pieces that look like another one.

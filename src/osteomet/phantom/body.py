@@ -9,6 +9,7 @@ import numpy as np
 from osteomet.phantom.anatomy import Column, sample_column
 from osteomet.phantom.bones import add_hips_and_femora, add_ribs, add_sacrum, add_vertebra, spongiosa_hu
 from osteomet.phantom.deposits import Deposit
+from osteomet.phantom.hardware import Hardware, sample_hardware
 from osteomet.phantom.metastases import sample_metastases
 from osteomet.phantom.mimics import sample_mimics
 from osteomet.phantom.shapes import Shapes, ShapeTable, Warp, random_warp
@@ -29,7 +30,7 @@ class Body:
     cortex_hu: float
     cortex_factor: float
     texture_hu: float
-    implant_side: str | None
+    hardware: Hardware | None
 
     @property
     def top_mm(self) -> float:
@@ -45,7 +46,7 @@ def sample_body(rng: np.random.Generator, *, n_metastases: int) -> Body:
         add_vertebra(table, vertebra, rng)
     add_ribs(table, column, rng)
     add_sacrum(table, column, rng)
-    add_hips_and_femora(table, column.scale, rng)
+    add_hips_and_femora(table, column.scale, rng, sex=column.sex)
     bones = table.freeze()
     mimics = sample_mimics(rng, column.vertebrae, bones)
     density = float(rng.uniform(60, 300))
@@ -59,5 +60,5 @@ def sample_body(rng: np.random.Generator, *, n_metastases: int) -> Body:
         cortex_hu=float(rng.uniform(550, 1400)),
         cortex_factor=float(rng.uniform(0.5, 1.3)),
         texture_hu=float(rng.uniform(10, 55)),
-        implant_side=str(rng.choice(["left", "right"])) if rng.random() < 0.06 else None,
+        hardware=sample_hardware(rng, column),
     )

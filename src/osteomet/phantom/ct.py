@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,16 +10,19 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import erfc
 
 from osteomet.core.grid import Grid
-from osteomet.core.vocabulary import STRUCTURES, Group, LesionType
+from osteomet.core.vocabulary import STRUCTURES, Group
 from osteomet.core.volume import Modality, Unit, Volume
 from osteomet.phantom.body import Body
 from osteomet.phantom.bones import BODY, spongiosa_hu
-from osteomet.phantom.scene import LobeInScene, Scene, Truth, label_scene, lobes_in, view_body
-from osteomet.phantom.shapes import ShapeTable, paint
+from osteomet.phantom.ct_deposits import change_density, place_substances
+from osteomet.phantom.metal import METAL_HU, add_metal, metal_in
+from osteomet.phantom.parts import is_posterior
+from osteomet.phantom.scene import Scene, Truth, label_scene, lobes_in, view_body
+from osteomet.phantom.shapes import paint
 from osteomet.phantom.soft_tissue import SoftTissue
 
 _GROUP_OF_OWNER = {s.id: s.group for s in STRUCTURES.values()}
-_HIDDEN_HU, _METAL_HU = -1000.0, 3071.0
+_HIDDEN_HU = -1000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +56,16 @@ def render_ct(body: Body, grid: Grid, scanner: CtScanner, rng: np.random.Generat
     density, cortex_mm = _bone_density(body, scene, rng)
     cortex_hu = np.full(grid.shape, body.cortex_hu, dtype=np.float32)
     lobes = list(lobes_in(scene, body.deposits))
-    _change_density(lobes, density, cortex_hu, image)
+    change_density(lobes, density, cortex_hu, image)
     solid, core = _share(scene.depth_mm, spread_mm), _share(scene.depth_mm - cortex_mm, spread_mm)
     image += solid * ((cortex_hu * (solid - core) + density * core) / np.maximum(solid, 1e-3) - image)
-    _add_implant(body, image, scene, spread_mm, rng)
+    place_substances(lobes, image)
+    metal = metal_in(scene, body.hardware, softness_mm=max(1.0, spread_mm))
+    if metal is not None:
+        add_metal(metal, body.hardware, image, scene, rng)
     image += _noise(grid, scanner, rng)
-    values = np.clip(np.rint(image), -1024, _METAL_HU).astype(np.int16)
-    return CtPhantom(Volume(values, grid, Modality.CT, Unit.HU), label_scene(scene, lobes), scene.depth_mm)
+    values = np.clip(np.rint(image), -1024, METAL_HU).astype(np.int16)
+    return CtPhantom(Volume(values, grid, Modality.CT, Unit.HU), label_scene(scene, lobes, metal), scene.depth_mm)
 
 
 def _share(depth_mm: NDArray[np.float32], spread_mm: float) -> NDArray[np.float32]:
@@ -98,7 +103,7 @@ def _bone_density(
     density = spongiosa[owner]
     cortex = thickness[owner]
     is_body = part == BODY
-    cortex = np.where(is_body, cortex * 0.75, np.where(part > 0, cortex * 1.6, cortex))
+    cortex = np.where(is_body, cortex * 0.75, np.where(is_posterior(part), cortex * 1.6, cortex))
     femur = np.isin(owner, [STRUCTURES[f"femur_{side}"].id for side in ("left", "right")])
     shaft = np.clip((-points[..., 2] - 35) / 60, 0, 1)
     cortex = np.where(femur, cortex + 4.0 * shaft, cortex)
@@ -106,53 +111,6 @@ def _bone_density(
     density = density + 45 * np.exp(-np.maximum(scene.depth_mm - cortex, 0) / 2.0) * is_body
     density += body.texture_hu * (_texture(grid, 1.2, rng) + 0.6 * _texture(grid, 5.0, rng))
     return density.astype(np.float32), cortex.astype(np.float32)
-
-
-def _change_density(
-    lobes: Sequence[LobeInScene],
-    density: NDArray[np.float32],
-    cortex_hu: NDArray[np.float32],
-    soft: NDArray[np.float32],
-) -> None:
-    """Change spongiosa, cortex and what lies around the bone, in place, inside each lobe."""
-    for lobe in lobes:
-        deposit, share = lobe.deposit, lobe.share
-        spongiosa, cortex = density[lobe.box], cortex_hu[lobe.box]
-        if lobe.kind is LesionType.SCLEROTIC:
-            spongiosa += share * deposit.shift_hu
-            cortex += share * (0.3 * deposit.shift_hu)
-            continue
-        spongiosa += share * (deposit.fill_hu - spongiosa)
-        if deposit.rim_hu:
-            spongiosa += lobe.own * deposit.rim_hu * np.exp(-((lobe.distance_mm / 1.2) ** 2)).astype(np.float32)
-        if deposit.breach:
-            cortex += share * (deposit.fill_hu + 40 - cortex)
-            soft[lobe.box] += share * (np.maximum(deposit.fill_hu, 35) - soft[lobe.box])
-
-
-def _add_implant(
-    body: Body, image: NDArray[np.float32], scene: Scene, spread_mm: float, rng: np.random.Generator
-) -> None:
-    """A hip prosthesis with dark and bright streaks in its slices."""
-    if body.implant_side is None:
-        return
-    sign = 1.0 if body.implant_side == "left" else -1.0
-    head = np.array([sign * 88, 0, 0]) * body.column.scale
-    table = ShapeTable()
-    table.capsule(head, head, (24.0, 24.0), owner=0)
-    table.capsule(head, head + np.array([sign * 40, 8, -35]), (9.0, 10.0), owner=0)
-    table.capsule(head + np.array([sign * 42, 8, -40]), head + np.array([sign * 32, 4, -170]), (9.0, 6.0), owner=0)
-    shapes = table.freeze()
-    metal = np.zeros(scene.grid.shape, dtype=np.float32)
-    paint(metal, shapes, np.ones(len(shapes)), scene.points_mm, scene.grid, body.warp, softness_mm=max(1.0, spread_mm))
-    if not (metal > 0.5).any():
-        return
-    offset = scene.points_mm - head.astype(np.float32)
-    angle = np.arctan2(offset[..., 1], offset[..., 0])
-    fade = np.exp(-np.linalg.norm(offset[..., :2], axis=-1) / 70) * (metal.max(axis=(0, 1)) > 0.3)
-    n_rays = int(rng.integers(5, 14))
-    image += (500 * np.sin(n_rays * angle + rng.uniform(0, 6)) * fade).astype(np.float32)
-    image += metal * (_METAL_HU - image)
 
 
 def _texture(grid: Grid, length_mm: float, rng: np.random.Generator) -> NDArray[np.float32]:

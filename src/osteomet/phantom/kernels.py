@@ -11,10 +11,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-CAPSULE, PLATE, ELLIPSOID, VERTEBRAL_BODY, CUP = range(5)
+CAPSULE, PLATE, ELLIPSOID, VERTEBRAL_BODY, CUP, QUAD = range(6)
+SOLID, HOLE, FUSED = 0.0, 1.0, 2.0
+MODE, BLEND = 18, 19
+"""Columns of a row that say how it joins the others: one of the modes above, and the width of a smooth union in mm."""
+BLOCK = 8
+"""Voxels along an edge of the blocks that `nearest` passes over where they lie far from a primitive."""
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def distance(kind: int, p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
     """Signed distance of point p to one primitive with parameters q."""
     if kind == CAPSULE:
@@ -26,7 +31,9 @@ def distance(kind: int, p: NDArray[np.float64], q: NDArray[np.float64]) -> float
         d0, d1, d2 = ap0 - t * ab0, ap1 - t * ab1, ap2 - t * ab2
         return np.sqrt(d0 * d0 + d1 * d1 + d2 * d2) - (q[6] + t * (q[7] - q[6]))
     if kind == PLATE:
-        return _triangle(p, q) - q[9]
+        return _triangle(p, q, 0, 3, 6) - q[9]
+    if kind == QUAD:
+        return min(_triangle(p, q, 0, 3, 6), _triangle(p, q, 0, 6, 9)) - q[12]
     if kind == ELLIPSOID:
         k0 = 0.0
         k1 = 0.0
@@ -47,30 +54,35 @@ def distance(kind: int, p: NDArray[np.float64], q: NDArray[np.float64]) -> float
     return _body(p, q)
 
 
-@njit(cache=True)
-def _triangle(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
-    """Distance of p to the triangle whose corners fill q[0:9]."""
-    a, b, c = q[0:3], q[3:6], q[6:9]
-    ba, cb, ac = b - a, c - b, a - c
-    pa, pb, pc = p - a, p - b, p - c
-    normal = np.cross(ba, ac)
-    inside = (
-        np.sign(np.dot(np.cross(ba, normal), pa))
-        + np.sign(np.dot(np.cross(cb, normal), pb))
-        + np.sign(np.dot(np.cross(ac, normal), pc))
-    )
-    if inside < 2.0:
-        best = 1e18
-        for edge, point in ((ba, pa), (cb, pb), (ac, pc)):
-            t = min(1.0, max(0.0, np.dot(edge, point) / np.dot(edge, edge)))
-            rest = edge * t - point
-            best = min(best, np.dot(rest, rest))
-        return np.sqrt(best)
-    height = np.dot(normal, pa)
-    return np.sqrt(height * height / np.dot(normal, normal))
+@njit(cache=True, error_model="numpy")
+def _edge(
+    px: float, py: float, pz: float, ex: float, ey: float, ez: float, nx: float, ny: float, nz: float
+) -> tuple[float, float]:
+    """Squared distance of p to the edge e from the origin, and on which side of it p lies in the plane of normal n."""
+    t = min(1.0, max(0.0, (px * ex + py * ey + pz * ez) / (ex * ex + ey * ey + ez * ez + 1e-12)))
+    dx, dy, dz = px - t * ex, py - t * ey, pz - t * ez
+    cx, cy, cz = ey * nz - ez * ny, ez * nx - ex * nz, ex * ny - ey * nx
+    return dx * dx + dy * dy + dz * dz, cx * px + cy * py + cz * pz
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
+def _triangle(p: NDArray[np.float64], q: NDArray[np.float64], a: int, b: int, c: int) -> float:
+    """Distance of p to the triangle whose corners begin at q[a], q[b] and q[c]."""
+    bax, bay, baz = q[b] - q[a], q[b + 1] - q[a + 1], q[b + 2] - q[a + 2]
+    cbx, cby, cbz = q[c] - q[b], q[c + 1] - q[b + 1], q[c + 2] - q[b + 2]
+    acx, acy, acz = q[a] - q[c], q[a + 1] - q[c + 1], q[a + 2] - q[c + 2]
+    nx, ny, nz = bay * acz - baz * acy, baz * acx - bax * acz, bax * acy - bay * acx
+    pax, pay, paz = p[0] - q[a], p[1] - q[a + 1], p[2] - q[a + 2]
+    d0, s0 = _edge(pax, pay, paz, bax, bay, baz, nx, ny, nz)
+    d1, s1 = _edge(p[0] - q[b], p[1] - q[b + 1], p[2] - q[b + 2], cbx, cby, cbz, nx, ny, nz)
+    d2, s2 = _edge(p[0] - q[c], p[1] - q[c + 1], p[2] - q[c + 2], acx, acy, acz, nx, ny, nz)
+    if s0 > 0.0 and s1 > 0.0 and s2 > 0.0:
+        height = nx * pax + ny * pay + nz * paz
+        return np.sqrt(height * height / (nx * nx + ny * ny + nz * nz))
+    return np.sqrt(min(d0, d1, d2))
+
+
+@njit(cache=True, error_model="numpy")
 def _body(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
     """Vertebral body: super-elliptic cross-section, flat behind, waisted, with concave endplates."""
     u, v, w = 0.0, 0.0, 0.0
@@ -116,7 +128,7 @@ def warp_points(
                 points[n, axis] += amplitudes[m, axis] * wave
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def nearest(
     points: NDArray[np.float32],
     kinds: NDArray[np.int64],
@@ -124,23 +136,74 @@ def nearest(
     blocks: NDArray[np.int64],
     owners: NDArray[np.int64],
     parts: NDArray[np.int64],
-    closest: NDArray[np.float32],
-    owner: NDArray[np.uint8],
-    part: NDArray[np.uint8],
+    reach_mm: float,
+    found: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8], NDArray[np.uint8]],
 ) -> None:
-    """Keep at each voxel the smallest distance to any primitive, and whose it is."""
+    """Keep at each voxel the smallest distance, that of the next other owner, the owner and the part.
+
+    Blocks of voxels whose middle lies farther than ``reach_mm`` from a primitive are passed over.
+    """
     p = np.empty(3)
     for n in range(kinds.shape[0]):
-        for i in range(blocks[n, 0, 0], blocks[n, 1, 0]):
-            for j in range(blocks[n, 0, 1], blocks[n, 1, 1]):
-                for k in range(blocks[n, 0, 2], blocks[n, 1, 2]):
+        (i0, j0, k0), (i1, j1, k1) = blocks[n, 0], blocks[n, 1]
+        for i in range(i0, i1, BLOCK):
+            for j in range(j0, j1, BLOCK):
+                for k in range(k0, k1, BLOCK):
+                    it, jt, kt = min(i + BLOCK, i1), min(j + BLOCK, j1), min(k + BLOCK, k1)
                     for axis in range(3):
-                        p[axis] = points[i, j, k, axis]
-                    d = distance(kinds[n], p, parameters[n])
-                    if d < closest[i, j, k]:
-                        closest[i, j, k] = d
-                        owner[i, j, k] = owners[n]
-                        part[i, j, k] = parts[n]
+                        p[axis] = points[(i + it) // 2, (j + jt) // 2, (k + kt) // 2, axis]
+                    if distance(kinds[n], p, parameters[n]) > reach_mm:
+                        continue
+                    for a in range(i, it):
+                        for b in range(j, jt):
+                            for c in range(k, kt):
+                                for axis in range(3):
+                                    p[axis] = points[a, b, c, axis]
+                                d = distance(kinds[n], p, parameters[n])
+                                _join(d, parameters[n], owners[n], parts[n], (a, b, c), found)
+
+
+@njit(cache=True, error_model="numpy")
+def _join(
+    d: float,
+    q: NDArray[np.float64],
+    owner_id: int,
+    part_id: int,
+    at: tuple[int, int, int],
+    found: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8], NDArray[np.uint8]],
+) -> None:
+    """Add one primitive at distance d to one voxel."""
+    closest, other, owner, part = found
+    before = closest[at]
+    if q[MODE] == HOLE:
+        if owner[at] == owner_id:
+            closest[at] = max(before, -d)
+        return
+    if q[MODE] == FUSED and d < 1.0:
+        other[at] = -np.inf
+    if owner[at] == owner_id:
+        if d < 0.0 and before < 0.0:
+            part[at] = min(part[at], part_id)
+        elif d < before:
+            part[at] = part_id
+        overlap = max(0.0, q[BLEND] - abs(d - before))
+        closest[at] = min(d, before) - (overlap * overlap / (4.0 * q[BLEND]) if overlap > 0.0 else 0.0)
+    elif d < before:
+        if owner[at] != 0 and other[at] > -np.inf:
+            other[at] = before
+        closest[at] = d
+        owner[at] = owner_id
+        part[at] = part_id
+    else:
+        other[at] = min(other[at], d)
+
+
+@njit(cache=True)
+def separate(closest: NDArray[np.float32], other: NDArray[np.float32], gap_mm: float) -> None:
+    """Open a joint space of at least ``gap_mm`` where two owners come close; flat arrays, in place."""
+    for n in range(closest.shape[0]):
+        if np.isfinite(other[n]):
+            closest[n] = max(closest[n], 0.5 * (gap_mm - (other[n] - closest[n])))
 
 
 @njit(cache=True)

@@ -26,7 +26,7 @@ from osteomet.core.volume import LabelMap
 from osteomet.image.components import largest_components
 from osteomet.image.distance import distance_inside_mm, distance_to_mm
 from osteomet.phantom import kernels
-from osteomet.phantom.bones import BODY, POSTERIOR
+from osteomet.phantom.parts import BODY, PARTS
 from osteomet.phantom.shapes import FAR_MM, Cut, Warp
 
 REACH_MM = 10.0
@@ -36,6 +36,7 @@ _FINEST_MM, _COARSEST_MM = 0.8, 1.0
 _SMOOTHING = 0.4
 _NECK = 0.55
 _CORNER = 1.45
+_ARCH = PARTS["lamina"]
 _VERTEBRAE = frozenset(STRUCTURES[name].id for name in (*COLUMN, "vertebra"))
 
 
@@ -43,7 +44,8 @@ _VERTEBRAE = frozenset(STRUCTURES[name].id for name in (*COLUMN, "vertebra"))
 class LabelledBone:
     """One bone: ``depth_mm`` below its surface (negative outside) and ``part`` on the voxel centres of ``grid``.
 
-    ``part`` is `BODY` or `POSTERIOR` for vertebrae, also outside of the bone, and 0 for other bones.
+    ``part`` is the code of the body or the lamina, which stands for the whole arch, for vertebrae, also outside of the
+    bone, and 0 for other bones.
     """
 
     owner: int
@@ -114,7 +116,7 @@ def bones_from_labels(labels: LabelMap, parts: LabelMap | None = None) -> Labell
 def bone_from_mask(
     mask: NDArray[np.bool_], grid: Grid, *, owner: int, parts: NDArray[np.uint8] | None = None
 ) -> LabelledBone:
-    """Make one bone of its voxels; ``parts``, of the same shape, says which are `BODY` and `POSTERIOR`."""
+    """Make one bone of its voxels; ``parts``, of the same shape, has the codes of body and lamina."""
     pad = [int(np.ceil((REACH_MM + 2) / s)) for s in grid.spacing_mm]
     shape = [n + 2 * p for n, p in zip(mask.shape, pad, strict=True)]
     padded = grid.crop([-p for p in pad], shape)
@@ -166,13 +168,13 @@ def _lattice_parts(
     """Part of every voxel of the lattice, from the map where it tells, else by shape."""
     if owner not in _VERTEBRAE:
         return np.zeros(lattice.shape, dtype=np.uint8)
-    if parts is not None and {BODY, POSTERIOR} <= set(np.unique(parts).tolist()):
+    if parts is not None and {BODY, _ARCH} <= set(np.unique(parts).tolist()):
         given = parts[np.ix_(*index)]
-        body, arch = (distance_to_mm(given == code, lattice.spacing_mm) for code in (BODY, POSTERIOR))
-        return np.where(body <= arch, BODY, POSTERIOR).astype(np.uint8)
+        body, arch = (distance_to_mm(given == code, lattice.spacing_mm) for code in (BODY, _ARCH))
+        return np.where(body <= arch, BODY, _ARCH).astype(np.uint8)
     thick_mm = _NECK * float(depth_mm.max())
     core = largest_components(depth_mm > thick_mm, 1)
-    return np.where(distance_to_mm(core, lattice.spacing_mm) <= _CORNER * thick_mm, BODY, POSTERIOR).astype(np.uint8)
+    return np.where(distance_to_mm(core, lattice.spacing_mm) <= _CORNER * thick_mm, BODY, _ARCH).astype(np.uint8)
 
 
 def _part_codes(parts: LabelMap, box: tuple[slice, ...]) -> NDArray[np.uint8]:
@@ -180,7 +182,7 @@ def _part_codes(parts: LabelMap, box: tuple[slice, ...]) -> NDArray[np.uint8]:
     block: NDArray[Any] = parts.array[box]
     codes = np.zeros(block.shape, dtype=np.uint8)
     codes[block == parts.labels["body"]] = BODY
-    codes[block == parts.labels["posterior"]] = POSTERIOR
+    codes[block == parts.labels["posterior"]] = _ARCH
     return codes
 
 

@@ -7,7 +7,8 @@ loops are compiled (`kernels`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,11 +16,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from osteomet.core.grid import Grid
 from osteomet.phantom import kernels
-from osteomet.phantom.kernels import CAPSULE, CUP, ELLIPSOID, PLATE, VERTEBRAL_BODY
+from osteomet.phantom.kernels import BLEND, CAPSULE, CUP, ELLIPSOID, HOLE, MODE, PLATE, QUAD, SOLID, VERTEBRAL_BODY
 
 _N_PARAMETERS = 20
 FAR_MM = 60.0
 """Distance assigned where no primitive is near."""
+JOINT_GAP_MM = 1.8
+"""Least width of the space that `cut` leaves between two owners: joint cartilage, which no CT shows as bone."""
+_HOLE_REACH_MM = 3.0
 
 
 @dataclass(slots=True)
@@ -31,10 +35,25 @@ class ShapeTable:
     boxes: list[NDArray[np.float64]] = field(default_factory=list)
     owners: list[int] = field(default_factory=list)
     parts: list[int] = field(default_factory=list)
+    mode: float = SOLID
+    blend_mm: float = 0.0
+
+    @contextmanager
+    def joining(self, *, mode: float = SOLID, blend_mm: float = 0.0) -> Iterator[None]:
+        """Say how the primitives added meanwhile join those of the same owner that came before.
+
+        `kernels.SOLID` adds, over a smooth crease of ``blend_mm``; `kernels.HOLE` cuts away; `kernels.FUSED` adds and
+        leaves no joint space to other owners.
+        """
+        before = self.mode, self.blend_mm
+        self.mode, self.blend_mm = mode, blend_mm
+        yield
+        self.mode, self.blend_mm = before
 
     def _add(self, kind: int, values: Sequence[float], box: ArrayLike, owner: int, part: int) -> None:
         row = np.zeros(_N_PARAMETERS)
         row[: len(values)] = values
+        row[MODE], row[BLEND] = self.mode, self.blend_mm
         self.kinds.append(kind)
         self.parameters.append(row)
         self.boxes.append(np.asarray(box, dtype=np.float64))
@@ -53,6 +72,12 @@ class ShapeTable:
         points = np.asarray(corners, dtype=float)
         box = [points.min(axis=0) - half_thickness_mm, points.max(axis=0) + half_thickness_mm]
         self._add(PLATE, [*points.ravel(), half_thickness_mm], box, owner, part)
+
+    def quad(self, corners: ArrayLike, half_thickness_mm: float, *, owner: int, part: int = 0) -> None:
+        """Four corners in order, shape (4, 3), rounded to a half thickness; bent along the first diagonal if not flat."""
+        points = np.asarray(corners, dtype=float)
+        box = [points.min(axis=0) - half_thickness_mm, points.max(axis=0) + half_thickness_mm]
+        self._add(QUAD, [*points.ravel(), half_thickness_mm], box, owner, part)
 
     def ellipsoid(
         self, centre: ArrayLike, radii_mm: ArrayLike, *, owner: int, part: int = 0, axes: ArrayLike | None = None
@@ -113,6 +138,11 @@ class Shapes:
     def __len__(self) -> int:
         """Count the primitives."""
         return len(self.kinds)
+
+    @property
+    def is_solid(self) -> NDArray[np.bool_]:
+        """Whether each primitive adds matter, instead of a hole."""
+        return np.asarray(self.parameters[:, MODE] != HOLE)
 
     def select(self, rows: NDArray[np.bool_]) -> Shapes:
         """Return the primitives where ``rows`` is true."""
@@ -177,13 +207,22 @@ class Cut:
 def cut(shapes: Shapes, points: NDArray[np.float32], grid: Grid, warp: Warp, *, margin_mm: float) -> Cut:
     """Signed distance and owner at every voxel, right inside and within ``margin_mm`` outside of a surface.
 
-    ``points`` are the `warped_points` of ``grid`` under ``warp``.
+    Inside several parts of one owner the lowest part code wins. Between two owners that overlap or nearly touch stays a
+    joint space of `JOINT_GAP_MM`, shared half and half. ``points`` are the `warped_points` of ``grid`` under ``warp``.
     """
     distance = np.full(grid.shape, FAR_MM, dtype=np.float32)
+    other = np.full(grid.shape, np.inf, dtype=np.float32)
     owner = np.zeros(grid.shape, dtype=np.uint8)
     part = np.zeros(grid.shape, dtype=np.uint8)
-    blocks = _blocks(shapes, grid, warp, margin_mm)
-    kernels.nearest(points, shapes.kinds, shapes.parameters, blocks, shapes.owners, shapes.parts, distance, owner, part)
+    blend = shapes.parameters[:, BLEND].max(initial=0.0)
+    margin = max(margin_mm, float(blend), JOINT_GAP_MM)
+    blocks = _blocks(shapes, grid, warp, margin + _HOLE_REACH_MM * ~shapes.is_solid)
+    diagonal = float(np.linalg.norm(grid.spacing_mm)) * (kernels.BLOCK / 2 + 1) * (1 + warp.steepest)
+    kernels.nearest(
+        points, shapes.kinds, shapes.parameters, blocks, shapes.owners, shapes.parts,
+        margin + _HOLE_REACH_MM + 1.3 * diagonal, (distance, other, owner, part),
+    )  # fmt: skip
+    kernels.separate(distance.reshape(-1), other.reshape(-1), JOINT_GAP_MM)
     return Cut(distance, owner, part)
 
 
@@ -202,7 +241,9 @@ def paint(
     kernels.paint(points, shapes.kinds, shapes.parameters, blocks, values, softness_mm, image)
 
 
-def _blocks(shapes: Shapes, grid: Grid, warp: Warp, margin_mm: float) -> NDArray[np.int64]:
+def _blocks(
+    shapes: Shapes, grid: Grid, warp: Warp, margin_mm: float | NDArray[np.float64]
+) -> NDArray[np.int64]:
     """Index range (start, stop) of the voxels that each primitive can reach, shape (n, 2, 3).
 
     A voxel at p shows the shape at p + shift(p), so the box moves against the shift at its centre and grows by what the

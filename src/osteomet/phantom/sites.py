@@ -52,6 +52,7 @@ def site_odds(bones: Shapes) -> NDArray[np.float64]:
     """Chance of each primitive: preference of its region times the size of its box."""
     volume = np.prod(np.maximum(bones.boxes[:, 1] - bones.boxes[:, 0], 4.0), axis=1)
     odds = np.minimum(volume, 40.0**3) ** 0.7 * np.array([_PREFERENCE[int(o)] for o in bones.owners])
+    odds *= bones.is_solid
     return np.asarray(odds / odds.sum())
 
 

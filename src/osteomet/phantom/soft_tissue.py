@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from osteomet.core.vocabulary import COLUMN
 from osteomet.phantom.anatomy import Column
 from osteomet.phantom.shapes import Shapes, ShapeTable
 
@@ -49,9 +50,9 @@ class SoftTissue:
 def sample_soft_tissue(rng: np.random.Generator, column: Column) -> SoftTissue:
     """Draw habitus, organs and contrast phase around a column."""
     table, values = ShapeTable(), []
-    centres = {v.name: v.centre_mm for v in column.vertebrae}
-    heights = np.array([c[2] for c in centres.values()])
-    depths = np.array([c[1] for c in centres.values()])
+    centres = {name: column.nearest(name).centre_mm for name in COLUMN}
+    heights = np.array([v.centre_mm[2] for v in column.vertebrae])
+    depths = np.array([v.centre_mm[1] for v in column.vertebrae])
     trunk = _trunk(rng, column, heights, depths)
     muscle, contrast = float(rng.uniform(40, 70)), float(rng.choice([45.0, rng.uniform(100, 550)]))
     cavity_top, cavity_low = centres["T10"][2], -30.0
@@ -152,7 +153,7 @@ def _add_muscles(
 def _add_column_contents(table: ShapeTable, values: list[float], rng: np.random.Generator, column: Column) -> None:
     """Discs between the bodies, epidural fat, thecal sac and cord in the canal."""
     disc_hu, gas = float(rng.uniform(55, 115)), bool(rng.random() < 0.1)
-    for v in column.vertebrae:
+    for v in column.vertebrae[:-1]:
         place = v.at(0, 0, -(v.height_mm + v.disc_below_mm) / 2)
         table.ellipsoid(place, (v.width_mm * 0.52, v.depth_mm * 0.53, v.disc_below_mm * 0.75), axes=v.axes, owner=0)
         values.append(disc_hu + rng.normal(0, 8))

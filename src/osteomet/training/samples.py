@@ -15,8 +15,8 @@ from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES, Group
 from osteomet.image.intensity import window
 from osteomet.phantom.body import Body, sample_body
-from osteomet.phantom.bones import BODY, POSTERIOR
 from osteomet.phantom.ct import CtPhantom, render_ct, sample_scanner
+from osteomet.phantom.parts import BODY, is_posterior
 from osteomet.training.recipe import PartRecipe
 
 CORE_DEPTH_MM = 2.5
@@ -45,7 +45,7 @@ def bone_targets(phantom: CtPhantom, outputs: tuple[str, ...]) -> NDArray[np.uin
             table[structure.id] = code["sacrum"]
         elif name in code:
             table[structure.id] = code[name]
-    zone = np.where(phantom.truth.parts == POSTERIOR, 2, 1)
+    zone = np.where(is_posterior(phantom.truth.parts), 2, 1)
     zone = np.where((phantom.truth.parts == BODY) & (phantom.depth_mm > CORE_DEPTH_MM), 0, zone)
     return np.asarray(table[phantom.truth.bones, zone])
 
