@@ -126,10 +126,7 @@ def insert_metastases(
         lesions[shape.box][_occupancy(shape.truth, shape.factors) >= 0.5] = number
         change = change_signal(shape.scene, shape.lobes, around, rng)
         _apply(array, image, shape, change, around, rng)
-        types = set(shape.deposit.types)
-        kind = types.pop() if len(types) == 1 else LesionType.MIXED
-        if role is not SequenceRole.CT:
-            kind = LesionType.MARROW
+        kind = shape.deposit.lesion_type if role is SequenceRole.CT else LesionType.MARROW
         volume_ml = float(np.count_nonzero(shape.truth)) * shape.scene.grid.voxel_volume_ml
         inserted.append(InsertedLesion(number, kind, places.name_of[shape.deposit.owner], volume_ml))
         progress(number, n)
@@ -198,7 +195,7 @@ def _find_room(
 
 def shape_on(bones: LabelMap, deposit: Deposit) -> _Shape:
     """Lay a deposit on a lattice that divides the voxels of the scan about it."""
-    reach_mm = max(float(r) for r in deposit.lobes_mm[:, 3]) + deposit.ripple_mm + 3 * deposit.edge_mm
+    reach_mm = float(deposit.lobes_mm[:, 3].max()) * deposit.longest + deposit.ripple_mm + 3 * deposit.edge_mm
     centres = deposit.lobes_mm[:, :3]
     box = _box_about(centres.min(axis=0) - reach_mm, centres.max(axis=0) + reach_mm, bones.grid)
     size = [part.stop - part.start for part in box]

@@ -29,7 +29,7 @@ from osteomet.phantom import kernels
 from osteomet.phantom.parts import BODY, PARTS
 from osteomet.phantom.shapes import FAR_MM, Cut, Warp
 
-REACH_MM = 10.0
+REACH_MM = 12.0
 """How far outside of a bone its depth is known."""
 
 _FINEST_MM, _COARSEST_MM = 0.8, 1.0
@@ -65,13 +65,16 @@ class LabelledBones:
 
     bones: tuple[LabelledBone, ...]
 
-    def cut(self, points: NDArray[np.float32], grid: Grid, warp: Warp) -> Cut:
+    def cut(self, points: NDArray[np.float32], grid: Grid, warp: Warp, *, onto: Cut | None = None) -> Cut:
         """Signed distance, owner and part at every voxel, right inside and up to `REACH_MM` outside of bone.
 
-        ``points`` are the `osteomet.phantom.shapes.warped_points` of ``grid`` under ``warp``.
+        ``points`` are the `osteomet.phantom.shapes.warped_points` of ``grid`` under ``warp``. With ``onto`` the bones
+        join those already cut, whose arrays change.
         """
-        distance = np.full(grid.shape, FAR_MM, dtype=np.float32)
-        owner, part = (np.zeros(grid.shape, dtype=np.uint8) for _ in range(2))
+        if onto is None:
+            empty = np.zeros(grid.shape, dtype=np.uint8)
+            onto = Cut(np.full(grid.shape, FAR_MM, dtype=np.float32), empty, empty.copy())
+        distance, owner, part = onto.distance_mm, onto.owner, onto.part
         for bone in self.bones:
             block = _block(bone.grid, grid, warp)
             if block is not None:
@@ -80,7 +83,7 @@ class LabelledBones:
                     points[block], to_lattice, bone.depth_mm, bone.part, bone.owner, distance[block], owner[block],
                     part[block],
                 )  # fmt: skip
-        return Cut(distance, owner, part)
+        return onto
 
 
 def bones_from_labels(labels: LabelMap, parts: LabelMap | None = None) -> LabelledBones:

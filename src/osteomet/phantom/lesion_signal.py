@@ -16,12 +16,14 @@ from osteomet.core.vocabulary import LesionType, SequenceRole
 from osteomet.core.volume import LabelMap, Volume
 from osteomet.image.distance import distance_inside_mm, distance_to_mm
 from osteomet.image.noise import Noise, estimate_noise
-from osteomet.phantom.scene import BREACH_MM, LobeInScene, Scene
+from osteomet.phantom.scene import LobeInScene, Scene
 
 _NEAR_MM = 45.0
 _CORE_MM = 3.0
 _SOFT_HU = (-20.0, 110.0)
 _CORTEX_MM = 0.6
+_RIM_MM = 1.2
+_UNEVEN_HU = 6.0
 _DENSEST_HU = 1250.0
 _IS_CORTEX = 0.3
 """Share of a sclerotic shift that dense cortex takes."""
@@ -164,26 +166,28 @@ def _change_ct(scene: Scene, lobes: Sequence[LobeInScene], rng: np.random.Genera
     grain, cloud = _texture(scene, 0.9, rng), _texture(scene, 3.5, rng)
     for lobe in lobes:
         deposit, depth, box = lobe.deposit, scene.depth_mm[lobe.box], lobe.box
-        bone = np.clip(depth / _CORTEX_MM, 0, 1)
         if lobe.kind is LesionType.SCLEROTIC:
-            share = lobe.share * (_IS_CORTEX + (1 - _IS_CORTEX) * bone) * (depth > 0)
-            add[box] += share * deposit.shift_hu * (1 + 0.2 * grain[box] + 0.25 * cloud[box])
+            bone = _IS_CORTEX + (1 - _IS_CORTEX) * np.clip(depth / _CORTEX_MM, 0, 1)
+            uneven = 1 + deposit.mottle * lobe.grain + 0.2 * grain[box] + 0.1 * cloud[box]
+            add[box] += lobe.share * bone * (depth > 0) * deposit.shift_hu * uneven
             continue
-        share = lobe.share * _lysed(lobe, depth, cortex_mm=_CORTEX_MM)
-        fill = np.where(depth > 0, deposit.fill_hu, max(deposit.fill_hu, 35.0)) + 6 * cloud[box]
+        share = lobe.share * _beneath_cortex(lobe, depth, cortex_mm=_CORTEX_MM)
+        fill = np.where(depth > 0, deposit.fill_hu, deposit.soft_hu) + _UNEVEN_HU * cloud[box]
         keep[box] *= 1 - share
         add[box] += share * (fill - add[box])
         if deposit.rim_hu:
-            rim = np.exp(-((lobe.distance_mm / 1.2) ** 2)) * (depth > 0) * lobe.own
+            rim = np.exp(-((lobe.distance_mm / _RIM_MM) ** 2)) * (depth > 0) * lobe.own
             add[box] += deposit.rim_hu * rim * (1 + 0.3 * grain[box])
     return Change(keep, add)
 
 
-def _lysed(lobe: LobeInScene, depth_mm: NDArray[np.float32], *, cortex_mm: float) -> NDArray[np.float32]:
-    """Where a lobe replaces tissue: inside the cortex, and where it breaks out as far as it is labelled."""
-    breaks_out = lobe.deposit.breach and lobe.kind is LesionType.LYTIC
-    surface_mm = -BREACH_MM if breaks_out else cortex_mm
-    return np.asarray(np.clip(0.5 + (depth_mm - surface_mm), 0, 1), dtype=np.float32)
+def _beneath_cortex(
+    lobe: LobeInScene, depth_mm: NDArray[np.float32], *, cortex_mm: float
+) -> NDArray[np.float32] | np.float32:
+    """Where a lobe replaces tissue: beneath the cortex, or up to its own surface where it breaks out."""
+    if lobe.deposit.breach:
+        return np.float32(1)
+    return np.asarray(np.clip(0.5 + (depth_mm - cortex_mm), 0, 1), dtype=np.float32)
 
 
 def _change_mr(scene: Scene, lobes: Sequence[LobeInScene], around: Surroundings, rng: np.random.Generator) -> Change:
@@ -195,7 +199,7 @@ def _change_mr(scene: Scene, lobes: Sequence[LobeInScene], around: Surroundings,
     keep, add = np.ones(scene.grid.shape, np.float32), np.zeros(scene.grid.shape, np.float32)
     cloud = _texture(scene, 3.0, rng)
     for lobe in lobes:
-        share, box = lobe.share * _lysed(lobe, scene.depth_mm[lobe.box], cortex_mm=0.5), lobe.box
+        share, box = lobe.share * _beneath_cortex(lobe, scene.depth_mm[lobe.box], cortex_mm=0.5), lobe.box
         keep[box] *= 1 - share
         add[box] += share * (level * (1 + 0.07 * cloud[box]) - add[box])
     return Change(keep, add)

@@ -77,9 +77,7 @@ def insert_lesions(
         scan, role = _read_scan(image, role)
         labels = read_bones(bones)
         check_same_grid(scan.grid, labels.grid, names=("the image", "the bones"))
-        result = insert_metastases(
-            scan, labels, np.random.default_rng(seed), n=n_lesions, role=role, progress=progress
-        )
+        result = insert_metastases(scan, labels, np.random.default_rng(seed), n=n_lesions, role=role, progress=progress)
         write_volume(result.volume, folder / "image.nii.gz")
         write_labels(result.lesions, folder / "lesions.nii.gz")
         write_labels(labels, folder / "bones.nii.gz")
