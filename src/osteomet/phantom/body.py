@@ -19,7 +19,10 @@ from osteomet.phantom.soft_tissue import SoftTissue, sample_soft_tissue
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Body:
-    """One phantom patient: everything that does not depend on the scanner."""
+    """One phantom patient: everything that does not depend on the scanner.
+
+    ``labelled`` are bones of a label map, which take the place of primitives where there are any.
+    """
 
     column: Column
     bones: Shapes
@@ -31,6 +34,7 @@ class Body:
     cortex_factor: float
     texture_hu: float
     hardware: Hardware | None
+    labelled: LabelledBones | None = None
 
     @property
     def top_mm(self) -> float:
@@ -38,9 +42,12 @@ class Body:
         return float(self.column.vertebrae[-1].centre_mm[2])
 
 
-def sample_body(rng: np.random.Generator, *, n_metastases: int) -> Body:
-    """Draw a patient with ``n_metastases`` metastases and a natural number of mimics."""
-    column = sample_column(rng)
+def sample_body(rng: np.random.Generator, *, n_metastases: int, labelled: LabelledBones | None = None) -> Body:
+    """Draw a patient with ``n_metastases`` metastases and a natural number of mimics, about labelled bones if any."""
+    column = sample_column(rng) if labelled is None else None
+    if labelled is not None:
+        size = float(np.clip(rng.normal(1, SIZE_SPREAD), 1 - 2 * SIZE_SPREAD, 1 + 2 * SIZE_SPREAD))
+        column, labelled = fit_column(rng, resized(labelled, size))
     table = ShapeTable()
     for vertebra in column.vertebrae:
         add_vertebra(table, vertebra, rng)
