@@ -11,7 +11,7 @@ Imaging 2016;7:199-203. https://doi.org/10.1007/s13244-016-0468-7
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
+from osteomet.phantom.collapse import collapsed_height
 from osteomet.phantom.morphometry import PLACES, Sizes, places_of, sizes_at, varied
 
 
@@ -167,13 +168,18 @@ def _sample_person(rng: np.random.Generator, sex: Sex | None, numbering: Numberi
 
 
 def sample_column(
-    rng: np.random.Generator, *, sex: Sex | None = None, numbering: Numbering | None = None
+    rng: np.random.Generator,
+    *,
+    sex: Sex | None = None,
+    numbering: Numbering | None = None,
+    collapsed: Mapping[str, float] = MappingProxyType({}),
 ) -> Column:
     """Draw a column: sex, age, stature, numbering, lordosis, kyphosis, scoliosis, level by level variation.
 
     ``sex`` and ``numbering`` fix what would be drawn: the sexes evenly, variants by `NUMBERING_ODDS`, age normal about
     62 years as cancer cohorts are, stature by sex (NCD-RisC 2016). The centre of the first sacral body lies at
-    (0, 45, 85) mm times the scale, in a frame whose origin lies midway between the hip joints.
+    (0, 45, 85) mm times the scale, in a frame whose origin lies midway between the hip joints. ``collapsed`` names
+    levels with the share of anterior height that each has lost (`collapse.collapsed_height`).
     """
     person = _sample_person(rng, sex, numbering)
     scale = person.scale
@@ -194,10 +200,13 @@ def sample_column(
         gap = sizes.disc * (slim_disc * (0.6 if is_narrow else 1.0) if name != "C1" else 1.0)
         if person.numbering is Numbering.SACRALISED_L5 and name == "L5":
             gap *= 0.5
+        wedge = -float(rng.normal(0.02, 0.02))
+        if name in collapsed:
+            height, wedge = collapsed_height(sizes.height, wedge, collapsed[name])
+            sizes = replace(sizes, height=height)
         axes = frame(float(forward), float(sideways))
         middle = before[:, 2] + axes[:, 2]
         centre = top + gap * middle / np.linalg.norm(middle) + axes[:, 2] * sizes.height / 2
-        wedge = -float(rng.normal(0.02, 0.02))
         above = _joints_above(centre, axes, sizes)
         vertebrae.append(
             Vertebra(

@@ -61,8 +61,7 @@ def render_ct(body: Body, grid: Grid, scanner: CtScanner, rng: np.random.Generat
     image += solid * ((cortex_hu * (solid - core) + density * core) / np.maximum(solid, 1e-3) - image)
     place_substances(lobes, image)
     metal = metal_in(scene, body.hardware, softness_mm=max(1.0, spread_mm))
-    if metal is not None:
-        add_metal(metal, body.hardware, image, scene, rng)
+    add_metal(metal, body.hardware, image, scene, rng)
     image += _noise(grid, scanner, rng)
     values = np.clip(np.rint(image), -1024, METAL_HU).astype(np.int16)
     return CtPhantom(Volume(values, grid, Modality.CT, Unit.HU), label_scene(scene, lobes, metal), scene.depth_mm)

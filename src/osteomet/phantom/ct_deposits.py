@@ -22,8 +22,9 @@ def change_density(
     cortex_hu: NDArray[np.float32],
     soft: NDArray[np.float32],
 ) -> None:
-    """Change spongiosa, cortex and what lies around the bone, in place, inside each lobe that lies in a bone or in
-    soft tissue. Marrow lobes change nothing: CT does not show them.
+    """Change spongiosa, cortex and what lies around the bone, in place.
+
+    Marrow lobes change nothing: CT does not show them. Substances come later, by `place_substances`.
     """
     for lobe in lobes:
         if lobe.deposit.realm is Realm.SOFT:

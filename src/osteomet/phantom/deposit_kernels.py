@@ -72,4 +72,4 @@ def _to_lobe(dx: float, dy: float, dz: float, radius: float, form: NDArray[np.fl
     gx = form[0, 0] * u + form[1, 0] * v + form[2, 0] * w
     gy = form[0, 1] * u + form[1, 1] * v + form[2, 1] * w
     gz = form[0, 2] * u + form[1, 2] * v + form[2, 2] * w
-    return (size - radius) * size / np.sqrt(gx * gx + gy * gy + gz * gz)
+    return float((size - radius) * size / np.sqrt(gx * gx + gy * gy + gz * gz))

@@ -24,10 +24,10 @@ from osteomet.image.distance import distance_inside_mm, distance_to_mm
 from osteomet.phantom.deposits import Deposit
 from osteomet.phantom.labelled_anatomy import LabelledBones, bone_from_mask
 from osteomet.phantom.lesion_signal import Change, Surroundings, change_signal, describe_surroundings
-from osteomet.phantom.metastases import draw_metastasis
+from osteomet.phantom.metastases import Disease, draw_disease, draw_metastasis
 from osteomet.phantom.scene import LobeInScene, Scene, label_scene, lobes_in
 from osteomet.phantom.shapes import Warp, warped_points
-from osteomet.phantom.sites import labelled_odds
+from osteomet.phantom.sites import STEP_MM, Place, Ray, labelled_odds
 
 Box = tuple[slice, slice, slice]
 
@@ -120,9 +120,9 @@ def insert_metastases(
     array = np.array(image.array)
     lesions = np.zeros(image.grid.shape, dtype=np.uint8 if n < 256 else np.uint16)
     inserted: list[InsertedLesion] = []
-    places = _Places(bones)
+    places, disease = _Places(bones), draw_disease(rng)
     for number in range(1, n + 1):
-        shape, around = _find_room(image, bones, lesions, places, rng, role)
+        shape, around = _find_room(image, bones, lesions, places, rng, disease, role)
         lesions[shape.box][_occupancy(shape.truth, shape.factors) >= 0.5] = number
         change = change_signal(shape.scene, shape.lobes, around, rng)
         _apply(array, image, shape, change, around, rng)
@@ -139,7 +139,7 @@ class _Places:
 
     def __init__(self, bones: LabelMap) -> None:
         self.name_of = {s.id: s.name for s in STRUCTURES.values()}
-        self._grid = bones.grid
+        self._grid, self._labels = bones.grid, bones.array
         self._deep: dict[int, NDArray[np.intp]] = {}
         volumes: dict[int, float] = {}
         for owner, box in enumerate(find_objects(bones.array), start=1):
@@ -166,6 +166,13 @@ class _Places:
         voxels = self._deep[owner]
         return owner, self._grid.to_xyz_mm(voxels[int(rng.integers(len(voxels)))] + rng.uniform(-0.5, 0.5, 3))
 
+    def look(self, start: NDArray[np.float64], direction: NDArray[np.float64], *, length_mm: float) -> Ray:
+        """What lies along a line, as far as a map of bones tells: inside (1 mm deep) or outside (1 mm away)."""
+        points = start + np.arange(int(length_mm / STEP_MM))[:, None] * STEP_MM * direction
+        index = np.clip(np.rint(self._grid.to_ijk(points)).astype(int), 0, np.array(self._grid.shape) - 1)
+        owner = self._labels[tuple(index.T)]
+        return Ray(np.where(owner > 0, 1, -1).astype(np.float32), owner.astype(np.uint8))
+
 
 def _find_room(
     image: Volume,
@@ -173,13 +180,15 @@ def _find_room(
     lesions: NDArray[Any],
     places: _Places,
     rng: np.random.Generator,
+    disease: Disease,
     role: SequenceRole,
 ) -> tuple[_Shape, Surroundings]:
     """Draw lesions until one is big enough and touches no other."""
     for _ in range(_TRIES_A_LESION):
         owner, centre = places.draw(rng)
         around = describe_surroundings(image, bones, owner, centre, role)
-        deposit = draw_metastasis(rng, owner, centre, around.marrow)
+        place = Place(owner, 0, centre)
+        deposit = draw_metastasis(rng, place, disease, places.look, marrow_hu=around.marrow)
         shape = shape_on(bones, deposit)
         if np.count_nonzero(shape.truth) * shape.scene.grid.voxel_volume_mm3 < SMALLEST_MM3:
             continue

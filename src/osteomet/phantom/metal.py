@@ -19,7 +19,7 @@ from scipy.ndimage import affine_transform
 
 from osteomet.core.grid import Grid
 from osteomet.phantom.hardware import Hardware
-from osteomet.phantom.mimics import MIMICS
+from osteomet.phantom.mimic_names import MIMICS
 from osteomet.phantom.scene import MetalInScene, Scene
 from osteomet.phantom.shapes import Warp, cut, warped_points
 
@@ -48,9 +48,15 @@ def metal_in(scene: Scene, hardware: Hardware | None, *, softness_mm: float) -> 
 
 
 def add_metal(
-    metal: MetalInScene, hardware: Hardware, image: NDArray[np.float32], scene: Scene, rng: np.random.Generator
+    metal: MetalInScene | None,
+    hardware: Hardware | None,
+    image: NDArray[np.float32],
+    scene: Scene,
+    rng: np.random.Generator,
 ) -> None:
-    """Add streaks and saturated metal to an image, in place."""
+    """Add streaks and saturated metal to an image, in place; nothing where there is no metal."""
+    if metal is None or hardware is None:
+        return
     coarse = _grid_around(hardware, scene.grid, scene.warp)
     if coarse is not None:
         points = warped_points(coarse, scene.warp)

@@ -13,7 +13,7 @@ from osteomet.core.vocabulary import LesionType
 from osteomet.phantom.body import Body
 from osteomet.phantom.deposit_kernels import fuse_lobes
 from osteomet.phantom.deposits import Deposit, Realm
-from osteomet.phantom.mimics import MIMICS
+from osteomet.phantom.mimic_names import MIMICS
 from osteomet.phantom.shapes import Warp, cut, warped_points
 
 KIND_CODES = {LesionType.LYTIC: 1, LesionType.SCLEROTIC: 2, LesionType.MARROW: 3}
@@ -80,12 +80,15 @@ class Truth:
 
 
 def view_body(body: Body, grid: Grid, *, margin_mm: float) -> Scene:
-    """Cut the bones of a body by a grid; depth is right inside and up to ``margin_mm`` outside of bone, further where
-    a deposit that the grid sees leaves its bone.
+    """Cut the bones of a body by a grid; depth is right inside and up to ``margin_mm`` outside of bone.
+
+    Where a deposit that the grid sees leaves its bone by more than that, it is right as far as the deposit grows.
     """
     points = warped_points(grid, body.warp)
     leaving = (float(d.outgrowth_mm().max()) + 1 for d in body.deposits if _box_of(d, grid, body.warp) is not None)
     found = cut(body.bones, points, grid, body.warp, margin_mm=max(margin_mm, *leaving, 0.0))
+    if body.labelled is not None:
+        found = body.labelled.cut(points, grid, body.warp, onto=found)
     return Scene(grid, body.warp, points, found.owner, found.part, -found.distance_mm)
 
 
