@@ -52,8 +52,8 @@ NUMBERING_ODDS: Mapping[Numbering, float] = MappingProxyType(
     }
 )
 """Prevalence after Tins and Balain 2016: of 418 columns 18 had one mobile vertebra more and 14 one less, 8 a sacralised
-L5 and 4 a lumbarised S1 (here an L6 above four sacral segments). They do not tell thoracic from lumbar variants: half of
-each is our choice."""
+L5 and 4 a lumbarised S1 (here an L6 above four sacral segments). They do not tell thoracic from lumbar variants: half
+of each is our choice."""
 _COUNTS = {
     Numbering.T13: (13, 5),
     Numbering.L6: (12, 6),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from osteomet.phantom.anatomy import Vertebra
@@ -29,15 +31,15 @@ def add_atlas(table: ShapeTable, v: Vertebra, rng: np.random.Generator) -> None:
                 v.joints_below[0 if side > 0 else 1], np.array([7.5, 8.5, 4.0]) * scale, is_upper=True, part=facet
             )
             arch = [(side * inner, -8.5, 0.5), (side * 8.0, -_FRONT_MM - 3.0, 0), (0, -_FRONT_MM - 3.6, 0)]
-            for a, b in zip(arch, arch[1:], strict=False):
+            for a, b in pairwise(arch):
                 pen.sheet([np.add(a, (0, 0, 2.2)), np.add(b, (0, 0, 2.2)), np.add(b, (0, 0, -2.2)),
                            np.add(a, (0, 0, -2.2))], 2.7 * scale, "body")  # fmt: skip
             ring = [(mass, 8, 1.5), (side * inner * 0.92, rear - 8.5, 0.5), (side * 6.0, rear - 1.2, 0), (0, rear, 0)]
-            for a, b in zip(ring, ring[1:], strict=False):
+            for a, b in pairwise(ring):
                 pen.rod(a, b, 3.1 * scale, 3.3 * scale, "lamina")
             tip = (side * (s.transverse_span / 2 - 4.0), 5.0, -0.5)
             pen.rod((mass + side * 3, 2.5, 0), tip, 5.6 * scale, 4.0 * scale, f"transverse_process_{word}")
-        pen.rod((0, rear, 1), (0, rear + rng.uniform(1.0, 3.5), 0), 3.0 * scale, 2.4 * scale, "spinous_process")
+        pen.rod((0, rear, 1), (0, rear + rng.uniform(2.5, 4.5), 0), 3.0 * scale, 2.4 * scale, "spinous_process")
     with table.joining(mode=HOLE):
         for side, word in SIDES:
             place = side * (inner + 14.0)

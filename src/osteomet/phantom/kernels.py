@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 CAPSULE, PLATE, ELLIPSOID, VERTEBRAL_BODY, CUP, QUAD = range(6)
 SOLID, HOLE, FUSED = 0.0, 1.0, 2.0
-MODE, BLEND = 18, 19
+MODE, BLEND = 19, 20
 """Columns of a row that say how it joins the others: one of the modes above, and the width of a smooth union in mm."""
-BLOCK = 8
+BLOCK = 4
 """Voxels along an edge of the blocks that `nearest` passes over where they lie far from a primitive."""
 
 
@@ -92,18 +92,19 @@ def _body(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
         v += q[4 + 3 * world] * shift
         w += q[5 + 3 * world] * shift
     half_width, half_depth, half_height = q[12], q[13], q[14]
-    concavity, waist, wedge = q[15], q[16], q[17]
+    concavity, waist, wedge, skew = q[15], q[16], q[17], q[18]
     height = half_height * (1.0 + wedge * v / half_depth)
     rim = min(1.0, abs(w) / height)
     slim = 1.0 - waist * (1.0 - rim * rim)
     # The back wall is flatter than the front: a higher exponent and a slight hollow towards the canal.
-    back = v > 0.0
+    behind = v - skew * half_depth
+    back = behind > 0.0
     exponent = 3.2 if back else 2.1
     hollow = 0.12 * half_depth * max(0.0, 1.0 - (u / (0.5 * half_width)) ** 2) if back else 0.0
     ru = abs(u) / (half_width * slim)
-    rv = (abs(v) + hollow) / (half_depth * slim)
+    rv = (abs(behind) + hollow) / (half_depth * slim * (1.0 - skew if back else 1.0 + skew))
     r = (ru**exponent + rv**exponent) ** (1.0 / exponent)
-    radius = np.sqrt(u * u + v * v)
+    radius = np.sqrt(u * u + behind * behind)
     side = radius * (1.0 - 1.0 / r) if r > 1e-6 else -min(half_width, half_depth)
     side = max(side, -min(half_width, half_depth))
     end = abs(w) - (height - concavity * max(0.0, 1.0 - r * r))
@@ -136,12 +137,12 @@ def nearest(
     blocks: NDArray[np.int64],
     owners: NDArray[np.int64],
     parts: NDArray[np.int64],
-    reach_mm: float,
+    reach_mm: NDArray[np.float64],
     found: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8], NDArray[np.uint8]],
 ) -> None:
     """Keep at each voxel the smallest distance, that of the next other owner, the owner and the part.
 
-    Blocks of voxels whose middle lies farther than ``reach_mm`` from a primitive are passed over.
+    Blocks of voxels whose middle lies farther than its ``reach_mm`` from a primitive are passed over.
     """
     p = np.empty(3)
     for n in range(kinds.shape[0]):
@@ -152,7 +153,7 @@ def nearest(
                     it, jt, kt = min(i + BLOCK, i1), min(j + BLOCK, j1), min(k + BLOCK, k1)
                     for axis in range(3):
                         p[axis] = points[(i + it) // 2, (j + jt) // 2, (k + kt) // 2, axis]
-                    if distance(kinds[n], p, parameters[n]) > reach_mm:
+                    if distance(kinds[n], p, parameters[n]) > reach_mm[n]:
                         continue
                     for a in range(i, it):
                         for b in range(j, jt):

@@ -25,8 +25,8 @@ PARTS: Mapping[str, int] = MappingProxyType(
         **{f"rib_right_{n}": 60 + n for n in range(1, N_RIBS + 1)},
     }
 )
-"""Code of every part by name; 0 is a bone without parts. Codes of different bones differ. Of the atlas the anterior arch
-counts as body and the lateral masses as facets; the dens is part of the body of the axis."""
+"""Code of every part by name; 0 is a bone without parts. Codes of different bones differ. Of the atlas the anterior
+arch counts as body and the lateral masses as facets; the dens is part of the body of the axis."""
 BODY = PARTS["body"]
 
 

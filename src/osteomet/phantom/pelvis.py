@@ -6,11 +6,9 @@ Women have a wider inlet, ischial tuberosities and spines farther apart and a wi
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
+from scipy.interpolate import PchipInterpolator
 
 from osteomet.core.vocabulary import STRUCTURES
 from osteomet.phantom.anatomy import Sex
@@ -23,10 +21,10 @@ _MARKS: dict[str, tuple[float, float, float]] = {
     "head": (88, 0, 0),
     "roof": (84, 2, 33),
     "aiis": (104, -38, 36),
-    "asis": (122, -46, 84),
-    "crest_front": (137, -16, 117),
-    "crest_top": (131, 24, 127),
-    "crest_back": (92, 60, 112),
+    "asis": (121, -46, 82),
+    "crest_front": (135, -16, 109),
+    "crest_top": (121, 26, 127),
+    "crest_back": (84, 62, 113),
     "psis": (46, 84, 80),
     "piis": (46, 78, 46),
     "notch": (64, 47, 24),
@@ -52,7 +50,9 @@ _FEMALE_SHIFT = {
 }
 _FEMALE_STRETCH = np.array([1.06, 1.02, 0.96])
 _CREST = ("asis", "crest_front", "crest_top", "crest_back", "psis")
+_CREST_SHARES = (0.0, 0.24, 0.48, 0.76, 1.0)
 _BASE = ("aiis", "roof", "notch", "piis")
+_BASE_SHARES = (0.0, 0.3, 0.65, 1.0)
 _N_WING = 9
 # From, to, radius at each, part.
 _RODS = (
@@ -73,11 +73,11 @@ _RODS = (
     ("tubercle", "pubis_low", 8.5, 7.5, "pubis"),
 )
 _CREASE_MM = 6.0
+# Neighbouring sheets of the wing meet flat: a wide crease would swell every seam.
+_SEAM_MM = 1.0
 
 
-def add_hips_and_femora(
-    table: ShapeTable, scale: float, rng: np.random.Generator, *, sex: Sex = Sex.MALE
-) -> None:
+def add_hips_and_femora(table: ShapeTable, scale: float, rng: np.random.Generator, *, sex: Sex = Sex.MALE) -> None:
     """Add both hip bones and proximal femora, mirrored about the mid-sagittal plane.
 
     Owners are ``hip_left`` to ``femur_right``; the part tells the structure within (see `parts.structure_table`).
@@ -94,13 +94,14 @@ def add_hips_and_femora(
         marks[name][0] += flare
     marks["tubercle"][0] = max(marks["tubercle"][0], 11.0 * scale)
     marks["pubis_low"][0] = max(marks["pubis_low"][0], 10.0 * scale)
-    rotation, thick, wing = rng.normal(0, 6), rng.uniform(0.9, 1.1) * scale, rng.uniform(2.2, 4.0)
+    rotation, thick, wing = rng.normal(0, 6), rng.uniform(0.9, 1.1) * scale, rng.uniform(2.8, 4.4)
     for side, word in SIDES:
         mirror = np.array([side, 1.0, 1.0])
         own = {n: p * mirror for n, p in marks.items()}
+        with table.joining(blend_mm=_SEAM_MM):
+            _add_wing(table, own, side, STRUCTURES[f"hip_{word}"].id, thick, wing)
         with table.joining(blend_mm=_CREASE_MM):
             _add_hip(table, own, side, STRUCTURES[f"hip_{word}"].id, scale, thick)
-            _add_wing(table, own, side, STRUCTURES[f"hip_{word}"].id, thick, wing)
             _add_femur(table, own["head"], mirror, STRUCTURES[f"femur_{word}"].id, scale, rotation)
 
 
@@ -117,6 +118,7 @@ def _add_hip(
         table.capsule(m[a], m[b], (r0 * thick, r1 * thick), owner=owner, part=PARTS[part])
     back_wall = [m["notch"], m["tuber_top"], m["head"] + np.array([-side * 8, 29, -20]) * scale]
     table.plate(np.array(back_wall), 6.0 * thick, owner=owner, part=PARTS["ischium"])
+    table.plate(np.array([m["roof"], m["notch"], floor]), 7.0 * thick, owner=owner, part=PARTS["acetabulum"])
 
 
 def _add_wing(
@@ -124,8 +126,8 @@ def _add_wing(
 ) -> None:
     """Wing of the ilium: a crest along a smooth curve, a thin bowed blade below it, thick behind at the sacrum."""
     share = np.linspace(0, 1, _N_WING)
-    crest = CubicSpline(np.linspace(0, 1, len(_CREST)), [m[n] for n in _CREST])(share)
-    base = CubicSpline([0, 0.3, 0.65, 1.0], [m[n] for n in _BASE])(share)
+    crest = PchipInterpolator(_CREST_SHARES, [m[n] for n in _CREST])(share)
+    base = PchipInterpolator(_BASE_SHARES, [m[n] for n in _BASE])(share)
     bow = np.sin(np.pi * np.clip(share * 1.35, 0, 1))[:, None] * np.array([side * 5.0, 5.0, 0.0])
     middle = 0.5 * (crest + base) + bow
     part = PARTS["ilium"]
@@ -136,8 +138,16 @@ def _add_wing(
         table.quad([crest[n], crest[n + 1], middle[n + 1], middle[n]], half, owner=owner, part=part)
         lower = half + (2.0 if share[n] < 0.55 else 0.0)
         table.quad([middle[n], middle[n + 1], base[n + 1], base[n]], lower, owner=owner, part=part)
-    for corners in (("joint_top", "joint_low", "psis"), ("joint_low", "psis", "piis")):
-        table.plate(np.array([m[c] for c in corners]), 6.0 * thick, owner=owner, part=part)
+    for corners, half in (
+        ((m["joint_top"], m["joint_low"], m["psis"]), 6.0),
+        ((m["joint_low"], m["psis"], m["piis"]), 6.0),
+        ((m["joint_top"], m["joint_low"], middle[6]), 8.0),
+        ((m["joint_top"], m["psis"], crest[6]), 6.5),
+        ((m["joint_top"], middle[6], crest[6]), 8.0),
+        ((m["joint_top"], m["psis"], middle[7]), 8.0),
+        ((m["joint_low"], middle[6], base[6]), 7.0),
+    ):
+        table.plate(np.array(corners), half * thick, owner=owner, part=part)
 
 
 def _add_femur(

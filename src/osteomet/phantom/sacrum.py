@@ -110,9 +110,7 @@ def _add_dorsal_wall(table: ShapeTable, segments: list[_Segment], owner: int, sc
             table.quad([ridge[0], crest[0], crest[1], ridge[1]], 2.4 * scale, owner=owner)
 
 
-def _add_facet(
-    table: ShapeTable, first: _Segment, joint: Joint, side: float, owner: int, scale: float
-) -> None:
+def _add_facet(table: ShapeTable, first: _Segment, joint: Joint, side: float, owner: int, scale: float) -> None:
     """Upper articular process of one side, below and beside its joint with the last lumbar vertebra."""
     middle = joint.centre_mm - joint.normal * 4.4 * scale
     axes = np.stack([np.cross(first.axes[:, 2], joint.normal), first.axes[:, 2], joint.normal], axis=1)
@@ -129,7 +127,8 @@ def _fuse_last_lumbar(table: ShapeTable, column: Column, first: _Segment, owner:
         ala = first.at(side * (first.half - 16.0), first.size[1] * 0.3, 0.3 * first.size[2])
         half_way = 0.55 * root + 0.45 * ala
         with table.joining(mode=FUSED, blend_mm=4.0):
-            table.capsule(root, half_way, (8.0, 9.0), owner=STRUCTURES[last.name].id, part=PARTS[f"transverse_process_{word}"])
+            part = PARTS[f"transverse_process_{word}"]
+            table.capsule(root, half_way, (8.0, 9.0), owner=STRUCTURES[last.name].id, part=part)
             table.capsule(half_way, ala, (9.0, 10.0), owner=owner)
 
 
@@ -161,11 +160,11 @@ def _add_coccyx(table: ShapeTable, last: _Segment, step: float, scale: float) ->
     """Three dwindling segments that carry on the curve, the first with its horns."""
     owner = STRUCTURES["coccyx"].id
     tilt = float(np.arctan2(last.axes[1, 2], last.axes[2, 2])) + 0.8 * step
-    start = last.at(0, 0, -last.size[2] / 2) - frame(tilt, 0.0)[:, 2] * 5.5 * scale
+    start = last.at(0, 0, -last.size[2] / 2) - frame(tilt, 0.0)[:, 2] * 7.5 * scale
     with table.joining(blend_mm=2.0):
         for segment in range(3):
             end = start - frame(tilt, 0.0)[:, 2] * 10 * scale
-            radii = ((6.0 - 1.4 * segment) * scale, (4.8 - 1.4 * segment) * scale)
+            radii = ((7.6 - 1.7 * segment) * scale, (6.1 - 1.7 * segment) * scale)
             table.capsule(start, end, radii, owner=owner)
             if segment == 0:
                 for side in (1.0, -1.0):

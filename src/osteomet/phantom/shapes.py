@@ -1,6 +1,6 @@
 """Implicit shapes: everything in a phantom is a table of primitives with a signed distance, cut by any grid.
 
-A primitive is a row of 20 numbers and a kind. Distances are in mm, negative inside. Because shapes are functions of
+A primitive is a row of 21 numbers and a kind. Distances are in mm, negative inside. Because shapes are functions of
 world coordinates, any crop at any spacing and orientation is rendered without building the rest of the body. The
 loops are compiled (`kernels`).
 """
@@ -18,12 +18,14 @@ from osteomet.core.grid import Grid
 from osteomet.phantom import kernels
 from osteomet.phantom.kernels import BLEND, CAPSULE, CUP, ELLIPSOID, HOLE, MODE, PLATE, QUAD, SOLID, VERTEBRAL_BODY
 
-_N_PARAMETERS = 20
+_N_PARAMETERS = 21
 FAR_MM = 60.0
 """Distance assigned where no primitive is near."""
 JOINT_GAP_MM = 1.8
 """Least width of the space that `cut` leaves between two owners: joint cartilage, which no CT shows as bone."""
 _HOLE_REACH_MM = 3.0
+# No signed distance of `kernels` changes faster than this, mm per mm.
+_STEEPEST_DISTANCE = 1.25
 
 
 @dataclass(slots=True)
@@ -74,7 +76,7 @@ class ShapeTable:
         self._add(PLATE, [*points.ravel(), half_thickness_mm], box, owner, part)
 
     def quad(self, corners: ArrayLike, half_thickness_mm: float, *, owner: int, part: int = 0) -> None:
-        """Four corners in order, shape (4, 3), rounded to a half thickness; bent along the first diagonal if not flat."""
+        """Four corners in order, shape (4, 3), rounded to a half thickness; folded along the first diagonal."""
         points = np.asarray(corners, dtype=float)
         box = [points.min(axis=0) - half_thickness_mm, points.max(axis=0) + half_thickness_mm]
         self._add(QUAD, [*points.ravel(), half_thickness_mm], box, owner, part)
@@ -91,7 +93,10 @@ class ShapeTable:
     def vertebral_body(
         self, centre: ArrayLike, axes: ArrayLike, size_mm: ArrayLike, shape: ArrayLike, *, owner: int, part: int = 0
     ) -> None:
-        """Vertebral body: width, depth, height in mm; endplate concavity mm, waist fraction, wedge fraction."""
+        """Vertebral body: width, depth, height in mm; endplate concavity mm, waist fraction, wedge fraction, skew.
+
+        ``skew`` (0 where it is left out) moves the widest place backwards, as a share of the half depth.
+        """
         centre, frame = np.asarray(centre, dtype=float), np.asarray(axes, dtype=float)
         half = np.asarray(size_mm, dtype=float) / 2
         reach = np.abs(frame) @ half + 3
@@ -214,13 +219,11 @@ def cut(shapes: Shapes, points: NDArray[np.float32], grid: Grid, warp: Warp, *, 
     other = np.full(grid.shape, np.inf, dtype=np.float32)
     owner = np.zeros(grid.shape, dtype=np.uint8)
     part = np.zeros(grid.shape, dtype=np.uint8)
-    blend = shapes.parameters[:, BLEND].max(initial=0.0)
-    margin = max(margin_mm, float(blend), JOINT_GAP_MM)
-    blocks = _blocks(shapes, grid, warp, margin + _HOLE_REACH_MM * ~shapes.is_solid)
-    diagonal = float(np.linalg.norm(grid.spacing_mm)) * (kernels.BLOCK / 2 + 1) * (1 + warp.steepest)
+    margins = np.maximum(shapes.parameters[:, BLEND], max(margin_mm, JOINT_GAP_MM)) + _HOLE_REACH_MM * ~shapes.is_solid
+    half_block = float(np.linalg.norm(grid.spacing_mm)) * kernels.BLOCK / 2 * (1 + warp.steepest)
     kernels.nearest(
-        points, shapes.kinds, shapes.parameters, blocks, shapes.owners, shapes.parts,
-        margin + _HOLE_REACH_MM + 1.3 * diagonal, (distance, other, owner, part),
+        points, shapes.kinds, shapes.parameters, _blocks(shapes, grid, warp, margins), shapes.owners, shapes.parts,
+        margins + _STEEPEST_DISTANCE * half_block, (distance, other, owner, part),
     )  # fmt: skip
     kernels.separate(distance.reshape(-1), other.reshape(-1), JOINT_GAP_MM)
     return Cut(distance, owner, part)
@@ -241,9 +244,7 @@ def paint(
     kernels.paint(points, shapes.kinds, shapes.parameters, blocks, values, softness_mm, image)
 
 
-def _blocks(
-    shapes: Shapes, grid: Grid, warp: Warp, margin_mm: float | NDArray[np.float64]
-) -> NDArray[np.int64]:
+def _blocks(shapes: Shapes, grid: Grid, warp: Warp, margin_mm: float | NDArray[np.float64]) -> NDArray[np.int64]:
     """Index range (start, stop) of the voxels that each primitive can reach, shape (n, 2, 3).
 
     A voxel at p shows the shape at p + shift(p), so the box moves against the shift at its centre and grows by what the

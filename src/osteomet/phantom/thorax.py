@@ -36,7 +36,7 @@ def add_ribs(table: ShapeTable, column: Column, rng: np.random.Generator) -> Non
         for side, word in SIDES:
             path = _rib_path(v, side, float(widest), float(deep), float(sweep), slope)
             part = PARTS[f"rib_{word}_{v.name[1:]}"]
-            with table.joining(blend_mm=1.5):
+            with table.joining(blend_mm=0.8):
                 rise = np.array([0, 0, upright])
                 table.capsule(path[0], path[1], (4.6, 3.8), owner=owner, part=part)
                 for a, b in pairwise(path[1:]):
@@ -44,9 +44,7 @@ def add_ribs(table: ShapeTable, column: Column, rng: np.random.Generator) -> Non
     _add_sternum(table, column, depth, rng)
 
 
-def _rib_path(
-    v: Vertebra, side: float, widest: float, deep: float, sweep: float, slope: float
-) -> NDArray[np.float64]:
+def _rib_path(v: Vertebra, side: float, widest: float, deep: float, sweep: float, slope: float) -> NDArray[np.float64]:
     """Middle line of one rib: head, neck, tubercle in front of the transverse process, then round the chest."""
     head = v.at(side * (v.width_mm / 2 + 3.5), v.depth_mm * 0.28, 0.42 * v.height_mm)
     tip = transverse_tip(v, side)

@@ -25,9 +25,9 @@ SIDES = ((1.0, "left"), (-1.0, "right"))
 class Style:
     """What distinguishes the regions: proportions of arch and processes, mm unless said otherwise.
 
-    Heights (``pedicle_up``, ``roof_top``, ``roof_low``) are shares of the height of the body above its middle. ``facet``
-    holds the half width, half height and half thickness of an articular process, ``spinous_tip`` the height of the tip
-    and its half thickness.
+    Heights (``pedicle_up``, ``roof_top``, ``roof_low``) are shares of the height of the body above its middle.
+    ``facet`` holds the half width, half height and half thickness of an articular process, ``spinous_tip`` the height
+    of the tip and its half thickness, ``skew`` how far behind its middle a body is widest, in shares of half its depth.
     """
 
     pedicle_up: float
@@ -40,12 +40,13 @@ class Style:
     facet: tuple[float, float, float]
     spinous_tip: tuple[float, float]
     concavity: float
+    skew: float
 
 
 STYLES = {
-    "C": Style(0.08, 5.0, 0.15, -0.35, 3.0, 1.9, 4.6, (6.0, 6.2, 3.6), (5.0, 2.0), 0.6),
-    "T": Style(0.20, 9.0, 0.22, -0.55, 4.0, 2.7, 3.3, (5.2, 6.2, 2.7), (8.0, 2.1), 1.1),
-    "L": Style(0.20, 9.5, 0.12, -0.42, 4.0, 3.0, 4.4, (5.6, 8.5, 4.2), (17.0, 2.8), 1.7),
+    "C": Style(0.08, 5.0, 0.15, -0.35, 3.0, 1.9, 4.6, (6.0, 6.2, 3.6), (5.0, 2.0), 0.6, 0.1),
+    "T": Style(0.20, 9.0, 0.28, -0.62, 4.0, 2.7, 3.3, (5.2, 6.4, 2.8), (9.0, 2.7), 0.8, 0.3),
+    "L": Style(0.20, 9.5, 0.12, -0.42, 4.0, 3.0, 4.4, (6.8, 9.2, 5.0), (18.0, 3.0), 1.7, 0.1),
 }
 
 
@@ -95,7 +96,7 @@ def _add_body(pen: Sketch, style: Style, rng: np.random.Generator) -> None:
     """The body, with uncinate ridges in the neck and the dens on the axis."""
     v = pen.vertebra
     size = (v.width_mm, v.depth_mm, v.height_mm)
-    shape = (style.concavity * rng.uniform(0.6, 1.3), rng.uniform(0.05, 0.12), v.wedge)
+    shape = (style.concavity * rng.uniform(0.6, 1.3), rng.uniform(0.05, 0.12), v.wedge, style.skew)
     pen.table.vertebral_body(v.centre_mm, v.axes, size, shape, owner=pen.owner, part=PARTS["body"])
     half, top = v.width_mm / 2, v.height_mm / 2
     if v.name == "C2":
@@ -143,9 +144,7 @@ def _add_pedicle(pen: Sketch, style: Style, side: float, word: str) -> NDArray[n
     return np.array([side * out, back + style.pedicle_length, up])
 
 
-def _add_joints(
-    pen: Sketch, style: Style, n: int, word: str, junction: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _add_joints(pen: Sketch, style: Style, n: int, word: str, junction: NDArray[np.float64]) -> NDArray[np.float64]:
     """Articular processes of one side and the bridge between them; returns the middle of the lower one."""
     v, part = pen.vertebra, f"facet_{word}"
     radii = np.array(style.facet) * v.height_mm / sum(_usual_heights(v)) * 2
@@ -184,7 +183,7 @@ def _add_transverse(
         pen.rod(junction + [side * 2.0, -1.0, -1.0], tip, 2.6, 2.4, part)
     elif v.name[0] == "T":
         tip = transverse_tip(v, side)
-        pen.rod(junction + [0, 0, -0.5], tip, 4.4, 4.0, part)
+        pen.rod(junction + [0, 0, -0.5], tip, 5.0, 5.0, part)
     else:
         tip = np.array([side * (half - 2.5), back + rng.uniform(13, 19), (0.14 + rng.uniform(-0.04, 0.10)) * height])
         root = junction + [side * 1.5, -1.0, -0.5]
