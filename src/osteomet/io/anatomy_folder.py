@@ -189,7 +189,7 @@ def _from_meshes(source: AnatomySource) -> AnatomyMaps:
 
 
 def _owner_of(bone: str, inside: NDArray[np.bool_], grid: Grid, every: NDArray[np.float64]) -> Any:
-    """Our id of a mesh; a pelvis is the left hip bone left of the middle of all meshes and the right one right of it."""
+    """Our id of a mesh; of a pelvis, the hip bones on either side of the middle of all meshes."""
     if bone != _PELVIS:
         return STRUCTURES[bone].id
     middle = float((every[:, 0].min() + every[:, 0].max()) / 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,14 +19,14 @@ _MERGE = 1e-6
 _STL_HEADER, _STL_TRIANGLE = 84, 50
 _PLY_TYPES: Mapping[str, str] = MappingProxyType(
     {
-        **{name: "i1" for name in ("char", "int8")},
-        **{name: "u1" for name in ("uchar", "uint8")},
-        **{name: "i2" for name in ("short", "int16")},
-        **{name: "u2" for name in ("ushort", "uint16")},
-        **{name: "i4" for name in ("int", "int32")},
-        **{name: "u4" for name in ("uint", "uint32")},
-        **{name: "f4" for name in ("float", "float32")},
-        **{name: "f8" for name in ("double", "float64")},
+        **dict.fromkeys(("char", "int8"), "i1"),
+        **dict.fromkeys(("uchar", "uint8"), "u1"),
+        **dict.fromkeys(("short", "int16"), "i2"),
+        **dict.fromkeys(("ushort", "uint16"), "u2"),
+        **dict.fromkeys(("int", "int32"), "i4"),
+        **dict.fromkeys(("uint", "uint32"), "u4"),
+        **dict.fromkeys(("float", "float32"), "f4"),
+        **dict.fromkeys(("double", "float64"), "f8"),
     }
 )
 
@@ -200,7 +201,7 @@ def _fan(corners: list[int]) -> list[tuple[int, int, int]]:
     """Triangles of a polygon."""
     if len(corners) < 3:
         raise ValueError("a face has fewer than three corners")
-    return [(corners[0], b, c) for b, c in zip(corners[1:-1], corners[2:], strict=True)]
+    return [(corners[0], b, c) for b, c in pairwise(corners[1:])]
 
 
 def _checked(

@@ -69,9 +69,7 @@ def _sample_around(rng: np.random.Generator, labelled: LabelledBones, *, n_metas
     return replace(body, bones=without(body.bones, bones), deposits=deposits, labelled=bones)
 
 
-def _fill(
-    rng: np.random.Generator, column: Column, density: float, collapses: Collapses, *, n_metastases: int
-) -> Body:
+def _fill(rng: np.random.Generator, column: Column, density: float, collapses: Collapses, *, n_metastases: int) -> Body:
     """Build the skeleton of a column, and draw deposits and soft tissue."""
     table = ShapeTable()
     for vertebra in column.vertebrae:

@@ -13,10 +13,12 @@ from osteomet.core.volume import LabelMap
 from osteomet.phantom.body import sample_body
 from osteomet.phantom.ct import CtPhantom, render_ct, sample_scanner
 from osteomet.phantom.deposits import Deposit
+from osteomet.phantom.labelled_anatomy import LabelledBones
 
 COHORTS = ("ct-spine",)
 """Cohorts that `draw_case` knows."""
 
+_AROUND_MM = 8.0
 _N_METASTASES_ODDS = {0: 0.25, 1: 0.2, 2: 0.15, 3: 0.12, 4: 0.1, 6: 0.1, 10: 0.08}
 
 
@@ -36,8 +38,8 @@ class Case:
     sites: dict[int, str]
 
 
-def draw_case(cohort: str, *, seed: int, number: int) -> Case:
-    """Draw case ``number`` of a cohort.
+def draw_case(cohort: str, *, seed: int, number: int, labelled: LabelledBones | None = None) -> Case:
+    """Draw case ``number`` of a cohort, around labelled bones where there are any.
 
     Raises
     ------
@@ -47,7 +49,7 @@ def draw_case(cohort: str, *, seed: int, number: int) -> Case:
     Notes
     -----
     ``ct-spine``: thoraco-lumbar column and pelvis, 0 to 10 metastases, field of view from the upper or middle chest to
-    the hips, 1.0–1.5 mm in plane, slices of 1–3 mm.
+    the hips, or about the labelled bones, 1.0–1.5 mm in plane, slices of 1–3 mm.
     """
     if cohort not in COHORTS:
         raise UsageError("there is no such cohort", expected=" or ".join(COHORTS), got=cohort)
@@ -55,10 +57,12 @@ def draw_case(cohort: str, *, seed: int, number: int) -> Case:
         raise UsageError("a seed and a case number are not negative", got=f"seed {seed}, case {number}")
     rng = np.random.default_rng([seed, number])
     n_metastases = int(rng.choice(list(_N_METASTASES_ODDS), p=list(_N_METASTASES_ODDS.values())))
-    body = sample_body(rng, n_metastases=n_metastases)
+    body = sample_body(rng, n_metastases=n_metastases, labelled=labelled)
     plane, step = float(rng.uniform(1.0, 1.5)), float(rng.choice([1.0, 1.5, 2.0, 3.0]))
     low = float(rng.uniform(-90, -50))
     high = body.column.vertebrae[int(rng.integers(8, 16))].centre_mm[2]
+    if body.labelled is not None:
+        low, high = body.labelled.extent_z_mm(margin_mm=_AROUND_MM)
     shape = (round(330 / plane), round(250 / plane), round((high - low) / step))
     middle = float(np.mean([v.centre_mm[1] for v in body.column.vertebrae[:8]]))
     grid = Grid.from_spacing(shape, (plane, plane, step), origin_mm=(-165.0, middle - 165.0, low))

@@ -65,6 +65,11 @@ class LabelledBones:
 
     bones: tuple[LabelledBone, ...]
 
+    def extent_z_mm(self, *, margin_mm: float) -> tuple[float, float]:
+        """Lowest and highest point of the bones, LPS z in mm, widened by a margin."""
+        z = [bone.grid.to_xyz_mm(np.argwhere(bone.depth_mm > 0))[:, 2] for bone in self.bones]
+        return float(min(v.min() for v in z)) - margin_mm, float(max(v.max() for v in z)) + margin_mm
+
     def cut(self, points: NDArray[np.float32], grid: Grid, warp: Warp, *, onto: Cut | None = None) -> Cut:
         """Signed distance, owner and part at every voxel, right inside and up to `REACH_MM` outside of bone.
 

@@ -117,9 +117,7 @@ def _clouds(bone: LabelledBone) -> tuple[NDArray[np.float64], NDArray[np.float64
     return bone.grid.to_xyz_mm(body), bone.grid.to_xyz_mm(arch)
 
 
-def _measure_one(
-    body: NDArray[np.float64], arch: NDArray[np.float64], superior: NDArray[np.float64]
-) -> _Measured:
+def _measure_one(body: NDArray[np.float64], arch: NDArray[np.float64], superior: NDArray[np.float64]) -> _Measured:
     """Frame and extents of one body; posterior points to the arch, or to the back where there is none."""
     centre = body.mean(axis=0)
     posterior = arch.mean(axis=0) - centre if len(arch) else np.array([0.0, 1.0, 0.0])

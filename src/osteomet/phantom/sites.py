@@ -74,7 +74,9 @@ class Place:
 class Look(Protocol):
     """Looks along a unit vector from a point (LPS mm, unwarped frame), as `cast` does."""
 
-    def __call__(self, start: NDArray[np.float64], direction: NDArray[np.float64], *, length_mm: float) -> Ray: ...
+    def __call__(self, start: NDArray[np.float64], direction: NDArray[np.float64], *, length_mm: float) -> Ray:
+        """Return what lies there."""
+        ...
 
 
 def cast(bones: Shapes, start: NDArray[np.float64], direction: NDArray[np.float64], *, length_mm: float) -> Ray:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from osteomet.core.errors import UsageError
 from osteomet.core.volume import LabelMap
+from osteomet.io.anatomy_folder import AnatomySource, list_anatomies, read_anatomy
 from osteomet.io.dicom_writer import write_ct_series
 from osteomet.io.formats import write_labels, write_volume
 from osteomet.io.output import output_folder
 from osteomet.lesions.measure import measure_lesions
 from osteomet.phantom.cohort import Case, draw_case
+from osteomet.phantom.labelled_anatomy import LabelledBones, bones_from_labels
 
 SEMANTIC_LABELS = {"lytic": 1, "sclerotic": 2}
 
@@ -27,6 +31,7 @@ def write_cohort(
     n_cases: int,
     seed: int,
     dicom: bool,
+    anatomy: Path | None,
     overwrite: bool,
     progress: Callable[[int, int], None],
 ) -> None:
@@ -34,21 +39,26 @@ def write_cohort(
 
     ``imagesTr`` holds the scans, ``labelsTr`` lytic and sclerotic voxels, ``instancesTr`` the lesions one by one,
     ``bonesTr`` the bones by vocabulary id, ``dicomTr`` a series a case where ``dicom`` is true. ``cases.csv`` has a row
-    a patient, ``lesions.csv`` a row a lesion with its true type, site, volume and axes.
+    a patient, ``lesions.csv`` a row a lesion with its true type, site, volume and axes. With ``anatomy``, a folder as
+    `osteomet.io.anatomy_folder` reads it, each case is built around the bones of one subject, in turn.
 
     Raises
     ------
     UsageError
         If the number of cases is not positive, the cohort is unknown or the folder exists.
+    InputError
+        If the anatomy folder holds no bones, or a file in it cannot be used.
     """
     if n_cases < 1:
         raise UsageError("a cohort has at least one case", got=f"--cases {n_cases}")
+    subjects = [] if anatomy is None else [_Subject(source) for source in list_anatomies(anatomy)]
     with output_folder(out, overwrite=overwrite) as folder:
         for name in ("imagesTr", "labelsTr", "instancesTr", "bonesTr"):
             (folder / name).mkdir()
         lesion_rows: list[dict[str, object]] = []
         for number in range(n_cases):
-            case = draw_case(cohort, seed=seed, number=number)
+            labelled = subjects[number % len(subjects)].bones if subjects else None
+            case = draw_case(cohort, seed=seed, number=number, labelled=labelled)
             _write_case(case, folder)
             if dicom:
                 rng = np.random.default_rng([seed, number, 1])
@@ -68,6 +78,18 @@ def write_cohort(
             "description": f"osteomet phantom cohort {cohort}, seed {seed}",
         }
         (folder / "dataset.json").write_text(json.dumps(dataset, indent=2) + "\n", encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """One subject of an anatomy folder; its bones are read when they are first needed."""
+
+    source: AnatomySource
+
+    @cached_property
+    def bones(self) -> LabelledBones:
+        maps = read_anatomy(self.source)
+        return bones_from_labels(maps.bones, maps.parts)
 
 
 def _write_case(case: Case, folder: Path) -> None:
