@@ -13,7 +13,7 @@ from osteomet.phantom.degenerative import add_osteophytes
 from osteomet.phantom.deposits import Deposit
 from osteomet.phantom.hardware import Hardware, sample_hardware
 from osteomet.phantom.labelled_anatomy import LabelledBones
-from osteomet.phantom.labelled_body import SIZE_SPREAD, fit_column, resized, settle, without
+from osteomet.phantom.labelled_body import SIZE_SPREAD, fit_column, fit_trunk, resized, settle, without
 from osteomet.phantom.metastases import sample_metastases
 from osteomet.phantom.mimics import sample_mimics
 from osteomet.phantom.shapes import Shapes, ShapeTable, Warp, random_warp
@@ -66,7 +66,8 @@ def _sample_around(rng: np.random.Generator, labelled: LabelledBones, *, n_metas
     column, bones = fit_column(rng, resized(labelled, size))
     body = _fill(rng, column, density, Collapses({}, {}), n_metastases=n_metastases)
     deposits = tuple(settle(body.deposits, bones))
-    return replace(body, bones=without(body.bones, bones), deposits=deposits, labelled=bones)
+    soft_tissue = replace(body.soft_tissue, trunk=fit_trunk(body.soft_tissue.trunk, bones))
+    return replace(body, bones=without(body.bones, bones), soft_tissue=soft_tissue, deposits=deposits, labelled=bones)
 
 
 def _fill(rng: np.random.Generator, column: Column, density: float, collapses: Collapses, *, n_metastases: int) -> Body:

@@ -61,11 +61,13 @@ def draw_case(cohort: str, *, seed: int, number: int, labelled: LabelledBones | 
     plane, step = float(rng.uniform(1.0, 1.5)), float(rng.choice([1.0, 1.5, 2.0, 3.0]))
     low = float(rng.uniform(-90, -50))
     high = body.column.vertebrae[int(rng.integers(8, 16))].centre_mm[2]
+    back = float(np.mean([v.centre_mm[1] for v in body.column.vertebrae[:8]])) + 85
     if body.labelled is not None:
-        low, high = body.labelled.extent_z_mm(margin_mm=_AROUND_MM)
+        ends = body.labelled.corners_mm()
+        low, high = ends[0, 2] - _AROUND_MM, ends[1, 2] + _AROUND_MM
+        back = max(back, ends[1, 1] + 3 * _AROUND_MM)
     shape = (round(330 / plane), round(250 / plane), round((high - low) / step))
-    middle = float(np.mean([v.centre_mm[1] for v in body.column.vertebrae[:8]]))
-    grid = Grid.from_spacing(shape, (plane, plane, step), origin_mm=(-165.0, middle - 165.0, low))
+    grid = Grid.from_spacing(shape, (plane, plane, step), origin_mm=(-165.0, back - 250.0, low))
     phantom = render_ct(body, grid, sample_scanner(rng), rng)
     return _as_case(f"case_{number:04d}", phantom, [d for d in body.deposits if d.is_metastasis])
 

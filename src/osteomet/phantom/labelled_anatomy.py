@@ -23,7 +23,7 @@ from osteomet.core.errors import InputError
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import COLUMN, STRUCTURES
 from osteomet.core.volume import LabelMap
-from osteomet.image.components import largest_components
+from osteomet.image.components import bounding_box, largest_components
 from osteomet.image.distance import distance_inside_mm, distance_to_mm
 from osteomet.phantom import kernels
 from osteomet.phantom.parts import BODY, PARTS
@@ -65,10 +65,15 @@ class LabelledBones:
 
     bones: tuple[LabelledBone, ...]
 
-    def extent_z_mm(self, *, margin_mm: float) -> tuple[float, float]:
-        """Lowest and highest point of the bones, LPS z in mm, widened by a margin."""
-        z = [bone.grid.to_xyz_mm(np.argwhere(bone.depth_mm > 0))[:, 2] for bone in self.bones]
-        return float(min(v.min() for v in z)) - margin_mm, float(max(v.max() for v in z)) + margin_mm
+    def corners_mm(self) -> NDArray[np.float64]:
+        """Lowest and highest coordinates of all bones, shape (2, 3), LPS mm."""
+        boxes = [
+            bone.grid.to_xyz_mm([[part.start for part in box], [part.stop - 1 for part in box]])
+            for bone in self.bones
+            if (box := bounding_box(bone.depth_mm > 0)) is not None
+        ]
+        ends = np.concatenate(boxes)
+        return np.stack([ends.min(axis=0), ends.max(axis=0)])
 
     def cut(self, points: NDArray[np.float32], grid: Grid, warp: Warp, *, onto: Cut | None = None) -> Cut:
         """Signed distance, owner and part at every voxel, right inside and up to `REACH_MM` outside of bone.

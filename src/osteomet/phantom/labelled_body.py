@@ -20,6 +20,7 @@ from osteomet.phantom.deposits import Deposit, Realm
 from osteomet.phantom.labelled_anatomy import LabelledBone, LabelledBones
 from osteomet.phantom.parts import BODY
 from osteomet.phantom.shapes import Shapes
+from osteomet.phantom.soft_tissue import Trunk
 
 SIZE_SPREAD = 0.05
 """Standard deviation of the factor by which a labelled anatomy is made larger or smaller."""
@@ -28,6 +29,8 @@ _N_TEMPLATES = 6
 _LEAST_BODY_ML = 0.5
 _EXTENT_PERCENTILES = (1.0, 99.0)
 _SETTLED_MM = 1.5
+_SPARSE = 7
+_TABLE_GAP_MM = 5.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,12 +77,33 @@ def settle(deposits: Sequence[Deposit], bones: LabelledBones) -> list[Deposit]:
 
 
 def without(shapes: Shapes, bones: LabelledBones) -> Shapes:
-    """The primitives of bones that are not labelled; of ribs none where the map has ribs."""
-    rib = STRUCTURES["rib"].id
+    """The primitives of bones that are not labelled.
+
+    Where the map has ribs there are no others, and where it has a hip bone no femur is made for it: it would not fit
+    the joint.
+    """
     owners = {bone.owner for bone in bones.bones}
-    if any(name.startswith("rib_") and STRUCTURES[name].id in owners for name in STRUCTURES):
-        owners.add(rib)
+    names = {name for name, s in STRUCTURES.items() if s.id in owners}
+    if any(name.startswith("rib_") for name in names):
+        owners.add(STRUCTURES["rib"].id)
+    for side in ("left", "right"):
+        if names & {f"{part}_{side}" for part in ("hip", "ilium", "acetabulum")}:
+            owners |= {STRUCTURES[f"{part}_{side}"].id for part in ("hip", "femur")}
     return shapes.select(~np.isin(shapes.owners, list(owners)))
+
+
+def fit_trunk(trunk: Trunk, bones: LabelledBones) -> Trunk:
+    """Widen the outline of the body where labelled bones would come nearer to the skin than its fat is thick."""
+    grow = np.zeros(len(trunk.z_mm))
+    for bone in bones.bones:
+        points = bone.grid.to_xyz_mm(np.argwhere(bone.depth_mm > 0)[::_SPARSE])
+        excess = trunk.distance_mm(points.astype(np.float32)) + trunk.fat_mm
+        above = np.clip(np.searchsorted(trunk.z_mm, points[:, 2]), 1, len(grow) - 1)
+        for knot in (above - 1, above):
+            np.maximum.at(grow, knot, excess)
+    depth = trunk.half_depth_mm + grow
+    table = float((trunk.centre_y_mm + depth).max() + _TABLE_GAP_MM)
+    return replace(trunk, half_width_mm=trunk.half_width_mm + grow, half_depth_mm=depth, table_y_mm=table)
 
 
 def _moved(bone: LabelledBone, factor: float, shift_mm: NDArray[np.float64]) -> LabelledBone:
