@@ -81,6 +81,6 @@ def _variance(array: NDArray[Any], mask: NDArray[np.bool_], axis: int, step: int
     if np.count_nonzero(both) < _FEWEST:
         return None
     difference = array[tuple(ahead)][both].astype(np.float64) - array[tuple(behind)][both]
+    difference -= np.median(difference)
     limit = _OUTLIER * float(np.median(np.abs(difference))) / 0.6745
-    kept = difference[np.abs(difference) <= max(limit, 1e-9)]
-    return float(np.mean(kept**2))
+    return float(np.mean(difference[np.abs(difference) <= max(limit, 1e-9)] ** 2))

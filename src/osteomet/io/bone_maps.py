@@ -6,7 +6,8 @@ What the labels mean is told by the first of these that says so:
 2. names, in the file itself or in ``labels.json`` or ``dataset.json`` beside it: ours, or class names of
    TotalSegmentator;
 3. the labels themselves, where one convention alone explains them: it knows them all, its vertebrae follow each other
-   from head to foot without a gap, and its left bones lie to the left of its right ones.
+   from head to foot without a gap, its left bones lie to the left of its right ones, and no other convention that fits
+   takes as many of them for bones.
 """
 
 from __future__ import annotations
@@ -125,8 +126,11 @@ def _recognised(path: Path, array: NDArray[Any], grid: Grid) -> Mapping[int, str
     for name, table in tables.items():
         ignored = _NOT_BONE[LabelConvention(name)] if name != "osteomet" else frozenset()
         known = {table[label]: centres[label] for label in present if label in table}
-        if known and all(label in table or label in ignored for label in present) and _plausible(known):
+        is_enough = len(known) >= min(2, len(present))
+        if is_enough and all(label in table or label in ignored for label in present) and _plausible(known):
             fitting[name] = {label: table[label] for label in present if label in table}
+    most = max(map(len, fitting.values()), default=0)
+    fitting = {name: found for name, found in fitting.items() if len(found) == most}
     if len({tuple(sorted(found.items())) for found in fitting.values()}) != 1:
         raise FormatError(
             f"what the labels of {path} mean cannot be told",

@@ -32,7 +32,7 @@ from osteomet.phantom.shapes import FAR_MM, Cut, Warp
 REACH_MM = 12.0
 """How far outside of a bone its depth is known."""
 
-_FINEST_MM, _COARSEST_MM = 0.8, 1.0
+_LATTICE_MM = 1.0
 _SMOOTHING = 0.4
 _NECK = 0.55
 _CORNER = 1.45
@@ -133,7 +133,7 @@ def bone_from_mask(
     pad = [int(np.ceil((REACH_MM + 2) / s)) for s in grid.spacing_mm]
     shape = [n + 2 * p for n, p in zip(mask.shape, pad, strict=True)]
     padded = grid.crop([-p for p in pad], shape)
-    lattice = padded.with_spacing([min(max(s, _FINEST_MM), _COARSEST_MM) for s in grid.spacing_mm])
+    lattice = padded.with_spacing((_LATTICE_MM,) * 3)
     index = _nearest_index(grid, lattice, mask.shape)
     inside = mask[np.ix_(*index)]
     for axis, n in enumerate(mask.shape):
