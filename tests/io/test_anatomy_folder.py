@@ -39,7 +39,9 @@ def triangles(corners: NDArray[np.float64]) -> list[NDArray[np.float64]]:
 def write_stl(path: Path, corners: NDArray[np.float64], *, text: bool) -> None:
     if text:
         facets = "".join(
-            "facet normal 0 0 0\nouter loop\n" + "".join(f"vertex {x} {y} {z}\n" for x, y, z in t) + "endloop\nendfacet\n"
+            "facet normal 0 0 0\nouter loop\n"
+            + "".join(f"vertex {x} {y} {z}\n" for x, y, z in t)
+            + "endloop\nendfacet\n"
             for t in triangles(corners)
         )
         path.write_text(f"solid box\n{facets}endsolid box\n", encoding="ascii")
@@ -152,7 +154,9 @@ def test_meshes_in_metres_or_millimetres_stand_upright(scale: float, tmp_path: P
 def test_the_unit_of_meshes_is_asked_for_where_it_cannot_be_told(tmp_path: Path) -> None:
     write_lumbar_meshes(tmp_path, scale=0.1)
     (source,) = list_anatomies(tmp_path)
-    with pytest.raises(FormatError, match=r"unit of the meshes cannot be told.*got 7; remedy: state it in anatomy.json"):
+    with pytest.raises(
+        FormatError, match=r"unit of the meshes cannot be told.*got 7; remedy: state it in anatomy.json"
+    ):
         read_anatomy(source)
     (tmp_path / "anatomy.json").write_text(json.dumps({"unit": "cm", "axes": "ALS"}), encoding="utf-8")
     bones = read_anatomy(source).bones
@@ -186,12 +190,14 @@ def test_maps_of_single_bones(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("exists", [True, False])
-def test_a_folder_without_bones_is_refused(exists: bool, tmp_path: Path) -> None:  # noqa: FBT001
+def test_a_folder_without_bones_is_refused(exists: bool, tmp_path: Path) -> None:
     folder = tmp_path / "anatomy"
     if exists:
         folder.mkdir()
         (folder / "notes.txt").write_text("none", encoding="utf-8")
-    with pytest.raises(InputError, match=r"holds no bones; expected label maps.*got notes.txt" if exists else "no such"):
+    with pytest.raises(
+        InputError, match=r"holds no bones; expected label maps.*got notes.txt" if exists else "no such"
+    ):
         list_anatomies(folder)
 
 

@@ -49,7 +49,9 @@ def test_what_fits_several_conventions_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "labels.json").write_text(json.dumps({"vertebrae_L2": 21, "vertebrae_L3": 22, "x": 23}))
     assert list(read_bones(path).present()) == ["L2", "L3"]
     (tmp_path / "labels.json").write_text(json.dumps({"convention": "mine"}), encoding="utf-8")
-    with pytest.raises(FormatError, match=r"does not know; expected verse or totalspineseg or totalsegmentator; got mi"):
+    with pytest.raises(
+        FormatError, match=r"does not know; expected verse or totalspineseg or totalsegmentator; got mi"
+    ):
         read_bones(path)
 
 
@@ -67,7 +69,13 @@ def test_a_map_without_bone_is_refused(tmp_path: Path) -> None:
 
 
 def test_names() -> None:
-    assert [bone_name(n) for n in ("vertebrae_T4", "Sacrum", "s2", "l5", "aorta")] == ["T4", "sacrum", "sacrum", "L5", None]
+    assert [bone_name(n) for n in ("vertebrae_T4", "Sacrum", "s2", "l5", "aorta")] == [
+        "T4",
+        "sacrum",
+        "sacrum",
+        "L5",
+        None,
+    ]
     assert all(bone_name(name) == name for name in STRUCTURES)
 
 

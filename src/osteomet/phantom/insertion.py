@@ -18,7 +18,7 @@ from scipy.ndimage import find_objects, gaussian_filter
 from osteomet.core.errors import InputError, UsageError
 from osteomet.core.grid import Grid, check_same_grid
 from osteomet.core.vocabulary import STRUCTURES, LesionType, SequenceRole
-from osteomet.core.volume import LabelMap, Modality, Volume
+from osteomet.core.volume import LabelMap, Volume
 from osteomet.image.components import bounding_box
 from osteomet.image.distance import distance_inside_mm, distance_to_mm
 from osteomet.phantom.deposits import Deposit
@@ -31,7 +31,7 @@ from osteomet.phantom.sites import STEP_MM, Place, Ray, labelled_odds
 
 Box = tuple[slice, slice, slice]
 
-LEAST_DEPTH_MM = 2.0
+LEAST_DEPTH_MM = 3.0
 """A bone takes lesions if it is at least this deep somewhere, from its surface inwards."""
 
 SMALLEST_MM3 = 14.0
@@ -70,7 +70,7 @@ class Insertion:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Shape:
+class Shape:
     """A lesion on its fine lattice: lobes, true voxels, and the block of the scan that the lattice fills."""
 
     deposit: Deposit
@@ -117,28 +117,47 @@ def insert_metastases(
     if n < 0:
         raise UsageError("the number of lesions is not negative", got=str(n))
     check_same_grid(image.grid, bones.grid, names=("the image", "the bones"))
-    array = np.array(image.array)
-    lesions = np.zeros(image.grid.shape, dtype=np.uint8 if n < 256 else np.uint16)
-    inserted: list[InsertedLesion] = []
     places, disease = _Places(bones), draw_disease(rng)
+    result = Insertion(image, LabelMap(np.zeros(image.grid.shape, _type_for(n)), image.grid, {}), ())
     for number in range(1, n + 1):
-        shape, around = _find_room(image, bones, lesions, places, rng, disease, role)
-        lesions[shape.box][_occupancy(shape.truth, shape.factors) >= 0.5] = number
-        change = change_signal(shape.scene, shape.lobes, around, rng)
-        _apply(array, image, shape, change, around, rng)
-        kind = shape.deposit.lesion_type if role is SequenceRole.CT else LesionType.MARROW
-        volume_ml = float(np.count_nonzero(shape.truth)) * shape.scene.grid.voxel_volume_ml
-        inserted.append(InsertedLesion(number, kind, places.name_of[shape.deposit.owner], volume_ml))
+        shape, around = _find_room(image, bones, result.lesions.array, places, rng, disease, role)
+        result = _with_lesion(result, shape, around, rng)
         progress(number, n)
-    labels = LabelMap(lesions, image.grid, {f"lesion_{item.number}": item.number for item in inserted})
-    return Insertion(image.with_array(array), labels, tuple(inserted))
+    return result
+
+
+def insert_deposit(
+    image: Volume, bones: LabelMap, deposit: Deposit, around: Surroundings, rng: np.random.Generator
+) -> Insertion:
+    """Put one given metastasis into a scan that looks like ``around`` there."""
+    empty = LabelMap(np.zeros(image.grid.shape, np.uint8), image.grid, {})
+    return _with_lesion(Insertion(image, empty, ()), shape_on(bones, deposit), around, rng)
+
+
+def _type_for(n: int) -> type[np.unsignedinteger[Any]]:
+    """Smallest unsigned type that counts to ``n``."""
+    return np.uint8 if n < 256 else np.uint16
+
+
+def _with_lesion(before: Insertion, shape: Shape, around: Surroundings, rng: np.random.Generator) -> Insertion:
+    """The scan with one lesion more."""
+    number = len(before.inserted) + 1
+    lesions, array = np.array(before.lesions.array), np.array(before.volume.array)
+    lesions[shape.box][_occupancy(shape.truth, shape.factors) >= 0.5] = number
+    change = change_signal(shape.scene, shape.lobes, around, rng)
+    _apply(array, shape, change, around, rng)
+    kind = shape.deposit.lesion_type if around.role is SequenceRole.CT else LesionType.MARROW
+    site = next(s.name for s in STRUCTURES.values() if s.id == shape.deposit.owner)
+    volume_ml = float(np.count_nonzero(shape.truth)) * shape.scene.grid.voxel_volume_ml
+    inserted = (*before.inserted, InsertedLesion(number, kind, site, volume_ml))
+    labels = LabelMap(lesions, before.lesions.grid, {f"lesion_{x.number}": x.number for x in inserted})
+    return Insertion(before.volume.with_array(array), labels, inserted)
 
 
 class _Places:
     """Bones that are big enough for a lesion, and points in them."""
 
     def __init__(self, bones: LabelMap) -> None:
-        self.name_of = {s.id: s.name for s in STRUCTURES.values()}
         self._grid, self._labels = bones.grid, bones.array
         self._deep: dict[int, NDArray[np.intp]] = {}
         volumes: dict[int, float] = {}
@@ -182,7 +201,7 @@ def _find_room(
     rng: np.random.Generator,
     disease: Disease,
     role: SequenceRole,
-) -> tuple[_Shape, Surroundings]:
+) -> tuple[Shape, Surroundings]:
     """Draw lesions until one is big enough and touches no other."""
     for _ in range(_TRIES_A_LESION):
         owner, centre = places.draw(rng)
@@ -202,7 +221,7 @@ def _find_room(
     )
 
 
-def shape_on(bones: LabelMap, deposit: Deposit) -> _Shape:
+def shape_on(bones: LabelMap, deposit: Deposit) -> Shape:
     """Lay a deposit on a lattice that divides the voxels of the scan about it."""
     reach_mm = float(deposit.lobes_mm[:, 3].max()) * deposit.longest + deposit.ripple_mm + 3 * deposit.edge_mm
     centres = deposit.lobes_mm[:, :3]
@@ -210,13 +229,14 @@ def shape_on(bones: LabelMap, deposit: Deposit) -> _Shape:
     size = [part.stop - part.start for part in box]
     grid = bones.grid.crop([part.start for part in box], size)
     fine_mm = float(np.clip(max(grid.extent_mm) / _POINTS_ACROSS, _FINEST_MM, _COARSEST_MM))
-    i, j, k = (max(1, int(np.ceil(s / fine_mm - 1e-6))) for s in grid.spacing_mm)
+    # Odd numbers: then no voxel is exactly half full, and labels neither gain nor lose by ties.
+    i, j, k = (2 * int(np.ceil(s / fine_mm - 1e-6) // 2) + 1 for s in grid.spacing_mm)
     fine = grid.with_spacing([s / f for s, f in zip(grid.spacing_mm, (i, j, k), strict=True)])
     points = warped_points(fine, _STILL)
     found = _bones_near(bones, box).cut(points, fine, _STILL)
     scene = Scene(fine, _STILL, points, found.owner, found.part, -found.distance_mm)
     lobes = list(lobes_in(scene, [deposit]))
-    return _Shape(deposit, scene, lobes, label_scene(scene, lobes).lesions > 0, box, (i, j, k))
+    return Shape(deposit, scene, lobes, label_scene(scene, lobes).lesions > 0, box, (i, j, k))
 
 
 def _bones_near(bones: LabelMap, box: Box) -> LabelledBones:
@@ -258,8 +278,7 @@ def _touches(own: NDArray[np.bool_], others: NDArray[Any], grid: Grid) -> bool:
 
 def _apply(
     array: NDArray[Any],
-    image: Volume,
-    shape: _Shape,
+    shape: Shape,
     change: Change,
     around: Surroundings,
     rng: np.random.Generator,
@@ -277,7 +296,7 @@ def _apply(
     new = keep * old + add + lost * around.noise.draw(old.shape, rng)
     top = np.maximum(old, around.brightest)
     new = np.where(new > top, top + _BEYOND * (new - top), new)
-    if image.modality is Modality.MR:
+    if around.role is not SequenceRole.CT:
         new = np.maximum(new, 0)
     if array.dtype.kind == "i":
         new = np.rint(new / around.step) * around.step
