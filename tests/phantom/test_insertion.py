@@ -11,6 +11,7 @@ from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES, LesionType, SequenceRole
 from osteomet.core.volume import LabelMap, Modality, Unit, Volume
 from osteomet.image.noise import Noise
+from osteomet.phantom import insertion
 from osteomet.phantom.deposits import METASTASIS, Deposit
 from osteomet.phantom.insertion import Insertion, insert_deposit, insert_metastases, shape_on
 from osteomet.phantom.lesion_signal import MARROW_SIGNALS, describe_surroundings, value_step
@@ -96,13 +97,17 @@ def test_nothing_changes_outside() -> None:
 
 def test_cortex_stays_where_lysis_does_not_break_out() -> None:
     image, bones = make_scan()
-    for breach, changed in ((False, 0.0), (True, 1.0)):
+    share = {}
+    for breach in (False, True):
         lesion = replace(deposit(LesionType.LYTIC, radius=16.0), breach=breach, outgrow_mm=(4.0 if breach else 0.0,))
         lesion.lobes_mm[0, :3] += [0, 14, 0]
         result = put(image, bones, lesion)
         outside = (result.lesions.array > 0) & (bones.array != L3)
-        assert bool(outside.any()) is bool(changed)
+        share[breach] = np.count_nonzero(outside) / np.count_nonzero(result.lesions.array)
         assert result.inserted[0].volume_ml < 4 / 3 * np.pi * 1.6**3
+    # The smooth surface of the bone may leave a voxel here and there; a breach leaves a cap of 4 mm.
+    assert share[False] < 0.03
+    assert share[True] > 0.1
 
 
 def test_signals_on_mr_follow_their_order() -> None:
@@ -158,7 +163,8 @@ def test_drawn_lesions_lie_in_their_bones_apart_from_each_other() -> None:
     assert again.lesions.array.tobytes() == result.lesions.array.tobytes()
 
 
-def test_refusals() -> None:
+def test_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(insertion, "_TRIES_A_LESION", 3)
     image, bones = make_scan((2.0, 2.0, 2.0))
     rng = np.random.default_rng(0)
 
@@ -178,7 +184,7 @@ def test_refusals() -> None:
     ):
         run(LabelMap(thin, image.grid, NAMES))
     with pytest.raises(InputError, match=r"no room for so many lesions; got .* placed.*remedy: ask for fewer"):
-        run(bones, n=60)
+        run(bones, n=40)
 
 
 def test_the_lattice_divides_the_voxels() -> None:

@@ -205,6 +205,8 @@ def _find_room(
     """Draw lesions until one is big enough and touches no other."""
     for _ in range(_TRIES_A_LESION):
         owner, centre = places.draw(rng)
+        if lesions[tuple(np.rint(image.grid.to_ijk(centre)).astype(int).clip(0, np.array(image.grid.shape) - 1))]:
+            continue
         around = describe_surroundings(image, bones, owner, centre, role)
         place = Place(owner, 0, centre)
         deposit = draw_metastasis(rng, place, disease, places.look, marrow_hu=around.marrow)
