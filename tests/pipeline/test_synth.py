@@ -10,10 +10,14 @@ import numpy as np
 import pytest
 from tests.conftest import LumbarPhantom
 
-from osteomet.core.errors import UsageError
-from osteomet.io.formats import read_labels
+from osteomet.core.errors import InputError, UsageError
+from osteomet.core.grid import Grid
+from osteomet.core.vocabulary import STRUCTURES
+from osteomet.core.volume import LabelMap
+from osteomet.io.formats import read_labels, write_labels
 from osteomet.phantom import cohort
 from osteomet.phantom.cohort import Case
+from osteomet.phantom.labelled_anatomy import LabelledBones
 from osteomet.pipeline import synth
 from osteomet.pipeline.synth import write_cohort
 
@@ -28,20 +32,26 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture(autouse=True)
-def small_cases(lumbar: LumbarPhantom, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw the shared small phantom in place of whole trunks; the second case has no metastasis."""
+def around(lumbar: LumbarPhantom, monkeypatch: pytest.MonkeyPatch) -> list[list[int] | None]:
+    """Draw the shared small phantom in place of whole trunks; the second case has no metastasis.
 
-    def draw(name: str, *, seed: int, number: int) -> Case:
+    Keep the ids of the labelled bones around which each case was asked for.
+    """
+    seen: list[list[int] | None] = []
+
+    def draw(name: str, *, seed: int, number: int, labelled: LabelledBones | None = None) -> Case:
         assert (name, seed) == ("ct-spine", 5)
+        seen.append(None if labelled is None else [bone.owner for bone in labelled.bones])
         deposits = lumbar.body.deposits if number == 0 else ()
         body = LumbarPhantom(replace(lumbar.body, deposits=deposits), lumbar.low_mm, lumbar.high_mm)
         phantom = body.render(body.grid())
         return cohort._as_case(f"case_{number:04d}", phantom, list(deposits))
 
     monkeypatch.setattr(synth, "draw_case", draw)
+    return seen
 
 
-def write(out: Path, *, n_cases: int = 2, dicom: bool = False) -> list[tuple[int, int]]:
+def write(out: Path, *, n_cases: int = 2, dicom: bool = False, anatomy: Path | None = None) -> list[tuple[int, int]]:
     seen: list[tuple[int, int]] = []
     write_cohort(
         "ct-spine",
@@ -49,6 +59,7 @@ def write(out: Path, *, n_cases: int = 2, dicom: bool = False) -> list[tuple[int
         n_cases=n_cases,
         seed=5,
         dicom=dicom,
+        anatomy=anatomy,
         overwrite=False,
         progress=lambda done, total: seen.append((done, total)),
     )
@@ -88,4 +99,22 @@ def test_a_second_run_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_a_cohort_without_cases_is_refused(n_cases: int, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=rf"a cohort has at least one case; got --cases {n_cases}"):
         write(tmp_path / "set", n_cases=n_cases)
+    assert not (tmp_path / "set").exists()
+
+
+def test_subjects_of_an_anatomy_folder_take_turns(tmp_path: Path, around: list[list[int] | None]) -> None:
+    grid = Grid.from_spacing((12, 12, 12), (2.0, 2.0, 2.0))
+    for name, bone in (("a", "L1"), ("b", "L5")):
+        array = np.zeros(grid.shape, dtype=np.uint8)
+        array[3:9, 3:9, 3:9] = 1
+        (tmp_path / "bones" / name).mkdir(parents=True)
+        write_labels(LabelMap(array, grid, {"bone": 1}), tmp_path / "bones" / name / f"vertebrae_{bone}.nii.gz")
+    write(tmp_path / "set", n_cases=3, anatomy=tmp_path / "bones")
+    assert around == [[STRUCTURES["L1"].id], [STRUCTURES["L5"].id], [STRUCTURES["L1"].id]]
+
+
+def test_an_anatomy_folder_without_bones_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "bones").mkdir()
+    with pytest.raises(InputError, match=r"holds no bones; expected label maps.*an empty folder; remedy: name maps"):
+        write(tmp_path / "set", anatomy=tmp_path / "bones")
     assert not (tmp_path / "set").exists()
