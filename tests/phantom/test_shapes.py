@@ -113,7 +113,7 @@ def test_two_owners_that_overlap_keep_a_joint_space() -> None:
     assert distance[8] == pytest.approx(-1.1)
     assert distance[9] == pytest.approx(-0.1)
     assert distance[10] == pytest.approx(0.9)
-    assert distance[5] == pytest.approx(-4.1)
+    assert distance[7] == pytest.approx(-2.1)
     assert (owner[:10] == 1).all()
     assert (owner[11:] == 2).all()
 

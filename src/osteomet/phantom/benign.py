@@ -3,8 +3,7 @@
 References
 ----------
 Slon V. et al. Vertebral hemangiomas: their demographical characteristics, location along the spine and position within
-the vertebral body. Eur Spine J 2016;25:3230-3236. https://doi.org/10.1007/s00586-015-4022-z (26 % of adults on CT, 7 %
-with several)
+the vertebral body. Eur Spine J 2015 (CT of 196 adults: 26.0 % have one, 7.2 % several)
 Genant H.K. et al. Vertebral fracture assessment using a semiquantitative technique. J Bone Miner Res 1993;8:1137-1148.
 https://doi.org/10.1002/jbmr.5650080915
 """
@@ -26,7 +25,7 @@ from osteomet.phantom.sites import point_inside, site_odds
 
 _BODY = PARTS["body"]
 _HAEMANGIOMA_ODDS = {0: 0.74, 1: 0.188, 2: 0.05, 3: 0.022}
-_TARLOV_ODDS, _NODE_ODDS, _CEMENT_ODDS = 0.05, 0.3, 0.3
+_TARLOV_ODDS, _NODE_ODDS, _CEMENT_ODDS, _RECENT_ODDS = 0.05, 0.3, 0.3, 0.4
 _FAT_OF_HAEMANGIOMA_HU = (-60, 40)
 
 
@@ -129,7 +128,7 @@ def lymph_nodes_and_vessels(rng: np.random.Generator, column: Column) -> list[De
     node_hu, vessel_hu = float(rng.uniform(40, 100)), float(rng.uniform(40, 220))
     for _ in range(int(rng.integers(1, 5)) if rng.random() < _NODE_ODDS else 0):
         v, side, radius = lumbar[int(rng.integers(len(lumbar)))], float(rng.choice([1.0, -1.0])), rng.uniform(3, 11)
-        beside = v.at(side * rng.uniform(0.1, 0.55) * v.width_mm, -0.55 * v.depth_mm - radius, rng.uniform(-12, 12))
+        beside = v.at(side * (0.55 * v.width_mm + 0.3 * radius), -0.45 * v.depth_mm - radius, rng.uniform(-12, 12))
         iliac = np.array([side * rng.uniform(55, 68), rng.uniform(-20, 10), rng.uniform(20, 60)]) * column.scale
         found.append(_soft(rng, "lymph_node", beside if rng.random() < 0.7 else iliac, float(radius), v, node_hu, 1.4))
     for v in lumbar:
@@ -142,13 +141,15 @@ def lymph_nodes_and_vessels(rng: np.random.Generator, column: Column) -> list[De
 
 
 def fractures(rng: np.random.Generator, column: Column, collapsed: Mapping[str, float]) -> list[Deposit]:
-    """The band of impacted trabeculae under the upper end plate of each osteoporotic collapse; cement in some."""
+    """Impacted trabeculae under the upper end plate of osteoporotic collapses; oedema or cement in some."""
     found = []
     for v in column.vertebrae:
         if v.name not in collapsed:
             continue
         if rng.random() < 0.6:
             found.append(_impacted_band(rng, v))
+        if rng.random() < _RECENT_ODDS:
+            found.append(_oedema(rng, v))
         if rng.random() < _CEMENT_ODDS:
             found.append(_cement(rng, v))
     return found
@@ -166,13 +167,23 @@ def _impacted_band(rng: np.random.Generator, v: Vertebra) -> Deposit:
     )  # fmt: skip
 
 
+def _oedema(rng: np.random.Generator, v: Vertebra) -> Deposit:
+    """Oedema of a recent fracture through most of the body, for MR; the back of the body is often spared."""
+    radius = float(rng.uniform(0.3, 0.5) * v.depth_mm)
+    lobes = [[*v.at(x * v.width_mm, -0.12 * v.depth_mm, 0.15 * v.height_mm), radius] for x in (-0.22, 0.0, 0.22)]
+    return Deposit(
+        np.array(lobes), (LesionType.MARROW,) * 3, STRUCTURES[v.name].id, "osteoporotic_fracture", 0.0, 0.0,
+        float(rng.uniform(2.0, 4.0)), 0.2 * radius, random_phase(rng), 0.0, False, part=_BODY,
+    )  # fmt: skip
+
+
 def _cement(rng: np.random.Generator, v: Vertebra) -> Deposit:
     """Bone cement of a vertebroplasty, in clumps from one side or both, sometimes leaked beside the body."""
     lobes = []
     for side in (1.0, -1.0) if rng.random() < 0.5 else (float(rng.choice([1.0, -1.0])),):
-        for _ in range(int(rng.integers(2, 6))):
+        for _ in range(int(rng.integers(3, 8))):
             u, w = side * rng.uniform(0.02, 0.3) * v.width_mm, rng.uniform(-0.25, 0.25) * v.height_mm
-            lobes.append([*v.at(u, rng.uniform(-0.35, 0.15) * v.depth_mm, w), rng.uniform(2.0, 5.5)])
+            lobes.append([*v.at(u, rng.uniform(-0.35, 0.15) * v.depth_mm, w), rng.uniform(1.8, 4.5)])
     if rng.random() < 0.35:
         x, y = rng.normal(size=2)
         beyond = 0.52 / np.hypot(x, y)
@@ -180,7 +191,8 @@ def _cement(rng: np.random.Generator, v: Vertebra) -> Deposit:
         lobes.append([*leak, rng.uniform(1.5, 3.0)])
     return Deposit(
         np.array(lobes), (LesionType.SCLEROTIC,) * len(lobes), STRUCTURES[v.name].id, "cement",
-        float(rng.uniform(1500, 3000)), 0.0, 0.5, 1.0, random_phase(rng), 0.0, False, realm=Realm.ANYWHERE, mottle=0.1,
+        float(rng.uniform(1500, 3000)), 0.0, 0.5, 1.8, random_phase(rng, coarsest=2.5, finest=8.0),
+        0.0, False, realm=Realm.ANYWHERE, mottle=0.1,
         part=_BODY,
     )  # fmt: skip
 

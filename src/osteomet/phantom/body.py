@@ -53,9 +53,9 @@ def sample_body(rng: np.random.Generator, *, n_metastases: int, labelled: Labell
     """
     if labelled is not None:
         return _sample_around(rng, labelled, n_metastases=n_metastases)
-    density = float(rng.uniform(60, 300))
-    collapses = sample_collapses(rng, lumbar_hu=density, n_metastases=n_metastases)
+    collapses = sample_collapses(rng, n_metastases=n_metastases)
     column = sample_column(rng, collapsed=collapses.all)
+    density = float(rng.uniform(60, 300)) * collapses.density
     return _fill(rng, column, density, collapses, n_metastases=n_metastases)
 
 

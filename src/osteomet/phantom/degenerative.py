@@ -49,7 +49,7 @@ def add_osteophytes(table: ShapeTable, column: Column, rng: np.random.Generator)
         if rng.random() > 0.75 * column.wear * _SPUR_ODDS[lower.name[0]]:
             continue
         first = float(rng.normal(-np.pi / 2, 0.9))
-        ridge = np.asarray(first + 0.2 * np.arange(int(rng.integers(2, 7))), dtype=np.float64)
+        ridge = np.asarray(first + 0.22 * np.arange(int(rng.integers(3, 8))), dtype=np.float64)
         length = float(rng.gamma(3.0, 1.1) + 1.5)
         bridges = rng.random() < _BRIDGING_ODDS and length > 4
         for v, end, disc in ((lower, 1.0, upper.disc_below_mm), (upper, -1.0, upper.disc_below_mm)):
@@ -68,20 +68,22 @@ def _spur(
     rng: np.random.Generator,
 ) -> Deposit:
     """A curved shelf of bone along part of the rim of one end plate: highest in its middle, bent to the disc."""
-    owner, lobes = STRUCTURES[v.name].id, []
-    height = np.sin(np.linspace(0.5, np.pi - 0.5, len(ridge))) * rng.uniform(0.85, 1.15, len(ridge))
+    owner, level = STRUCTURES[v.name].id, end * (v.height_mm / 2 - 1.4)
+    height = np.sin(np.linspace(0.35, np.pi - 0.35, len(ridge))) * rng.uniform(0.85, 1.15, len(ridge))
+    roots, middles, tips = [], [], []
+    for angle, far in zip(ridge, length_mm * height, strict=True):
+        way = np.array([np.cos(angle) * v.width_mm / 2, np.sin(angle) * v.depth_mm / 2])
+        out = way / np.linalg.norm(way)
+        (x0, y0), (x1, y1), (x2, y2) = way * 0.9, way + 0.55 * far * out, way + 0.95 * far * out
+        roots.append(v.at(x0, y0, level))
+        middles.append(v.at(x1, y1, level + 0.2 * end * bend_mm))
+        tips.append(v.at(x2, y2, level + end * (0.8 + bend_mm)))
     with table.joining(mode=FUSED, blend_mm=1.5):
-        for angle, share in zip(ridge, height, strict=True):
-            way = np.array([np.cos(angle) * v.width_mm / 2, np.sin(angle) * v.depth_mm / 2])
-            out = way / np.linalg.norm(way)
-            level = end * (v.height_mm / 2 - 1.4)
-            far = length_mm * share
-            (x0, y0), (x1, y1), (x2, y2) = way * 0.9, way + 0.55 * far * out, way + 0.95 * far * out
-            root, middle = v.at(x0, y0, level), v.at(x1, y1, level + 0.2 * end * bend_mm)
-            tip = v.at(x2, y2, level + end * (1.4 + bend_mm))
-            table.capsule(root, middle, (2.1, 1.8), owner=owner, part=PARTS["body"])
-            table.capsule(middle, tip, (1.8, 1.1), owner=owner, part=PARTS["body"])
-            lobes += [[*middle, 1.6 + 0.3 * far], [*tip, 2.2]]
+        for n in range(len(ridge) - 1):
+            near, far_edge = [roots[n], roots[n + 1]], [middles[n + 1], middles[n]]
+            table.quad([*near, *far_edge], 1.9, owner=owner, part=PARTS["body"])
+            table.quad([*far_edge[::-1], tips[n + 1], tips[n]], 1.4, owner=owner, part=PARTS["body"])
+    lobes = [[*p, 1.6 + 0.3 * length_mm * h] for p, h in zip(middles, height, strict=True)] + [[*p, 2.2] for p in tips]
     n = len(lobes)
     return Deposit(
         np.array(lobes), (LesionType.SCLEROTIC,) * n, owner, "osteophyte", 0.0, float(rng.uniform(30, 300)), 1.0, 0.0,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteomet.core.vocabulary import LesionType
+from osteomet.phantom.mimic_names import MIMIC_TISSUES
 
 METASTASIS = "metastasis"
 BREACH_MM = 2.0
@@ -100,6 +101,15 @@ class Deposit:
     def lesion_type(self) -> LesionType:
         """Its type as a whole: mixed where lobes differ."""
         return self.types[0] if len(set(self.types)) == 1 else LesionType.MIXED
+
+    def tissue(self, kind: LesionType) -> str:
+        """Name of what its lobes of one type are made of, for a scanner that sees tissue (`tissues.Tissue`)."""
+        if self.is_metastasis:
+            if self.treated:
+                return "METASTASIS_TREATED"
+            return "METASTASIS_SCLEROTIC" if kind is LesionType.SCLEROTIC else "METASTASIS"
+        name = MIMIC_TISSUES[self.cause]
+        return "MODIC_3" if name == "OEDEMA" and kind is LesionType.SCLEROTIC else name
 
     @property
     def longest(self) -> float:

@@ -137,12 +137,14 @@ def nearest(
     blocks: NDArray[np.int64],
     owners: NDArray[np.int64],
     parts: NDArray[np.int64],
-    reach_mm: NDArray[np.float64],
+    margins_mm: NDArray[np.float64],
+    slack_mm: float,
     found: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8], NDArray[np.uint8]],
 ) -> None:
     """Keep at each voxel the smallest distance, that of the next other owner, the owner and the part.
 
-    Blocks of voxels whose middle lies farther than its ``reach_mm`` from a primitive are passed over.
+    A primitive is felt up to its ``margins_mm``. Blocks of voxels whose middle lies ``slack_mm`` farther off than that
+    are passed over.
     """
     p = np.empty(3)
     for n in range(kinds.shape[0]):
@@ -153,7 +155,7 @@ def nearest(
                     it, jt, kt = min(i + BLOCK, i1), min(j + BLOCK, j1), min(k + BLOCK, k1)
                     for axis in range(3):
                         p[axis] = points[(i + it) // 2, (j + jt) // 2, (k + kt) // 2, axis]
-                    if distance(kinds[n], p, parameters[n]) > reach_mm[n]:
+                    if distance(kinds[n], p, parameters[n]) > margins_mm[n] + slack_mm:
                         continue
                     for a in range(i, it):
                         for b in range(j, jt):
@@ -161,7 +163,8 @@ def nearest(
                                 for axis in range(3):
                                     p[axis] = points[a, b, c, axis]
                                 d = distance(kinds[n], p, parameters[n])
-                                _join(d, parameters[n], owners[n], parts[n], (a, b, c), found)
+                                if d <= margins_mm[n]:
+                                    _join(d, parameters[n], owners[n], parts[n], (a, b, c), found)
 
 
 @njit(cache=True, error_model="numpy")

@@ -25,12 +25,12 @@ from osteomet.phantom.shapes import Warp, cut, warped_points
 
 METAL_HU = 3071.0
 _PLANE_MM, _SLICE_MM, _AROUND_MM = 2.0, 3.0, 70.0
-_N_ANGLES = 96
+_N_ANGLES = 72
 _WATER_PER_MM = 0.019
-_SATURATION = 3.0
+_SATURATION = 5.0
 _STARVED = 7.0
-_NOISE = 0.02
-_LIMIT_HU = 1500.0
+_NOISE = 0.012
+_LIMIT_HU, _BESIDE_MM = 450.0, 4.0
 
 
 def metal_in(scene: Scene, hardware: Hardware | None, *, softness_mm: float) -> MetalInScene | None:
@@ -60,9 +60,9 @@ def add_metal(
     coarse = _grid_around(hardware, scene.grid, scene.warp)
     if coarse is not None:
         points = warped_points(coarse, scene.warp)
-        distance = cut(hardware.shapes, points, coarse, scene.warp, margin_mm=_PLANE_MM).distance_mm
+        distance = cut(hardware.shapes, points, coarse, scene.warp, margin_mm=_BESIDE_MM).distance_mm
         occupied = np.clip(0.5 - distance / _PLANE_MM, 0, 1).astype(np.float32)
-        streaks = _streaks_hu(occupied, hardware.attenuation_per_mm, rng)
+        streaks = _streaks_hu(occupied, hardware.attenuation_per_mm, rng) * np.clip(distance / _BESIDE_MM, 0, 1)
         to_coarse = np.linalg.inv(coarse.affine) @ scene.grid.affine
         image += affine_transform(
             streaks, to_coarse[:3, :3], to_coarse[:3, 3], image.shape, order=1, mode="constant", output=np.float32
@@ -91,7 +91,8 @@ def _streaks_hu(
     """Error of reconstruction, HU, of metal with these shares of each voxel; slices along the last axis."""
     streaks = np.zeros(occupied.shape, dtype=np.float32)
     n_bins = int(np.hypot(*occupied.shape[:2])) + 4
-    ramp = np.abs(np.fft.rfftfreq(2 * n_bins)) * np.hanning(4 * n_bins)[2 * n_bins :: 2][: n_bins + 1].clip(0)
+    frequency = np.fft.rfftfreq(2 * n_bins)
+    ramp = frequency * (0.5 + 0.5 * np.cos(2 * np.pi * frequency))
     taper = _taper(occupied.shape[0])[:, None] * _taper(occupied.shape[1])
     for k in range(occupied.shape[2]):
         piece = np.ascontiguousarray(occupied[:, :, k])
@@ -102,7 +103,7 @@ def _streaks_hu(
         noise = rng.standard_normal(rays.shape) * _NOISE * np.exp(np.minimum(rays, _STARVED) / 2) * (rays > 0.1)
         error = np.fft.irfft(np.fft.rfft(seen - rays + noise, 2 * n_bins, axis=1) * ramp, axis=1)
         plane = _project_back(error[:, :n_bins], *piece.shape) * np.pi / _N_ANGLES
-        streaks[:, :, k] = np.clip(plane / _PLANE_MM / _WATER_PER_MM * 1000, -_LIMIT_HU, _LIMIT_HU) * taper
+        streaks[:, :, k] = np.tanh(plane * (1000 / _PLANE_MM / _WATER_PER_MM / _LIMIT_HU)) * _LIMIT_HU * taper
     return streaks
 
 
@@ -116,13 +117,14 @@ def _project(piece: NDArray[np.float32], n_angles: int, n_bins: int) -> NDArray[
     """Sum along parallel rays at each angle, in voxels."""
     rays = np.zeros((n_angles, n_bins))
     n_x, n_y = piece.shape
-    for a in range(n_angles):
-        c, s = np.cos(np.pi * a / n_angles), np.sin(np.pi * a / n_angles)
-        for i in range(n_x):
-            for j in range(n_y):
-                if piece[i, j] > 0:
-                    t = (i - 0.5 * (n_x - 1)) * c + (j - 0.5 * (n_y - 1)) * s + 0.5 * (n_bins - 1)
-                    left = int(np.floor(t))
+    turn = np.pi * np.arange(n_angles) / n_angles
+    cosine, sine = np.cos(turn), np.sin(turn)
+    for i in range(n_x):
+        for j in range(n_y):
+            if piece[i, j] > 0:
+                for a in range(n_angles):
+                    t = (i - 0.5 * (n_x - 1)) * cosine[a] + (j - 0.5 * (n_y - 1)) * sine[a] + 0.5 * (n_bins - 1)
+                    left = int(t)
                     rays[a, left] += piece[i, j] * (left + 1 - t)
                     rays[a, left + 1] += piece[i, j] * (t - left)
     return rays

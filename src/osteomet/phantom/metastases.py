@@ -138,7 +138,7 @@ def draw_metastasis(
             fill_hu=fill_hu,
             shift_hu=_shift_hu(rng, treated=treated),
             edge_mm=_edge_mm(rng, radius, treated=treated),
-            ripple_mm=float(min(radius * rng.uniform(0.05, 0.4), 4.0)),
+            ripple_mm=float(min(radius * rng.uniform(0.1, 0.5), 4.5)),
             phase=random_phase(rng),
             rim_hu=float(rng.uniform(100, 400) if rng.random() < (0.6 if treated else 0.12) else 0.0),
             breach=breach,
@@ -217,14 +217,14 @@ def _lobes(
     rng: np.random.Generator, centre: NDArray[np.float64], radius_mm: float, *, at_least: int
 ) -> NDArray[np.float64]:
     """Lobes that bud from one another, the first one the largest; small metastases have one."""
-    n = max(at_least, 1 if radius_mm < 3 else int(rng.integers(1, 3 + min(4, int(radius_mm / 4)))))
+    n = max(at_least, 1 if radius_mm < 3 else int(rng.integers(2, 4 + min(5, int(radius_mm / 3)))))
     lobes = np.empty((n, 4))
     lobes[0] = [*centre, radius_mm]
     for lobe in range(1, n):
         parent = lobes[int(rng.integers(lobe))]
         direction = rng.normal(size=3)
-        size = max(radius_mm * rng.uniform(0.35, 0.85), 0.75)
-        step = direction / np.linalg.norm(direction) * (parent[3] * rng.uniform(0.6, 0.9) + 0.3 * size)
+        size = max(radius_mm * rng.uniform(0.25, 0.75), 0.75)
+        step = direction / np.linalg.norm(direction) * (parent[3] * rng.uniform(0.6, 0.95) + 0.4 * size)
         lobes[lobe] = [*(parent[:3] + step), size]
     return lobes
 

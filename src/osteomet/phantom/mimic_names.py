@@ -30,6 +30,6 @@ MIMIC_TISSUES: Mapping[str, str] = MappingProxyType(
         "sacroiliitis": "OEDEMA",
     }
 )
-"""Each mimic and the name of its tissue on MR."""
+"""Each mimic and the name of its tissue on MR (`tissues.Tissue`)."""
 MIMICS = tuple(MIMIC_TISSUES)
 """Names of the mimics; the label of each one in a mimic map is its place here, counted from 1."""

@@ -146,6 +146,7 @@ def _add_wing(
         ((m["joint_top"], middle[6], crest[6]), 8.0),
         ((m["joint_top"], m["psis"], middle[7]), 8.0),
         ((m["joint_low"], middle[6], base[6]), 7.0),
+        ((m["joint_low"], middle[6], m["psis"]), 7.5),
     ):
         table.plate(np.array(corners), half * thick, owner=owner, part=part)
 

@@ -94,7 +94,7 @@ def _add_wing(table: ShapeTable, segments: list[_Segment], side: float, owner: i
 
 
 def _add_dorsal_wall(table: ShapeTable, segments: list[_Segment], owner: int, scale: float) -> None:
-    """Fused laminae over the canal down to the hiatus, articular crests beside them and the median crest."""
+    """Fused laminae over the canal down to the hiatus, crests, and the pedicles that carry them."""
     half = 2.6 * scale
     for n, (upper, lower) in enumerate(pairwise(segments)):
         ridge = [s.at(0, s.size[1] / 2 + s.canal + half, 0.1 * s.size[2]) for s in (upper, lower)]
@@ -105,6 +105,8 @@ def _add_dorsal_wall(table: ShapeTable, segments: list[_Segment], owner: int, sc
             if n < len(segments) - 2:
                 table.quad([ridge[0], flank[0], flank[1], ridge[1]], half, owner=owner)
             table.capsule(flank[0], flank[1], (4.4 * scale, 3.8 * scale), owner=owner)
+            pedicle = upper.at(side * 0.46 * upper.size[0], 0.25 * upper.size[1], 0)
+            table.capsule(flank[0], pedicle, (4.4 * scale, (7.0 - n) * scale), owner=owner)
         if n < len(segments) - 2:
             crest = [upper.at(0, upper.size[1] / 2 + upper.canal + (11 - 2 * n) * scale, w) for w in (1.0, -6.0)]
             table.quad([ridge[0], crest[0], crest[1], ridge[1]], 2.4 * scale, owner=owner)
@@ -139,7 +141,7 @@ def _cut_canal_and_foramina(table: ShapeTable, segments: list[_Segment], owner: 
     radii = [s.canal / 2 for s in segments]
     with table.joining(mode=HOLE):
         for (a, ra), (b, rb) in pairwise(zip([top, *middles], [radii[0], *radii], strict=True)):
-            for shift in (-0.8, 0.8):
+            for shift in (-0.8, 0.0, 0.8):
                 across = np.array([shift * ra, 0, 0]), np.array([shift * rb, 0, 0])
                 table.capsule(a + across[0], b + across[1], (ra, rb), owner=owner)
         for n, (upper, lower) in enumerate(pairwise(segments)):

@@ -18,6 +18,7 @@ from osteomet.phantom.shapes import Warp, cut, warped_points
 
 KIND_CODES = {LesionType.LYTIC: 1, LesionType.SCLEROTIC: 2, LesionType.MARROW: 3}
 """Value of each type of voxel in `Truth.lesion_kinds`."""
+_RIM_REACH_MM = 4.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +43,7 @@ class LobeInScene:
 
     ``box`` is the block of voxels they can touch. All arrays have its shape: ``distance_mm`` (negative inside),
     ``share`` (0–1, what they take of the voxel), ``own`` (whether they may lie there at all: in their bone, or as far
-    outside of it as they may grow) and ``grain`` (a wave of mean zero, for uneven density, or the struts of a deposit
+    outside of it as they may grow) and ``grain`` (noise of mean zero, for uneven density, or the struts of a deposit
     that has some, 0–1). ``number`` counts metastases from 1 in the order of the deposits.
     """
 
@@ -141,8 +142,10 @@ def _fuse(
         deposit.phase,
         deposit.lobes_mm[0],
         deposit.ripple_mm,
-        deposit.ripple_mm + 3 * deposit.edge_mm,
+        deposit.ripple_mm + max(3 * deposit.edge_mm, _RIM_REACH_MM),
+        deposit.longest,
         deposit.spiculated,
+        deposit.mottle > 0,
         distance,
         room,
         grain,
@@ -189,5 +192,8 @@ def _struts(deposit: Deposit, points: NDArray[np.float32]) -> NDArray[np.float32
     turn = np.float32(2 * np.pi / deposit.strut_mm)
     offset = (points - deposit.lobes_mm[0, :3].astype(np.float32)) @ (across.T.astype(np.float32) * turn)
     u, v = offset[..., 0], offset[..., 1]
-    lattice = np.cos(u + 0.9 * np.sin(0.43 * v + 1)) + np.cos(v + 0.9 * np.sin(0.37 * u))
-    return np.asarray(np.clip((lattice - 0.6) / 1.2, 0, 1), dtype=np.float32)
+    lattice = np.cos(u + 1.2 * np.sin(0.43 * v + 1 + np.sin(0.31 * u))) + np.cos(
+        v + 1.2 * np.sin(0.37 * u + np.sin(v / 4))
+    )
+    thinner = 0.5 * np.sin(0.27 * u + 0.19 * v)
+    return np.asarray(np.clip((lattice - 0.6 - thinner) / 1.2, 0, 1), dtype=np.float32)

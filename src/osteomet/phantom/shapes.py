@@ -223,7 +223,7 @@ def cut(shapes: Shapes, points: NDArray[np.float32], grid: Grid, warp: Warp, *, 
     half_block = float(np.linalg.norm(grid.spacing_mm)) * kernels.BLOCK / 2 * (1 + warp.steepest)
     kernels.nearest(
         points, shapes.kinds, shapes.parameters, _blocks(shapes, grid, warp, margins), shapes.owners, shapes.parts,
-        margins + _STEEPEST_DISTANCE * half_block, (distance, other, owner, part),
+        margins, _STEEPEST_DISTANCE * half_block, (distance, other, owner, part),
     )  # fmt: skip
     kernels.separate(distance.reshape(-1), other.reshape(-1), JOINT_GAP_MM)
     return Cut(distance, owner, part)

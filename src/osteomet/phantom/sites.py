@@ -2,6 +2,8 @@
 
 References
 ----------
+Cristy M. Active bone marrow distribution as a function of age in humans. Phys Med Biol 1981;26:389-400.
+https://doi.org/10.1088/0031-9155/26/3/003
 Algra P.R. et al. Do metastases in vertebrae begin in the body or the pedicles? AJR 1992;158:1275-1279.
 https://doi.org/10.2214/ajr.158.6.1590123
 Guo M. et al. Predominance of spinal metastases involving the posterior vertebral body. World Neurosurg 2018 (65 % of
@@ -19,21 +21,24 @@ from numpy.typing import NDArray
 
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES, Group
-from osteomet.phantom.kernels import HOLE, MODE, VERTEBRAL_BODY
+from osteomet.phantom.kernels import CAPSULE, CUP, ELLIPSOID, HOLE, MODE, PLATE, QUAD, VERTEBRAL_BODY
 from osteomet.phantom.shapes import Shapes, Warp, cut, distance_to_one, warped_points
 
-# Odds of each site, from the order of frequency that series of bone metastases report: column, pelvis, ribs, femora.
-_SITE_ODDS = {
-    Group.CERVICAL: 0.5,
-    Group.THORACIC: 1.0,
-    Group.LUMBAR: 1.3,
-    Group.SACRAL: 1.0,
-    Group.PELVIS: 1.0,
-    Group.FEMUR: 0.5,
-    Group.THORAX: 0.06,
+# Percent of the red marrow of an adult by region (Cristy 1981). Ribs and sternum count half: scans of the spine and
+# pelvis see part of them.
+_RED_MARROW = {
+    Group.CERVICAL: 3.9,
+    Group.THORACIC: 16.1,
+    Group.LUMBAR: 12.3,
+    Group.SACRAL: 9.9,
+    Group.PELVIS: 17.5,
+    Group.FEMUR: 6.7,
+    Group.THORAX: 0.5 * (16.1 + 3.1),
 }
+_PREFERENCE_FOR_BODY = 2.0
 _STILL = Warp(np.zeros((1, 3)), np.zeros((1, 3)), np.zeros(1))
-_N_POSTERIOR_TRIES = 2
+_N_TRIES = 20
+_UP = np.array([0.0, 0.0, 1.0])
 STEP_MM = 0.5
 """Distance between the points that a `Ray` sees."""
 
@@ -91,23 +96,52 @@ def cast(bones: Shapes, start: NDArray[np.float64], direction: NDArray[np.float6
 
 
 def labelled_odds(volumes_mm3: Mapping[int, float]) -> dict[int, float]:
-    """Chance of each bone of a label map, by id: preference of its region times its volume to the power of 0.7.
+    """Chance of each bone of a label map, by id: red marrow of its region, shared by volume.
 
-    A vertebra whose level is not determined counts like a thoracic one.
+    A vertebra whose level is not determined counts as thoracic.
     """
-    preference = {s.id: _SITE_ODDS.get(s.group, _SITE_ODDS[Group.THORACIC]) for s in STRUCTURES.values()}
-    odds = {owner: preference[owner] * volume**0.7 for owner, volume in volumes_mm3.items()}
-    total = sum(odds.values())
-    return {owner: value / total for owner, value in odds.items()}
+    group_of = {s.id: s.group if s.group in _RED_MARROW else Group.THORACIC for s in STRUCTURES.values()}
+    total = dict.fromkeys(_RED_MARROW, 0.0)
+    for owner, volume in volumes_mm3.items():
+        total[group_of[owner]] += volume
+    odds = {o: _RED_MARROW[group_of[o]] * volume / total[group_of[o]] for o, volume in volumes_mm3.items()}
+    whole = sum(odds.values())
+    return {owner: value / whole for owner, value in odds.items()}
 
 
 def site_odds(bones: Shapes) -> NDArray[np.float64]:
-    """Chance of each primitive: preference of its region times the size of its box; holes have none."""
-    preference = {s.id: _SITE_ODDS.get(s.group, 0.0) for s in STRUCTURES.values()}
-    volume = np.prod(np.maximum(bones.boxes[:, 1] - bones.boxes[:, 0], 4.0), axis=1)
-    odds = np.minimum(volume, 40.0**3) ** 0.7 * np.array([preference[int(o)] for o in bones.owners])
-    odds = np.where(bones.parameters[:, MODE] == HOLE, 0.0, odds)
+    """Chance of each primitive: red marrow of its region, shared by volume; bodies count twice, holes not at all."""
+    group_of = {s.id: s.group for s in STRUCTURES.values()}
+    groups = np.array([group_of[int(owner)].value for owner in bones.owners])
+    volume = _volumes_mm3(bones) * np.where(bones.kinds == VERTEBRAL_BODY, _PREFERENCE_FOR_BODY, 1.0)
+    volume[bones.parameters[:, MODE] == HOLE] = 0
+    odds = np.zeros(len(bones))
+    for group, share in _RED_MARROW.items():
+        here = groups == group.value
+        if volume[here].sum() > 0:
+            odds[here] = share * volume[here] / volume[here].sum()
     return np.asarray(odds / odds.sum())
+
+
+def _volumes_mm3(bones: Shapes) -> NDArray[np.float64]:
+    """Rough volume of each primitive."""
+    q, kinds = bones.parameters, bones.kinds
+    length, radius = np.linalg.norm(q[:, 3:6] - q[:, 0:3], axis=1), (q[:, 6] + q[:, 7]) / 2
+    rod = np.pi * radius**2 * (length + 4 / 3 * radius)
+    triangle = np.linalg.norm(np.cross(q[:, 3:6] - q[:, 0:3], q[:, 6:9] - q[:, 0:3]), axis=1) / 2
+    other = np.linalg.norm(np.cross(q[:, 6:9] - q[:, 0:3], q[:, 9:12] - q[:, 0:3]), axis=1) / 2
+    solid = np.prod(np.abs(q[:, 12:15]), axis=1)
+    return np.select(
+        [kinds == CAPSULE, kinds == PLATE, kinds == QUAD, kinds == ELLIPSOID, kinds == VERTEBRAL_BODY, kinds == CUP],
+        [
+            rod,
+            2 * q[:, 9] * triangle,
+            2 * q[:, 12] * (triangle + other),
+            4 / 3 * np.pi * solid,
+            0.75 * 8 * solid,
+            np.pi * q[:, 3] ** 2 * 4 * q[:, 4],
+        ],
+    )
 
 
 def point_inside(rng: np.random.Generator, bones: Shapes, row: int) -> NDArray[np.float64]:
@@ -121,9 +155,16 @@ def point_inside(rng: np.random.Generator, bones: Shapes, row: int) -> NDArray[n
 
 
 def metastatic_point(rng: np.random.Generator, bones: Shapes, row: int) -> NDArray[np.float64]:
-    """Draw a point inside one primitive; in a vertebral body the more posterior of two, as metastases seed there."""
-    if bones.kinds[row] != VERTEBRAL_BODY:
-        return point_inside(rng, bones, row)
-    points = [point_inside(rng, bones, row) for _ in range(_N_POSTERIOR_TRIES)]
-    posterior = bones.parameters[row, [4, 7, 10]]
-    return max(points, key=lambda p: float(p @ posterior))
+    """Draw a point inside one primitive; in a vertebral body the more posterior of two, as metastases seed there.
+
+    What holes and joint spaces cut out of the primitive is avoided, unless nothing else turns up in twenty draws.
+    """
+    for _ in range(_N_TRIES):
+        points = [point_inside(rng, bones, row)]
+        if bones.kinds[row] == VERTEBRAL_BODY:
+            points.append(point_inside(rng, bones, row))
+        posterior = bones.parameters[row, [4, 7, 10]]
+        point = max(points, key=lambda p: float(p @ posterior))
+        if cast(bones, point, _UP, length_mm=1.0).depth_mm[0] > 0:
+            break
+    return point

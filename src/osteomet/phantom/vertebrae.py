@@ -19,6 +19,7 @@ from osteomet.phantom.shapes import ShapeTable
 CREASE_MM = 3.0
 """Width of the smooth creases between the parts of one vertebra."""
 SIDES = ((1.0, "left"), (-1.0, "right"))
+_SQUARE_SPINES_FROM = 16.5  # Below this place (T10) thoracic spinous processes are tall, as lumbar ones are.
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Style:
 
 STYLES = {
     "C": Style(0.08, 5.0, 0.15, -0.35, 3.0, 1.9, 4.6, (6.0, 6.2, 3.6), (5.0, 2.0), 0.6, 0.1),
-    "T": Style(0.20, 9.0, 0.28, -0.62, 4.0, 2.7, 3.3, (5.2, 6.4, 2.8), (9.0, 2.7), 0.8, 0.3),
+    "T": Style(0.20, 9.0, 0.28, -0.62, 4.0, 2.7, 3.3, (4.6, 6.6, 2.9), (9.0, 2.7), 0.8, 0.3),
     "L": Style(0.20, 9.5, 0.12, -0.42, 4.0, 3.0, 4.4, (6.8, 9.2, 5.0), (18.0, 3.0), 1.7, 0.1),
 }
 
@@ -103,7 +104,7 @@ def _add_body(pen: Sketch, style: Style, rng: np.random.Generator) -> None:
         pen.rod((0, 0, top - 3), (0, 0.5, top + 6), 5.6, 4.6, "body")
         pen.rod((0, 0.5, top + 6), (0, 1.0, top + 12), 4.6, 5.0, "body")
         for side, _ in SIDES:
-            pen.rod((side * 4, 0, top - 7), (side * 14, 1, top - 4.5), 7.0, 5.0, "body")
+            pen.rod((side * 2, 0, top - 7), (side * 14, 1, top - 4.5), 7.8, 5.0, "body")
     elif v.name[0] == "C":
         for side, _ in SIDES:
             ridge = side * (half - 2.0)
@@ -203,19 +204,16 @@ def _add_spinous(pen: Sketch, style: Style, roof: NDArray[np.float64], rng: np.r
     """Spinous process: sloping in the chest, square below, forked in the neck."""
     v, s = pen.vertebra, pen.vertebra.sizes
     tall, thick = style.spinous_tip[0] * rng.uniform(0.85, 1.15), style.spinous_tip[1] * rng.uniform(0.9, 1.15)
-    if v.name[0] == "T" and v.place > PLACE_OF_SQUARE_SPINES:
+    if v.name[0] == "T" and v.place > _SQUARE_SPINES_FROM:
         tall *= 1.5
     reach = v.depth_mm / 2 + s.spinous_reach - thick
     bend = rng.uniform(-1.5, 1.5)
     tip = [np.array([bend, reach - 0.1 * tall, -s.spinous_drop + end * tall / 2]) for end in (1.0, -1.0)]
     root = [roof[0] + [0, 1.0, -1.5], roof[1] + [0, 0.0, 1.5]]
     pen.sheet([root[0], tip[0], tip[1], root[1]], thick, "spinous_process")
-    if v.name in ("C2", "C3", "C4", "C5", "C6"):
+    if v.name in ("C2", "C3", "C4", "C5"):
+        middle = 0.5 * (tip[0] + tip[1])
         for side, _ in SIDES:
-            pen.rod(tip[1] - [0, 3, 0], tip[1] + [side * 4.5, 2.0, -2.0], 2.2, 2.0, "spinous_process")
+            pen.rod(middle - [0, 3.5, 0], middle + [side * 3.6, 1.0, 0.0], 2.2, 1.9, "spinous_process")
     else:
         pen.rod(tip[0], tip[1], thick * 1.25, thick * 1.35, "spinous_process")
-
-
-PLACE_OF_SQUARE_SPINES = 16.5
-"""Below this place of the column (T10) thoracic spinous processes are tall, as lumbar ones are."""
