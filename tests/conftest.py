@@ -16,7 +16,7 @@ from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES, LesionType
 from osteomet.core.volume import Volume
 from osteomet.io.formats import write_volume
-from osteomet.phantom.anatomy import Vertebra
+from osteomet.phantom.anatomy import Numbering, Vertebra
 from osteomet.phantom.body import Body, sample_body
 from osteomet.phantom.ct import CtPhantom, CtScanner, render_ct
 from osteomet.phantom.deposits import METASTASIS, Deposit
@@ -70,7 +70,7 @@ class LumbarPhantom:
 
 @pytest.fixture(scope="session")
 def lumbar() -> LumbarPhantom:
-    drawn = sample_body(np.random.default_rng(7), n_metastases=0)
+    drawn = sample_body(np.random.default_rng(7), n_metastases=0, numbering=Numbering.USUAL)
     vertebrae = {v.name: v for v in drawn.column.vertebrae}
     deposits = tuple(_deposit(vertebrae[name], *lesion) for name, lesion in PLANTED.items())
     body = replace(

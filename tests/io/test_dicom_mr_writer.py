@@ -59,11 +59,11 @@ def test_our_reader_and_simpleitk_read_it_back_identically(direction: np.ndarray
     assert notes == ()
     assert back.grid.same_as(volume.grid, tolerance_mm=1e-6)
     np.testing.assert_array_equal(back.array, volume.array)
-    names = SimpleITK.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder))
+    names = SimpleITK.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder))  # type: ignore[no-untyped-call]
     image = SimpleITK.ReadImage(names)
     np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(image).T, volume.array)
     for corner in ((0, 0, 0), (3, 2, 4)):
-        there = image.TransformIndexToPhysicalPoint(corner)
+        there = image.TransformIndexToPhysicalPoint(corner)  # type: ignore[no-untyped-call]
         np.testing.assert_allclose(there, volume.grid.to_xyz_mm(corner), atol=1e-4)
 
 

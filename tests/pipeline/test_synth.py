@@ -18,17 +18,20 @@ import pytest
 from pydicom import dcmread
 from tests.conftest import LumbarPhantom
 
-from osteomet.core.errors import OsteometError, UsageError
-from osteomet.core.vocabulary import SequenceRole
-from osteomet.core.volume import Modality
+from osteomet.core.errors import InputError, OsteometError, UsageError
+from osteomet.core.grid import Grid
+from osteomet.core.vocabulary import STRUCTURES, SequenceRole
+from osteomet.core.volume import LabelMap, Modality
 from osteomet.evaluation.mark_files import read_readings
+from osteomet.evaluation.marks import BoxMark
 from osteomet.io.dicom_series import SeriesHeader, find_series, read_series
-from osteomet.io.formats import read_labels, read_volume
+from osteomet.io.formats import read_labels, read_volume, write_labels
 from osteomet.io.sequence_roles import decide_role
 from osteomet.phantom import cohort as cohorts
 from osteomet.phantom.case import Image
 from osteomet.phantom.cohort import PatientCases, draw_identity
 from osteomet.phantom.ct_cohorts import ct_case
+from osteomet.phantom.labelled_anatomy import LabelledBones
 from osteomet.pipeline import synth
 from osteomet.pipeline.synth import write_cohort
 
@@ -60,7 +63,9 @@ def rows(path: Path) -> list[dict[str, str]]:
 Write = Callable[..., list[tuple[int, int]]]
 
 
-def _write(out: Path, *, cohort: str = "ct-spine", n_cases: int = 2, dicom: bool = False) -> list[tuple[int, int]]:
+def _write(
+    out: Path, *, cohort: str = "ct-spine", n_cases: int = 2, dicom: bool = False, anatomy: Path | None = None
+) -> list[tuple[int, int]]:
     seen: list[tuple[int, int]] = []
     write_cohort(
         cohort,
@@ -68,6 +73,7 @@ def _write(out: Path, *, cohort: str = "ct-spine", n_cases: int = 2, dicom: bool
         n_cases=n_cases,
         seed=5,
         dicom=dicom,
+        anatomy=anatomy,
         overwrite=False,
         progress=lambda done, total: seen.append((done, total)),
     )
@@ -75,11 +81,18 @@ def _write(out: Path, *, cohort: str = "ct-spine", n_cases: int = 2, dicom: bool
 
 
 @pytest.fixture
-def write(lumbar: LumbarPhantom, monkeypatch: pytest.MonkeyPatch) -> Write:
+def around() -> list[list[int] | None]:
+    """Ids of the labelled bones around which each patient was asked for."""
+    return []
+
+
+@pytest.fixture
+def write(lumbar: LumbarPhantom, monkeypatch: pytest.MonkeyPatch, around: list[list[int] | None]) -> Write:
     """Write a cohort of small cases: for ct-spine the shared phantom, whose second case has no metastasis."""
 
-    def draw(name: str, *, seed: int, number: int) -> PatientCases:
+    def draw(name: str, *, seed: int, number: int, labelled: LabelledBones | None = None) -> PatientCases:
         assert seed == 5
+        around.append(None if labelled is None else [bone.owner for bone in labelled.bones])
         if name != "ct-spine":
             return coarse_patient(name, number)
         patient, exam = draw_identity(name, seed=seed, number=number)
@@ -229,6 +242,7 @@ def test_marks_are_read_by_the_evaluation(write: Write, tmp_path: Path) -> None:
     for reading in readings:
         image = read_volume(tmp_path / "set" / "imagesTs" / f"{reading.case}_0000.nii.gz", modality=Modality.MR)
         for mark in reading.marks:
+            assert isinstance(mark, BoxMark)
             index = image.grid.to_ijk(mark.centre_xyz_mm)
             assert (index > -2).all()
             assert (index < np.array(image.grid.shape) + 1).all()
@@ -236,16 +250,16 @@ def test_marks_are_read_by_the_evaluation(write: Write, tmp_path: Path) -> None:
 
 def test_a_full_disk_leaves_nothing(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The device is full when the label maps of the second case are written."""
-    real, n_written = synth.write_labels, 0
+    real, n_written = write_labels, 0
 
-    def write_labels(labels: object, path: Path) -> None:
+    def write_until_full(labels: LabelMap, path: Path) -> None:
         nonlocal n_written
         n_written += 1
         if n_written > 5:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        real(labels, path)  # type: ignore[arg-type]
+        real(labels, path)
 
-    monkeypatch.setattr(synth, "write_labels", write_labels)
+    monkeypatch.setattr(synth, "write_labels", write_until_full)
     with pytest.raises(OsteometError, match=r"could not be written.*No space left on device; remedy: free space"):
         write(tmp_path / "set")
     assert list(tmp_path.iterdir()) == []
@@ -259,8 +273,8 @@ def test_a_killed_run_leaves_no_folder_that_looks_finished(tmp_path: Path) -> No
         "synth.draw_patient = partial(synth.draw_patient, coarse=6.0)\n"
         "def stop(done, total):\n"
         "    print(done, flush=True); time.sleep(600)\n"
-        "synth.write_cohort('graded', Path(sys.argv[1]), n_cases=2, seed=5, dicom=False, overwrite=False,"
-        " progress=stop)\n"
+        "synth.write_cohort('graded', Path(sys.argv[1]), n_cases=2, seed=5, dicom=False, anatomy=None,"
+        " overwrite=False, progress=stop)\n"
     )
     run = subprocess.Popen([sys.executable, "-c", script, tmp_path / "set"], stdout=subprocess.PIPE, text=True)
     assert run.stdout is not None
@@ -282,4 +296,22 @@ def test_a_cohort_without_cases_is_refused(n_cases: int, write: Write, tmp_path:
         UsageError, match=rf"a cohort has at least one case; got --cases {n_cases}; remedy: pass --cases 1"
     ):
         write(tmp_path / "set", n_cases=n_cases)
+    assert not (tmp_path / "set").exists()
+
+
+def test_subjects_of_an_anatomy_folder_take_turns(write: Write, tmp_path: Path, around: list[list[int] | None]) -> None:
+    grid = Grid.from_spacing((12, 12, 12), (2.0, 2.0, 2.0))
+    for name, bone in (("a", "L1"), ("b", "L5")):
+        array = np.zeros(grid.shape, dtype=np.uint8)
+        array[3:9, 3:9, 3:9] = 1
+        (tmp_path / "bones" / name).mkdir(parents=True)
+        write_labels(LabelMap(array, grid, {"bone": 1}), tmp_path / "bones" / name / f"vertebrae_{bone}.nii.gz")
+    write(tmp_path / "set", n_cases=3, anatomy=tmp_path / "bones")
+    assert around == [[STRUCTURES["L1"].id], [STRUCTURES["L5"].id], [STRUCTURES["L1"].id]]
+
+
+def test_an_anatomy_folder_without_bones_leaves_nothing(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "bones").mkdir()
+    with pytest.raises(InputError, match=r"holds no bones; expected label maps.*an empty folder; remedy: name maps"):
+        write(tmp_path / "set", anatomy=tmp_path / "bones")
     assert not (tmp_path / "set").exists()

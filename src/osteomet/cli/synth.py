@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,6 +18,9 @@ def synth(
     ],
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
     dicom: Annotated[bool, typer.Option("--dicom", help="Write a DICOM study of each exam as well.")] = False,
+    anatomy: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Your own bones: label maps in any convention, or meshes.")
+    ] = None,
     overwrite: Overwrite = False,
     json: Json = False,
     verbose: Verbose = False,  # noqa: ARG001 - read by the error handler
@@ -42,6 +46,7 @@ def synth(
             n_cases=cases,
             seed=seed,
             dicom=dicom,
+            anatomy=anatomy,
             overwrite=overwrite,
             progress=lambda done, total: update("cases", done, total),
         )

@@ -180,10 +180,10 @@ def sample_column(
 ) -> Column:
     """Draw a column: sex, age, stature, numbering, lordosis, kyphosis, scoliosis, level by level variation.
 
-    ``sex``, ``numbering`` and ``age_years`` fix what would be drawn: the sexes evenly, variants by `NUMBERING_ODDS`, age normal about
-    62 years as cancer cohorts are, stature by sex (NCD-RisC 2016). The centre of the first sacral body lies at
-    (0, 45, 85) mm times the scale, in a frame whose origin lies midway between the hip joints. ``collapsed`` names
-    levels with the share of anterior height that each has lost (`collapse.collapsed_height`).
+    ``sex``, ``numbering`` and ``age_years`` fix what would be drawn: the sexes evenly, variants by `NUMBERING_ODDS`,
+    age normal about 62 years as cancer cohorts are, stature by sex (NCD-RisC 2016). The centre of the first sacral body
+    lies at (0, 45, 85) mm times the scale, in a frame whose origin lies midway between the hip joints. ``collapsed``
+    names levels with the share of anterior height that each has lost (`collapse.collapsed_height`).
     """
     person = _sample_person(rng, sex, numbering, age_years)
     scale = person.scale

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 import numpy as np
 
@@ -89,11 +90,18 @@ class Case:
         return {lesion.number: lesion.site for lesion in self.found}
 
 
-def label_maps(truth: Truth, volume: Volume, semantic: LabelMap) -> dict[str, LabelMap]:
-    """Name what the truth arrays hold: the four label maps of a `Case` by field."""
+class TruthMaps(TypedDict):
+    """The label maps of a `Case` that need no choice of what to learn."""
+
+    lesions: LabelMap
+    bones: LabelMap
+    mimics: LabelMap
+
+
+def label_maps(truth: Truth, volume: Volume) -> TruthMaps:
+    """Name what the truth arrays hold: label maps of a `Case` by field."""
     present = [int(n) for n in np.unique(truth.lesions) if n]
     return {
-        "semantic": semantic,
         "lesions": LabelMap(truth.lesions, volume.grid, {f"lesion_{n}": n for n in present}),
         "bones": LabelMap(truth.bones, volume.grid, BONE_LABELS),
         "mimics": LabelMap(truth.mimics, volume.grid, MIMIC_LABELS),

@@ -11,6 +11,7 @@ import numpy as np
 from osteomet.core.errors import UsageError
 from osteomet.phantom.case import Case, Exam
 from osteomet.phantom.ct_cohorts import LinkedLesions, draw_ct_spine, draw_follow_up
+from osteomet.phantom.labelled_anatomy import LabelledBones
 from osteomet.phantom.mr_cohorts import draw_ce_dynamic, draw_graded, draw_mr_pelvis, draw_mr_spine
 from osteomet.phantom.patients import Patient, draw_one
 from osteomet.phantom.presets import COHORTS, GRADES, METASTASIS, NO_METASTASIS, Preset, preset_of
@@ -41,9 +42,12 @@ class _Draw:
     exam: Exam
     rng: np.random.Generator
     coarse: float
+    labelled: LabelledBones | None
 
 
-def draw_patient(cohort: str, *, seed: int, number: int, coarse: float = 1.0) -> PatientCases:
+def draw_patient(
+    cohort: str, *, seed: int, number: int, coarse: float = 1.0, labelled: LabelledBones | None = None
+) -> PatientCases:
     """Draw patient ``number`` of a cohort with all cases.
 
     Parameters
@@ -54,6 +58,8 @@ def draw_patient(cohort: str, *, seed: int, number: int, coarse: float = 1.0) ->
         Not negative. Patients are independent of each other and of how many are drawn.
     coarse
         Factor on voxel edges, for quick looks.
+    labelled
+        Bones to build the patient around.
 
     Raises
     ------
@@ -61,7 +67,7 @@ def draw_patient(cohort: str, *, seed: int, number: int, coarse: float = 1.0) ->
         If there is no such cohort, or seed or number are negative.
     """
     patient, exam = draw_identity(cohort, seed=seed, number=number)
-    draw = _Draw(preset_of(cohort), patient, exam, np.random.default_rng([seed, number]), coarse)
+    draw = _Draw(preset_of(cohort), patient, exam, np.random.default_rng([seed, number]), coarse, labelled)
     drawn = _DRAW[cohort](draw)
     if cohort == "readers":
         marks = read_cases(drawn.cases, np.random.default_rng([seed, number, _READER_STREAM]))
@@ -79,9 +85,9 @@ def draw_identity(cohort: str, *, seed: int, number: int) -> tuple[Patient, Exam
     return _patient(preset, stratum, number, rng), _exam(preset, stratum, number, rng)
 
 
-def draw_case(cohort: str, *, seed: int, number: int) -> Case:
+def draw_case(cohort: str, *, seed: int, number: int, labelled: LabelledBones | None = None) -> Case:
     """Draw patient ``number`` of a cohort that has one case a patient; otherwise the first case."""
-    return draw_patient(cohort, seed=seed, number=number).cases[0]
+    return draw_patient(cohort, seed=seed, number=number, labelled=labelled).cases[0]
 
 
 def _patient(preset: Preset, stratum: Stratum, number: int, rng: np.random.Generator) -> Patient:
@@ -89,7 +95,7 @@ def _patient(preset: Preset, stratum: Stratum, number: int, rng: np.random.Gener
     grade = stratum.group if stratum.group in GRADES else ""
     diagnosis = (NO_METASTASIS if grade == GRADES[0] else METASTASIS) if grade else stratum.group
     sex = draw_one(rng, preset.sexes)
-    age = preset.ages.get(stratum.split, preset.ages.get("")).draw(rng)
+    age = (preset.ages.get(stratum.split) or preset.ages[""]).draw(rng)
     site = draw_one(rng, _sites_of(preset, sex)) if diagnosis == METASTASIS or preset.psa else ""
     psa = None if preset.psa is None else preset.psa.draw(rng)
     free = None if psa is None or preset.free_share is None else psa * min(preset.free_share.draw(rng), 1.0)
@@ -113,24 +119,24 @@ def _exam(preset: Preset, stratum: Stratum, number: int, rng: np.random.Generato
 
 
 def _ct_spine(d: _Draw) -> PatientCases:
-    case = draw_ct_spine(d.patient, d.exam, d.rng, coarse=d.coarse)
+    case = draw_ct_spine(d.patient, d.exam, d.rng, coarse=d.coarse, labelled=d.labelled)
     if case.found:
         return PatientCases((case,))
     return PatientCases((replace(case, patient=replace(d.patient, diagnosis=NO_METASTASIS, primary_site="")),))
 
 
 def _follow_up(d: _Draw) -> PatientCases:
-    cases, links = draw_follow_up(d.patient, d.exam, d.rng, coarse=d.coarse)
+    cases, links = draw_follow_up(d.patient, d.exam, d.rng, coarse=d.coarse, labelled=d.labelled)
     return PatientCases(cases, links)
 
 
 def _mr_spine(d: _Draw) -> PatientCases:
-    return PatientCases(draw_mr_spine(d.preset, d.patient, d.exam, d.rng, coarse=d.coarse))
+    return PatientCases(draw_mr_spine(d.preset, d.patient, d.exam, d.rng, coarse=d.coarse, labelled=d.labelled))
 
 
 def _one(draw: Callable[..., Case]) -> Callable[[_Draw], PatientCases]:
     """Cohorts with one MR case a patient."""
-    return lambda d: PatientCases((draw(d.preset, d.patient, d.exam, d.rng, coarse=d.coarse),))
+    return lambda d: PatientCases((draw(d.preset, d.patient, d.exam, d.rng, coarse=d.coarse, labelled=d.labelled),))
 
 
 _DRAW: dict[str, Callable[[_Draw], PatientCases]] = {

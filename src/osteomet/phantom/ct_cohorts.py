@@ -15,6 +15,7 @@ from osteomet.phantom.case import CT_LABELS, Case, Exam, Image, label_maps
 from osteomet.phantom.ct import CtPhantom, render_ct
 from osteomet.phantom.ct_scanner import CtScanner, sample_scanner
 from osteomet.phantom.follow_up import Change, FollowUp, Link, draw_changes
+from osteomet.phantom.labelled_anatomy import LabelledBones
 from osteomet.phantom.patients import SEXES, Patient
 from osteomet.phantom.pose import random_pose
 from osteomet.phantom.scene import Truth
@@ -33,6 +34,7 @@ _CHANGE_ODDS = {
     Change.MERGED: 0.06,
 }
 _WIDTH_MM, _DEPTH_MM = 330.0, 250.0
+_AROUND_MM = 8.0
 PRIOR, CURRENT = "t0", "t1"
 
 
@@ -46,26 +48,40 @@ class LinkedLesions:
     links: tuple[Link, ...]
 
 
-def draw_ct_spine(patient: Patient, exam: Exam, rng: np.random.Generator, *, coarse: float = 1.0) -> Case:
+def draw_ct_spine(
+    patient: Patient,
+    exam: Exam,
+    rng: np.random.Generator,
+    *,
+    coarse: float = 1.0,
+    labelled: LabelledBones | None = None,
+) -> Case:
     """Draw one CT: 0 to 10 metastases, 1.0–1.5 mm in plane, slices of 1–3 mm.
 
     The field of view runs from the upper or middle chest to the hips, in about one case of seven from the top of the
-    column. ``coarse`` multiplies the voxel edges.
+    column; about ``labelled`` bones, where there are any. ``coarse`` multiplies the voxel edges.
     """
     n_metastases = int(rng.choice(list(_N_METASTASES_ODDS), p=list(_N_METASTASES_ODDS.values())))
-    body = sample_body(rng, n_metastases=n_metastases, sex=SEXES[patient.sex], age_years=patient.age_years)
+    body = sample_body(
+        rng, n_metastases=n_metastases, sex=SEXES[patient.sex], age_years=patient.age_years, labelled=labelled
+    )
     grid = _field_of_view(body, rng, whole_odds=_WHOLE_SPINE, coarse=coarse)
     phantom = render_ct(body, grid, _scanner(grid, rng), rng)
     return ct_case(exam.name, patient, exam, body, phantom)
 
 
 def draw_follow_up(
-    patient: Patient, exam: Exam, rng: np.random.Generator, *, coarse: float = 1.0
+    patient: Patient,
+    exam: Exam,
+    rng: np.random.Generator,
+    *,
+    coarse: float = 1.0,
+    labelled: LabelledBones | None = None,
 ) -> tuple[tuple[Case, Case], LinkedLesions]:
     """Draw a pair of CTs, two to six months apart, by different protocols, the patient lying differently."""
     n = int(rng.integers(3, 8))
     changes = rng.choice(np.array(list(_CHANGE_ODDS), dtype=object), n, p=list(_CHANGE_ODDS.values()))
-    body = sample_body(rng, n_metastases=0, sex=SEXES[patient.sex], age_years=patient.age_years)
+    body = sample_body(rng, n_metastases=0, sex=SEXES[patient.sex], age_years=patient.age_years, labelled=labelled)
     pair = draw_changes(rng, body, list(changes))
     later = replace(
         exam, name=f"{exam.name}_{CURRENT}", date=exam.date + datetime.timedelta(int(rng.integers(60, 190)))
@@ -85,7 +101,8 @@ def ct_case(name: str, patient: Patient, exam: Exam, body: Body, phantom: CtPhan
         exam=exam,
         images=(Image("CT", SequenceRole.CT, phantom.volume),),
         found=true_lesions(body, truth),
-        **label_maps(truth, phantom.volume, semantic),
+        **label_maps(truth, phantom.volume),
+        semantic=semantic,
     )
 
 
@@ -95,16 +112,20 @@ def true_lesions(body: Body, truth: Truth) -> tuple[LesionTruth, ...]:
 
 
 def _field_of_view(body: Body, rng: np.random.Generator, *, whole_odds: float, coarse: float) -> Grid:
-    """Axial grid from the chest, or from the top of the column, to the hips."""
+    """Axial grid from the chest, or from the top of the column, to the hips; or about labelled bones."""
     vertebrae = body.column.vertebrae
     plane, step = float(rng.uniform(1.0, 1.5)) * coarse, float(rng.choice([1.0, 1.5, 2.0, 3.0])) * coarse
     low = float(rng.uniform(-90, -50))
     high = float(vertebrae[int(rng.integers(8, 16))].centre_mm[2])
     if rng.random() < whole_odds:
         high, step = body.top_mm + 20.0, max(step, 2.0)
-    shape = (round(_WIDTH_MM / plane), round(_DEPTH_MM / plane), round((high - low) / step))
-    middle = float(np.mean([v.centre_mm[1] for v in vertebrae[:8]]))
-    return Grid.from_spacing(shape, (plane, plane, step), origin_mm=(-_WIDTH_MM / 2, middle - _WIDTH_MM / 2, low))
+    front = float(np.mean([v.centre_mm[1] for v in vertebrae[:8]])) - _WIDTH_MM / 2
+    if body.labelled is not None:
+        ends = body.labelled.corners_mm()
+        low, high = float(ends[0, 2]) - _AROUND_MM, float(ends[1, 2]) + _AROUND_MM
+        front = max(front, float(ends[1, 1]) + 3 * _AROUND_MM - _DEPTH_MM)
+    shape = (round(_WIDTH_MM / plane), round(_DEPTH_MM / plane), max(round((high - low) / step), 1))
+    return Grid.from_spacing(shape, (plane, plane, step), origin_mm=(-_WIDTH_MM / 2, front, low))
 
 
 def _scanner(grid: Grid, rng: np.random.Generator) -> CtScanner:

@@ -15,10 +15,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import label
 
 from osteomet.core.vocabulary import STRUCTURES, Group, LesionType
-from osteomet.phantom.body import Body
-from osteomet.phantom.bones import spongiosa_hu
+from osteomet.phantom.body import Body, draw_metastases
 from osteomet.phantom.deposits import Deposit
-from osteomet.phantom.metastases import sample_metastases
 from osteomet.phantom.resizing import LARGEST_SCALE, scaled, scaled_to, scene_around, sphere_of, volume_ml
 from osteomet.phantom.scene import label_scene, lobes_in
 from osteomet.phantom.shapes import Warp, random_warp
@@ -107,7 +105,9 @@ def draw_changes(rng: np.random.Generator, body: Body, changes: Sequence[Change]
     """
     bare = replace(body, deposits=tuple(d for d in body.deposits if not d.is_metastasis))
     later = replace(bare, warp=_bent(bare.warp, rng))
-    taken, prior, current, links = _Taken(), [], [], []
+    taken, links = _Taken(), []
+    prior: list[Deposit] = []
+    current: list[Deposit] = []
     for change in changes:
         fate = _draw_fate(rng, bare, later, change, taken)
         taken.spheres += [sphere_of(d) for d in (*fate.prior, *fate.current)]
@@ -141,7 +141,7 @@ def _bent(warp: Warp, rng: np.random.Generator) -> Warp:
 def _draw_fate(rng: np.random.Generator, prior: Body, current: Body, change: Change, taken: _Taken) -> _Fate:
     """Draw lesions until one is clear of the others and can do what it should."""
     for _ in range(_ATTEMPTS):
-        first = sample_metastases(rng, prior.bones, spongiosa_hu(prior.density), n=1)[0]
+        first = draw_metastases(rng, prior, n=1)[0]
         if first.owner not in _SITES or not taken.is_clear([scaled(first, LARGEST_SCALE)]):
             continue
         if change in (Change.SPLIT, Change.MERGED):

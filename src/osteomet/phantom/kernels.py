@@ -234,6 +234,42 @@ def separate(closest: NDArray[np.float32], other: NDArray[np.float32], gap_mm: f
 
 
 @njit(cache=True)
+def nearest_labelled(
+    points: NDArray[np.float32],
+    to_lattice: NDArray[np.float64],
+    depth: NDArray[np.float32],
+    parts: NDArray[np.uint8],
+    owner_id: int,
+    closest: NDArray[np.float32],
+    owner: NDArray[np.uint8],
+    part: NDArray[np.uint8],
+) -> None:
+    """Keep at each voxel the smallest distance to a bone given as a lattice of depths, interpolated linearly."""
+    ni, nj, nk = depth.shape
+    m = to_lattice
+    for i in range(points.shape[0]):
+        for j in range(points.shape[1]):
+            for k in range(points.shape[2]):
+                x, y, z = points[i, j, k, 0], points[i, j, k, 1], points[i, j, k, 2]
+                u = m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + m[0, 3]
+                v = m[1, 0] * x + m[1, 1] * y + m[1, 2] * z + m[1, 3]
+                w = m[2, 0] * x + m[2, 1] * y + m[2, 2] * z + m[2, 3]
+                if u < 0 or v < 0 or w < 0 or u > ni - 1 or v > nj - 1 or w > nk - 1:
+                    continue
+                a, b, c = min(int(u), ni - 2), min(int(v), nj - 2), min(int(w), nk - 2)
+                u, v, w = u - a, v - b, w - c
+                low = (depth[a, b, c] * (1 - w) + depth[a, b, c + 1] * w) * (1 - v)
+                low += (depth[a, b + 1, c] * (1 - w) + depth[a, b + 1, c + 1] * w) * v
+                high = (depth[a + 1, b, c] * (1 - w) + depth[a + 1, b, c + 1] * w) * (1 - v)
+                high += (depth[a + 1, b + 1, c] * (1 - w) + depth[a + 1, b + 1, c + 1] * w) * v
+                d = -(low * (1 - u) + high * u)
+                if d < closest[i, j, k]:
+                    closest[i, j, k] = d
+                    owner[i, j, k] = owner_id
+                    part[i, j, k] = parts[a + int(u + 0.5), b + int(v + 0.5), c + int(w + 0.5)]
+
+
+@njit(cache=True)
 def paint(
     points: NDArray[np.float32],
     kinds: NDArray[np.int64],

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from osteomet.core.vocabulary import STRUCTURES, Group, LesionType
 from osteomet.phantom.deposits import BREACH_MM, METASTASIS, Deposit, random_phase
 from osteomet.phantom.kernels import VERTEBRAL_BODY
 from osteomet.phantom.shapes import Shapes
-from osteomet.phantom.sites import cast, metastatic_point, site_odds
+from osteomet.phantom.sites import Look, Place, cast, metastatic_point, site_odds
 
 LEAST_LYTIC_CONTRAST_HU = 25.0
 LEAST_DIAMETER_MM, LARGEST_DIAMETER_MM = 3.0, 50.0
@@ -88,45 +89,51 @@ def sample_metastases(
             expected=f"{len(in_levels)} or more",
             got=str(n),
         )
-    disease = Disease(
-        _KIND_ODDS[int(rng.choice(len(_KIND_ODDS), p=_PATIENT_ODDS))], 0.7 * (rng.random() < _TREATED_ODDS), occult
-    )
-    odds = site_odds(bones)
+    disease = draw_disease(rng, occult=occult)
+    odds, look = site_odds(bones), partial(cast, bones)
     found = [_in_collapsed(rng, bones, spongiosa_hu, level) for level in in_levels]
     while len(found) < n:
         row = int(rng.choice(len(bones), p=odds))
-        found.append(_metastasis(rng, bones, spongiosa_hu, row, disease))
+        place = Place(int(bones.owners[row]), int(bones.parts[row]), metastatic_point(rng, bones, row))
+        found.append(draw_metastasis(rng, place, disease, look, marrow_hu=float(spongiosa_hu[place.owner])))
     return found
 
 
-def _metastasis(
-    rng: np.random.Generator, bones: Shapes, spongiosa_hu: NDArray[np.float32], row: int, disease: Disease
+def draw_disease(rng: np.random.Generator, *, occult: float = 0.0) -> Disease:
+    """Draw what the metastases of one patient share."""
+    return Disease(
+        _KIND_ODDS[int(rng.choice(len(_KIND_ODDS), p=_PATIENT_ODDS))], 0.7 * (rng.random() < _TREATED_ODDS), occult
+    )
+
+
+def draw_metastasis(
+    rng: np.random.Generator, place: Place, disease: Disease, look: Look, *, marrow_hu: float
 ) -> Deposit:
-    """One metastasis in one part of a bone."""
-    owner = int(bones.owners[row])
-    centre = metastatic_point(rng, bones, row)
+    """Draw one metastasis about a place in a bone.
+
+    ``look`` sees what lies along a line from there: where a mass may leave the bone, and how far.
+    """
     low, high = LEAST_DIAMETER_MM / 2, LARGEST_DIAMETER_MM / 2
     radius = float(np.clip(rng.lognormal(np.log(_MEDIAN_RADIUS_MM), _SPREAD), low, high))
     kind = str(rng.choice(["lytic", "sclerotic", "mixed"], p=disease.kind_odds))
-    marrow = float(spongiosa_hu[owner])
-    fill_hu = _fill_hu(rng, marrow)
-    if marrow < fill_hu + LEAST_LYTIC_CONTRAST_HU:
+    fill_hu = _fill_hu(rng, marrow_hu)
+    if marrow_hu < fill_hu + LEAST_LYTIC_CONTRAST_HU:
         kind = "sclerotic"
     if rng.random() < disease.occult:
         kind = "marrow"
     treated = bool(rng.random() < disease.treated)
     if treated and kind == "lytic" and rng.random() < 0.6:
         kind = "sclerotic"
-    lobes = _lobes(rng, centre, radius, at_least=2 if kind == "mixed" else 1)
+    lobes = _lobes(rng, place.centre_mm, radius, at_least=2 if kind == "mixed" else 1)
     types = _types(kind, len(lobes))
     breach = bool(rng.random() < 0.6)
     return _with_outgrowth(
         rng,
-        bones,
+        look,
         Deposit(
             lobes_mm=lobes,
             types=types,
-            owner=owner,
+            owner=place.owner,
             cause=METASTASIS,
             fill_hu=fill_hu,
             shift_hu=_shift_hu(rng, treated=treated),
@@ -138,7 +145,7 @@ def _metastasis(
             soft_hu=float(rng.uniform(30, 80)),
             treated=treated,
             mottle=float(rng.uniform(0, 0.5)),
-            part=int(bones.parts[row]),
+            part=place.part,
         ),
     )
 
@@ -173,7 +180,7 @@ def _in_collapsed(rng: np.random.Generator, bones: Shapes, spongiosa_hu: NDArray
         mottle=0.4,
         part=int(bones.parts[row]),
     )
-    return _with_outgrowth(rng, bones, deposit, odds=0.7)
+    return _with_outgrowth(rng, partial(cast, bones), deposit, odds=0.7)
 
 
 def _types(kind: str, n: int) -> tuple[LesionType, ...]:
@@ -222,7 +229,7 @@ def _lobes(
     return lobes
 
 
-def _with_outgrowth(rng: np.random.Generator, bones: Shapes, deposit: Deposit, *, odds: float = 0.35) -> Deposit:
+def _with_outgrowth(rng: np.random.Generator, look: Look, deposit: Deposit, *, odds: float = 0.35) -> Deposit:
     """Let some lytic metastases near the surface grow a mass into the canal or beside the bone.
 
     The mass is a lobe about the place where a random line leaves the bone. It reaches no further than
@@ -235,7 +242,7 @@ def _with_outgrowth(rng: np.random.Generator, bones: Shapes, deposit: Deposit, *
     direction = rng.normal(size=3) * [1.0, 1.0, 0.4]
     direction /= np.linalg.norm(direction)
     centre, radius = deposit.lobes_mm[0, :3], deposit.lobes_mm[0, 3]
-    ray = cast(bones, centre, direction, length_mm=radius + 4 * MOST_OUTGROWTH_MM)
+    ray = look(centre, direction, length_mm=radius + 4 * MOST_OUTGROWTH_MM)
     if ray.exit_mm is None or ray.exit_mm > 1.2 * radius:
         return deposit
     reach = float(min(rng.uniform(0.5, 1.0) * MOST_OUTGROWTH_MM, _SHARE_OF_GAP * ray.gap_mm))

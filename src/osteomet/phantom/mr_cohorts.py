@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from osteomet.core.vocabulary import STRUCTURES, Group, LesionType, SequenceRole
 from osteomet.core.volume import LabelMap
-from osteomet.phantom.body import Body, sample_body
-from osteomet.phantom.bones import spongiosa_hu
+from osteomet.phantom.body import Body, draw_metastases, sample_body
 from osteomet.phantom.case import Case, Exam, Image, label_maps
 from osteomet.phantom.ct_cohorts import true_lesions
-from osteomet.phantom.metastases import sample_metastases
+from osteomet.phantom.labelled_anatomy import LabelledBones
 from osteomet.phantom.mr import MrImages, acquire
 from osteomet.phantom.mr_geometry import Stack, acquisition_grid
 from osteomet.phantom.mr_scanner import MrScanner, sample_mr_scanner
@@ -29,6 +29,7 @@ from osteomet.phantom.tissues import Tissue
 MR_LABELS = {"metastasis": 1}
 DYNAMIC_LABELS = {"metastasis": 1, "primary_tumour": 2}
 
+_N = TypeVar("_N", int, float)
 Box = NDArray[np.float64]
 Limits = tuple[float, float]
 
@@ -45,6 +46,7 @@ _LIU_COUNTS = {(1, 1): 30, (2, 3): 36, (4, 5): 24, (6, 14): 44}
 _LIU_EXTERNAL_COUNTS = {(1, 1): 5, (2, 3): 6, (4, 5): 8, (6, 9): 12}
 _MOST_METASTASES = 60
 _OVERLAP_MM = 25.0
+_AROUND_MM = 8.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +63,13 @@ class MrSession:
 
 
 def draw_mr_spine(
-    plan: Preset, patient: Patient, exam: Exam, rng: np.random.Generator, *, coarse: float = 1.0
+    plan: Preset,
+    patient: Patient,
+    exam: Exam,
+    rng: np.random.Generator,
+    *,
+    coarse: float = 1.0,
+    labelled: LabelledBones | None = None,
 ) -> tuple[Case, ...]:
     """Draw the stacks of a whole-spine exam, from the top down; a lesion keeps its number through all of them.
 
@@ -71,7 +79,7 @@ def draw_mr_spine(
     mean, spread = (8.75, 5.5) if is_external else (12.5, 20.7)
     n = int(np.clip(round(_log_normal(rng, mean, spread)), 1, _MOST_METASTASES))
     volumes = _KIM_EXTERNAL_VOLUMES_ML if is_external else _KIM_VOLUMES_ML
-    body = _planted(_body(patient, rng), rng, _SPINE, n, volumes)
+    body = _planted(_body(patient, rng, labelled), rng, _SPINE, n, volumes)
     session = _session(plan, patient, exam, body, rng)
     n_stacks = int(rng.integers(2, 4))
     boxes = _spine_boxes(body, n_stacks, half_width_mm=float(rng.uniform(28, 40)))
@@ -82,14 +90,20 @@ def draw_mr_spine(
 
 
 def draw_mr_pelvis(
-    plan: Preset, patient: Patient, exam: Exam, rng: np.random.Generator, *, coarse: float = 1.0
+    plan: Preset,
+    patient: Patient,
+    exam: Exam,
+    rng: np.random.Generator,
+    *,
+    coarse: float = 1.0,
+    labelled: LabelledBones | None = None,
 ) -> Case:
     """Draw one pelvic exam: 1, 2–3, 4–5 or more metastases with the odds of liu2021, or none."""
     n = 0
     if patient.diagnosis == METASTASIS:
         low, high = _draw_limits(rng, _LIU_EXTERNAL_COUNTS if exam.split == EXTERNAL else _LIU_COUNTS)
         n = int(rng.integers(low, high + 1))
-    body = _planted(_body(patient, rng), rng, _PELVIS, n, _LIU_VOLUMES_ML)
+    body = _planted(_body(patient, rng, labelled), rng, _PELVIS, n, _LIU_VOLUMES_ML)
     session = _session(plan, patient, exam, body, rng)
     scale = body.column.scale
     box = np.array([[-180 * scale, -95 * scale, -75 * scale], [180 * scale, 135 * scale, 140 * scale]])
@@ -97,11 +111,19 @@ def draw_mr_pelvis(
 
 
 def draw_ce_dynamic(
-    plan: Preset, patient: Patient, exam: Exam, rng: np.random.Generator, *, coarse: float = 1.0
+    plan: Preset,
+    patient: Patient,
+    exam: Exam,
+    rng: np.random.Generator,
+    *,
+    coarse: float = 1.0,
+    labelled: LabelledBones | None = None,
 ) -> Case:
     """Draw a dynamic series of one vertebra: a metastasis, or a larger primary tumour that breaks out of it."""
     is_primary = patient.diagnosis == PRIMARY
-    body = _planted(_body(patient, rng), rng, _TRUNK, 1, {(6.0, 25.0): 1.0} if is_primary else {(1.5, 8.0): 1.0})
+    body = _body(patient, rng, labelled)
+    volumes = {(6.0, 25.0): 1.0} if is_primary else {(1.5, 8.0): 1.0}
+    body = _planted(body, rng, _shown(body, _TRUNK), 1, volumes)
     lesion = body.deposits[-1]
     lytic = replace(
         lesion, types=(LesionType.LYTIC,) * len(lesion.types), treated=False, breach=is_primary or lesion.breach
@@ -113,11 +135,19 @@ def draw_ce_dynamic(
     return _imaged(session, _planned(plan, np.array([centre - half, centre + half]), rng, coarse), rng, name=exam.name)
 
 
-def draw_graded(plan: Preset, patient: Patient, exam: Exam, rng: np.random.Generator, *, coarse: float = 1.0) -> Case:
+def draw_graded(
+    plan: Preset,
+    patient: Patient,
+    exam: Exam,
+    rng: np.random.Generator,
+    *,
+    coarse: float = 1.0,
+    labelled: LabelledBones | None = None,
+) -> Case:
     """Draw a lumbar or thoracic exam: no lesion, one or two small ones, or several of which some are large."""
     middle = str(rng.choice(["L3", "L2", "T9", "T6"]))
-    body = _body(patient, rng)
-    centre = _vertebra_centre(body, STRUCTURES[middle].id)
+    body = _body(patient, rng, labelled)
+    centre = _vertebra_centre(body, min(_shown(body, _TRUNK), key=lambda id_: abs(id_ - STRUCTURES[middle].id)))
     near = [STRUCTURES[v.name].id for v in body.column.vertebrae if abs(float(v.centre_mm[2] - centre[2])) < 95]
     n, volumes = {
         "none": (0, {(0.1, 0.2): 1.0}),
@@ -130,9 +160,15 @@ def draw_graded(plan: Preset, patient: Patient, exam: Exam, rng: np.random.Gener
     return _imaged(session, _planned(plan, box, rng, coarse), rng, name=exam.name)
 
 
-def _body(patient: Patient, rng: np.random.Generator) -> Body:
-    """Body without metastases of the sex and age of a patient."""
-    return sample_body(rng, n_metastases=0, sex=SEXES[patient.sex], age_years=patient.age_years)
+def _body(patient: Patient, rng: np.random.Generator, labelled: LabelledBones | None) -> Body:
+    """Body without metastases of the sex and age of a patient, around labelled bones where there are any."""
+    return sample_body(rng, n_metastases=0, sex=SEXES[patient.sex], age_years=patient.age_years, labelled=labelled)
+
+
+def _shown(body: Body, bones: Collection[int]) -> list[int]:
+    """Those of some bones that the user labelled, where there are any."""
+    labelled = set() if body.labelled is None else {bone.owner for bone in body.labelled.bones}
+    return sorted(labelled & set(bones) or bones)
 
 
 def _session(
@@ -193,8 +229,9 @@ def _imaged(session: MrSession, stack: Stack, rng: np.random.Generator, *, name:
         exam=session.exam,
         images=tuple(images),
         found=tuple(found),
+        semantic=semantic,
         notes={"stack": stack_name, "displacement_mm": " ".join(f"{m:.2f}" for m in moved)},
-        **label_maps(truth, images[0].volume, semantic),
+        **label_maps(truth, images[0].volume),
     )
 
 
@@ -225,16 +262,15 @@ def _planted(
     body: Body, rng: np.random.Generator, bones: Collection[int], n: int, volumes_ml: Mapping[Limits, float]
 ) -> Body:
     """Add metastases in some bones, of volumes drawn from bins; one that its bone cannot hold keeps its first size."""
-    table = body.bones.select(np.isin(body.bones.owners, list(bones)))
     found = []
-    for deposit in sample_metastases(rng, table, spongiosa_hu(body.density), n=n):
+    for deposit in draw_metastases(rng, body, n=n, bones=bones):
         low, high = _draw_limits(rng, volumes_ml)
         wanted_ml = float(np.exp(rng.uniform(np.log(low), np.log(high))))
         found.append(scaled_to(body, deposit, wanted_ml, precision=ROUGH) or deposit)
     return replace(body, deposits=(*body.deposits, *found))
 
 
-def _draw_limits(rng: np.random.Generator, odds: Mapping[Limits, float]) -> Limits:
+def _draw_limits(rng: np.random.Generator, odds: Mapping[tuple[_N, _N], float]) -> tuple[_N, _N]:
     """Draw one of several ranges."""
     shares = np.array(list(odds.values()), dtype=np.float64)
     return list(odds)[int(rng.choice(len(shares), p=shares / shares.sum()))]
@@ -253,9 +289,11 @@ def _vertebra_centre(body: Body, owner: int) -> NDArray[np.float64]:
 
 
 def _spine_boxes(body: Body, n_stacks: int, *, half_width_mm: float) -> list[Box]:
-    """Boxes around the column from its top to the sacrum, overlapping, the highest first."""
+    """Boxes around the column from its top to the sacrum, or labelled bones, overlapping, the highest first."""
     centres = np.array([v.centre_mm for v in body.column.vertebrae])
     top, low = float(centres[:, 2].max()) + 20, float(body.column.sacrum_centre_mm[2]) - 70
+    if body.labelled is not None:
+        low, top = (float(z) for z in body.labelled.corners_mm()[:, 2] + [-_AROUND_MM, _AROUND_MM])
     edges = np.linspace(top, low, n_stacks + 1)
     boxes = []
     for upper, lower in zip(edges[:-1] + _OVERLAP_MM / 2, edges[1:] - _OVERLAP_MM / 2, strict=True):

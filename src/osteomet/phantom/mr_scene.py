@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteomet.core.grid import Grid
-from osteomet.core.vocabulary import STRUCTURES, Group, LesionType
+from osteomet.core.vocabulary import STRUCTURES, Group
 from osteomet.phantom import mr_filling
 from osteomet.phantom.body import Body
-from osteomet.phantom.deposits import Deposit, Realm
+from osteomet.phantom.deposits import Realm
 from osteomet.phantom.kernels import BLOCK
 from osteomet.phantom.metal import metal_in
-from osteomet.phantom.mimic_names import MIMIC_TISSUES
 from osteomet.phantom.mr_artefacts import apply_along
 from osteomet.phantom.mr_geometry import Stack
 from osteomet.phantom.mr_scanner import Composition
@@ -158,17 +157,14 @@ def _taken(
         share = lobe.share * core[lobe.box] if stays else lobe.share
         is_more = share >= np.maximum(taken[lobe.box], 0.02)
         taken[lobe.box][is_more] = share[is_more]
-        by[lobe.box][is_more] = _tissue_of(deposit, lobe.kind, tumour)
+        by[lobe.box][is_more] = _tissue_of(lobe, tumour)
     return taken, by
 
 
-def _tissue_of(deposit: Deposit, kind: LesionType, tumour: Tissue) -> Tissue:
-    """Tissue of the lobes of one type."""
-    if not deposit.is_metastasis:
-        return Tissue[MIMIC_TISSUES[deposit.cause]]
-    if kind is LesionType.SCLEROTIC:
-        return Tissue.METASTASIS_SCLEROTIC
-    return Tissue.METASTASIS_TREATED if deposit.treated else tumour
+def _tissue_of(lobe: LobeInScene, tumour: Tissue) -> Tissue:
+    """Tissue of the lobes of one type; metastases that nothing has changed are of this tumour."""
+    tissue = Tissue[lobe.deposit.tissue(lobe.kind)]
+    return tumour if tissue is Tissue.METASTASIS else tissue
 
 
 def _marrow_fat(body: Body, scene: Scene, marrow: Marrow) -> NDArray[np.float32]:

@@ -88,6 +88,8 @@ def view_body(body: Body, grid: Grid, *, margin_mm: float) -> Scene:
     points = warped_points(grid, body.warp)
     leaving = (float(d.outgrowth_mm().max()) + 1 for d in body.deposits if _box_of(d, grid, body.warp) is not None)
     found = cut(body.bones, points, grid, body.warp, margin_mm=max(margin_mm, *leaving, 0.0))
+    if body.labelled is not None:
+        found = body.labelled.cut(points, grid, body.warp, onto=found)
     return Scene(grid, body.warp, points, found.owner, found.part, -found.distance_mm)
 
 

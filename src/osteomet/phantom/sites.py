@@ -12,7 +12,9 @@ lesions lie in the posterior half of the body or reach it).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +39,8 @@ _PREFERENCE_FOR_BODY = 2.0
 _STILL = Warp(np.zeros((1, 3)), np.zeros((1, 3)), np.zeros(1))
 _N_TRIES = 20
 _UP = np.array([0.0, 0.0, 1.0])
-_STEP_MM = 0.5
+STEP_MM = 0.5
+"""Distance between the points that a `Ray` sees."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,14 +57,31 @@ class Ray:
     def exit_mm(self) -> float | None:
         """Way to the surface from inside, None where the line does not leave bone."""
         outside = np.flatnonzero(self.depth_mm <= 0)
-        return float(outside[0]) * _STEP_MM if outside.size else None
+        return float(outside[0]) * STEP_MM if outside.size else None
 
     @property
     def gap_mm(self) -> float:
         """Width of the space that the line crosses after its exit; the rest of the line where no bone follows."""
         outside = np.flatnonzero(self.depth_mm <= 0)
         back = np.flatnonzero(self.depth_mm[outside[0] :] > 0) if outside.size else np.array([])
-        return float(back[0] if back.size else self.depth_mm.size - outside[0]) * _STEP_MM if outside.size else 0.0
+        return float(back[0] if back.size else self.depth_mm.size - outside[0]) * STEP_MM if outside.size else 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """A point in a bone: vocabulary id of the bone, code of its part, and the point (LPS mm, unwarped frame)."""
+
+    owner: int
+    part: int
+    centre_mm: NDArray[np.float64]
+
+
+class Look(Protocol):
+    """Looks along a unit vector from a point (LPS mm, unwarped frame), as `cast` does."""
+
+    def __call__(self, start: NDArray[np.float64], direction: NDArray[np.float64], *, length_mm: float) -> Ray:
+        """Return what lies there."""
+        ...
 
 
 def cast(bones: Shapes, start: NDArray[np.float64], direction: NDArray[np.float64], *, length_mm: float) -> Ray:
@@ -69,10 +89,24 @@ def cast(bones: Shapes, start: NDArray[np.float64], direction: NDArray[np.float6
     side = np.cross(direction, [1.0, 0, 0] if abs(direction[0]) < 0.7 else [0, 1.0, 0])
     side /= np.linalg.norm(side)
     axes = np.stack([direction, side, np.cross(direction, side)], axis=1)
-    n = int(length_mm / _STEP_MM)
-    grid = Grid.from_spacing((n, 1, 1), (_STEP_MM,) * 3, origin_mm=start.tolist(), direction=axes)
+    n = int(length_mm / STEP_MM)
+    grid = Grid.from_spacing((n, 1, 1), (STEP_MM,) * 3, origin_mm=start.tolist(), direction=axes)
     found = cut(bones, warped_points(grid, _STILL), grid, _STILL, margin_mm=1.0)
     return Ray(-found.distance_mm[:, 0, 0], found.owner[:, 0, 0])
+
+
+def labelled_odds(volumes_mm3: Mapping[int, float]) -> dict[int, float]:
+    """Chance of each bone of a label map, by id: red marrow of its region, shared by volume.
+
+    A vertebra whose level is not determined counts as thoracic.
+    """
+    group_of = {s.id: s.group if s.group in _RED_MARROW else Group.THORACIC for s in STRUCTURES.values()}
+    total = dict.fromkeys(_RED_MARROW, 0.0)
+    for owner, volume in volumes_mm3.items():
+        total[group_of[owner]] += volume
+    odds = {o: _RED_MARROW[group_of[o]] * volume / total[group_of[o]] for o, volume in volumes_mm3.items()}
+    whole = sum(odds.values())
+    return {owner: value / whole for owner, value in odds.items()}
 
 
 def site_odds(bones: Shapes) -> NDArray[np.float64]:

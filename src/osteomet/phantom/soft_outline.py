@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from osteomet.phantom.soft_canvas import SIDES, Canvas, Chest, Levels, Patient
 _STEP_MM = 12.0
 _LOWEST_MM = -330.0
 _SKIN_MM = 1.6
+_SQUARE = 2.4
 # Half width and half depth by height, without fat, mm for a stature of 1.70 m: by mm above the hips, then by place.
 _LOW = ((-330, 150, 78), (-120, 158, 92), (-30, 160, 100), (30, 156, 100), (80, 150, 98))
 _HIGH = (
@@ -68,6 +69,29 @@ def outline_of(levels: Levels, chest: Chest, patient: Patient, rng: np.random.Ge
     front = np.minimum(back - 2 * half_depth * depth - 1.1 * fat, np.where(in_chest, rib_front - 7 - 0.7 * fat, 1e3))
     smooth = [gaussian_filter1d(a, 1.2, mode="nearest") for a in (0.5 * spine_x, half_width, front, back, fat)]
     return Outline(z, *smooth)
+
+
+def widened(outline: Outline, points_mm: NDArray[np.float64]) -> Outline:
+    """Move the skin outwards where points (n, 3) would come nearer to it than its fat is thick."""
+
+    def at(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(np.interp(points_mm[:, 2], outline.z_mm, values))
+
+    half_width, half_depth = at(outline.half_width_mm), at((outline.back_mm - outline.front_mm) / 2)
+    across = np.abs(points_mm[:, 0] - at(outline.middle_x_mm)) / half_width
+    along = np.abs(points_mm[:, 1] - at((outline.front_mm + outline.back_mm) / 2)) / half_depth
+    radius = (across**_SQUARE + along**_SQUARE) ** (1 / _SQUARE)
+    excess = (radius - 1) * np.minimum(half_width, half_depth) + at(outline.fat_mm)
+    grow = np.zeros(outline.z_mm.size)
+    above = np.clip(np.searchsorted(outline.z_mm, points_mm[:, 2]), 1, grow.size - 1)
+    for knot in (above - 1, above):
+        np.maximum.at(grow, knot, excess)
+    return replace(
+        outline,
+        half_width_mm=outline.half_width_mm + grow,
+        front_mm=outline.front_mm - grow,
+        back_mm=outline.back_mm + grow,
+    )
 
 
 def add_outline(canvas: Canvas, outline: Outline, levels: Levels, patient: Patient, rng: np.random.Generator) -> None:

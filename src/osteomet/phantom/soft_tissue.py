@@ -27,7 +27,7 @@ from osteomet.phantom.soft_canvas import Canvas, Patient, chest_of, levels_of
 from osteomet.phantom.soft_chest import add_chest
 from osteomet.phantom.soft_muscles import add_back_muscles, add_hip_muscles
 from osteomet.phantom.soft_neck import add_neck
-from osteomet.phantom.soft_outline import add_outline, add_table, outline_of
+from osteomet.phantom.soft_outline import add_outline, add_table, outline_of, widened
 from osteomet.phantom.soft_pelvis import add_pelvic_organs
 
 
@@ -79,14 +79,24 @@ class SoftTissue:
 
 
 def sample_soft_tissue(
-    rng: np.random.Generator, column: Column, bones: Shapes, *, phase: str | None = None
+    rng: np.random.Generator,
+    column: Column,
+    bones: Shapes,
+    *,
+    phase: str | None = None,
+    holds_mm: NDArray[np.float64] | None = None,
 ) -> SoftTissue:
-    """Draw habitus, organs and contrast phase around a skeleton; ``phase`` fixes what would be drawn."""
+    """Draw habitus, organs and contrast phase around a skeleton.
+
+    ``phase`` fixes what would be drawn; the skin is widened to hold the points ``holds_mm``, shape (n, 3).
+    """
     drawn = str(rng.choice(list(_PHASE_ODDS), p=list(_PHASE_ODDS.values())))
     name = phase or drawn
     patient = _sample_patient(rng, column, name)
     levels, chest = levels_of(column), chest_of(bones)
     outline = outline_of(levels, chest, patient, rng)
+    if holds_mm is not None:
+        outline = widened(outline, holds_mm)
     canvas = Canvas()
     add_table(canvas, outline)
     add_outline(canvas, outline, levels, patient, rng)

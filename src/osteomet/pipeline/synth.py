@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ import numpy as np
 
 from osteomet.core.errors import OsteometError, UsageError
 from osteomet.core.volume import LabelMap
+from osteomet.io.anatomy_folder import AnatomySource, list_anatomies, read_anatomy
 from osteomet.io.formats import write_labels, write_volume
 from osteomet.io.output import output_folder
 from osteomet.lesions.measure import measure_lesions
 from osteomet.phantom.case import Case
 from osteomet.phantom.cohort import COHORTS, PatientCases, draw_patient
+from osteomet.phantom.labelled_anatomy import LabelledBones, bones_from_labels
 from osteomet.phantom.presets import EXTERNAL, preset_of
 from osteomet.pipeline.phantom_dicom import write_studies
 
@@ -43,6 +46,18 @@ _MARK_COLUMNS = (
 Row = dict[str, object]
 
 
+@dataclass(frozen=True)
+class _Subject:
+    """One subject of an anatomy folder; its bones are read when they are first needed."""
+
+    source: AnatomySource
+
+    @cached_property
+    def bones(self) -> LabelledBones:
+        maps = read_anatomy(self.source)
+        return bones_from_labels(maps.bones, maps.parts)
+
+
 @dataclass(slots=True)
 class _Tables:
     """Rows gathered so far."""
@@ -60,6 +75,7 @@ def write_cohort(
     n_cases: int,
     seed: int,
     dicom: bool,
+    anatomy: Path | None,
     overwrite: bool,
     progress: Callable[[int, int], None],
 ) -> dict[str, int]:
@@ -69,7 +85,8 @@ def write_cohort(
     the lesions one by one, ``bonesTr`` the bones by vocabulary id, ``mimicsTr`` what looks like a metastasis. Cases
     of an external test set lie in the same folders with ``Ts``. ``dicomTr`` has a study an exam where ``dicom`` is
     true. ``cases.csv`` has a row a case, ``lesions.csv`` a row a lesion, ``links.csv`` (pairs) a row for what became of
-    each lesion, ``marks.csv`` (readers) a row a mark.
+    each lesion, ``marks.csv`` (readers) a row a mark. With ``anatomy``, a folder as `osteomet.io.anatomy_folder` reads
+    it, each patient is built around the bones of one subject, in turn.
 
     Parameters
     ----------
@@ -87,6 +104,8 @@ def write_cohort(
     ------
     UsageError
         If the number of patients is not positive, the cohort is unknown, the seed negative, or the folder exists.
+    InputError
+        If the anatomy folder holds no bones, or a file in it cannot be used.
     OsteometError
         If the disk is full or refuses to write; nothing is left behind.
     """
@@ -95,6 +114,7 @@ def write_cohort(
     preset_of(cohort)
     if seed < 0:
         raise UsageError("a seed is not negative", got=f"--seed {seed}", remedy="pass --seed 0 or more")
+    subjects = [] if anatomy is None else [_Subject(source) for source in list_anatomies(anatomy)]
     tables = _Tables()
     try:
         with output_folder(out, overwrite=overwrite) as folder:
@@ -102,7 +122,8 @@ def write_cohort(
             for name in _MAPS:
                 (folder / f"{name}Tr").mkdir()
             for number in range(n_cases):
-                drawn = draw_patient(cohort, seed=seed, number=number)
+                labelled = subjects[number % len(subjects)].bones if subjects else None
+                drawn = draw_patient(cohort, seed=seed, number=number, labelled=labelled)
                 _write_patient(drawn, folder, tables)
                 if dicom:
                     rng = np.random.default_rng([seed, number, _DICOM_STREAM])
@@ -195,7 +216,7 @@ def _case_row(case: Case) -> Row:
 def _lesion_rows(case: Case) -> list[Row]:
     """True type, site and size of every lesion that the case shows."""
     measured = measure_lesions(case.lesions.array, case.volume)
-    rows = []
+    rows: list[Row] = []
     for lesion in case.found:
         m = measured[lesion.number]
         rows.append(
@@ -220,7 +241,7 @@ def _link_rows(drawn: PatientCases) -> list[Row]:
     if linked is None:
         return []
     by_name = {case.name: {lesion.number: lesion.volume_ml for lesion in case.found} for case in drawn.cases}
-    rows = []
+    rows: list[Row] = []
     for link in linked.links:
         prior = _sum(by_name[linked.prior_case], link.prior)
         current = _sum(by_name[linked.current_case], link.current)
