@@ -202,7 +202,8 @@ def test_lattice_noise_is_a_function_of_space_of_unit_variance() -> None:
     values = np.array([noise(*p, 7) for p in rng.uniform(-50, 50, (20000, 3))])
     assert values.mean() == pytest.approx(0, abs=0.05)
     assert values.std() == pytest.approx(1, rel=0.03)
-    again = [noise(*(1.3, -2.2, 0.4), seed) for seed in (7, 7, 8)]
+    place = np.array([1.3, -2.2, 0.4])
+    again = [noise(*place, seed) for seed in (7, 7, 8)]
     assert again[0] == again[1] != again[2]
 
 
