@@ -25,8 +25,8 @@ def lay(
     """Fill voxels with the two tissues that take most of each; later primitives cover earlier ones.
 
     Primitives are visited from the last to the first, until a voxel is full; what no primitive takes stays as it is.
-    ``widths`` are the softness of edges and the distance from a surface beyond which a block lies outside or inside as
-    a whole, mm.
+    ``widths`` are the softness of edges and the distance from a surface beyond which a block lies outside as a whole,
+    mm. A block lies inside where its corners do.
     """
     softness, far = widths
     shape = first.shape
@@ -44,7 +44,9 @@ def lay(
                     middle = distance(kinds[n], p, parameters[n])
                     if far < middle < 900.0:
                         continue
-                    is_full = middle < -far
+                    is_full = middle < -softness and (
+                        _deepest_corner(points, kinds[n], parameters[n], (i, j, k), (it - 1, jt - 1, kt - 1)) < -softness
+                    )
                     for a in range(i, it):
                         for b in range(j, jt):
                             for c in range(k, kt):
@@ -66,6 +68,27 @@ def lay(
                 if left[a, b, c] >= 0.02:
                     _rank(0, left[a, b, c], first, second, most, next_, a, b, c)
                 share[a, b, c] = next_[a, b, c] / max(most[a, b, c] + next_[a, b, c], 1e-6)
+
+
+@njit(cache=True, error_model="numpy")
+def _deepest_corner(
+    points: NDArray[np.float32],
+    kind: int,
+    parameters: NDArray[np.float64],
+    start: tuple[int, int, int],
+    last: tuple[int, int, int],
+) -> float:
+    """Largest distance of the eight corners of a block: negative where all lie inside."""
+    p = np.empty(3)
+    largest = -1e9
+    for corner in range(8):
+        a = last[0] if corner & 1 else start[0]
+        b = last[1] if corner & 2 else start[1]
+        c = last[2] if corner & 4 else start[2]
+        for axis in range(3):
+            p[axis] = points[a, b, c, axis]
+        largest = max(largest, distance(kind, p, parameters))
+    return largest
 
 
 @njit(cache=True, error_model="numpy", inline="always")
