@@ -44,8 +44,8 @@ def lay(
                     middle = distance(kinds[n], p, parameters[n])
                     if far < middle < 900.0:
                         continue
-                    is_full = middle < -softness and (
-                        _deepest_corner(points, kinds[n], parameters[n], (i, j, k), (it - 1, jt - 1, kt - 1)) < -softness
+                    is_full = middle < -softness and _holds_corners(
+                        points, kinds[n], parameters[n], (i, j, k), (it - 1, jt - 1, kt - 1), softness
                     )
                     for a in range(i, it):
                         for b in range(j, jt):
@@ -56,9 +56,11 @@ def lay(
                                 if not is_full:
                                     for axis in range(3):
                                         p[axis] = points[a, b, c, axis]
-                                    cover = min(1.0, 0.5 - 0.5 * distance(kinds[n], p, parameters[n]) / softness)
-                                    if cover < 0.02:
+                                    d = distance(kinds[n], p, parameters[n])
+                                    # A section without width has no distance at all.
+                                    if not d < softness:
                                         continue
+                                    cover = min(1.0, 0.5 - 0.5 * d / softness)
                                 weight = left[a, b, c] * cover
                                 left[a, b, c] -= weight
                                 _rank(tissues[n], weight, first, second, most, next_, a, b, c)
@@ -71,24 +73,25 @@ def lay(
 
 
 @njit(cache=True, error_model="numpy")
-def _deepest_corner(
+def _holds_corners(
     points: NDArray[np.float32],
     kind: int,
     parameters: NDArray[np.float64],
     start: tuple[int, int, int],
     last: tuple[int, int, int],
-) -> float:
-    """Largest distance of the eight corners of a block: negative where all lie inside."""
+    softness: float,
+) -> bool:
+    """Whether a primitive holds the eight corners of a block, away from its edge."""
     p = np.empty(3)
-    largest = -1e9
     for corner in range(8):
         a = last[0] if corner & 1 else start[0]
         b = last[1] if corner & 2 else start[1]
         c = last[2] if corner & 4 else start[2]
         for axis in range(3):
             p[axis] = points[a, b, c, axis]
-        largest = max(largest, distance(kind, p, parameters))
-    return largest
+        if not distance(kind, p, parameters) < -softness:
+            return False
+    return True
 
 
 @njit(cache=True, error_model="numpy", inline="always")
