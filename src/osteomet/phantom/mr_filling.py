@@ -25,8 +25,8 @@ def lay(
     """Fill voxels with the two tissues that take most of each; later primitives cover earlier ones.
 
     Primitives are visited from the last to the first, until a voxel is full; what no primitive takes stays as it is.
-    ``widths`` are the softness of edges and the distance from a surface beyond which a block lies outside or inside as
-    a whole, mm.
+    ``widths`` are the softness of edges and the distance from a surface beyond which a block lies outside as a whole,
+    mm. A block lies inside where its corners do.
     """
     softness, far = widths
     shape = first.shape
@@ -44,7 +44,9 @@ def lay(
                     middle = distance(kinds[n], p, parameters[n])
                     if far < middle < 900.0:
                         continue
-                    is_full = middle < -far
+                    is_full = middle < -softness and _holds_corners(
+                        points, kinds[n], parameters[n], (i, j, k), (it - 1, jt - 1, kt - 1), softness
+                    )
                     for a in range(i, it):
                         for b in range(j, jt):
                             for c in range(k, kt):
@@ -54,9 +56,11 @@ def lay(
                                 if not is_full:
                                     for axis in range(3):
                                         p[axis] = points[a, b, c, axis]
-                                    cover = min(1.0, 0.5 - 0.5 * distance(kinds[n], p, parameters[n]) / softness)
-                                    if cover < 0.02:
+                                    d = distance(kinds[n], p, parameters[n])
+                                    # A section without width has no distance at all.
+                                    if not d < softness:
                                         continue
+                                    cover = min(1.0, 0.5 - 0.5 * d / softness)
                                 weight = left[a, b, c] * cover
                                 left[a, b, c] -= weight
                                 _rank(tissues[n], weight, first, second, most, next_, a, b, c)
@@ -66,6 +70,28 @@ def lay(
                 if left[a, b, c] >= 0.02:
                     _rank(0, left[a, b, c], first, second, most, next_, a, b, c)
                 share[a, b, c] = next_[a, b, c] / max(most[a, b, c] + next_[a, b, c], 1e-6)
+
+
+@njit(cache=True, error_model="numpy")
+def _holds_corners(
+    points: NDArray[np.float32],
+    kind: int,
+    parameters: NDArray[np.float64],
+    start: tuple[int, int, int],
+    last: tuple[int, int, int],
+    softness: float,
+) -> bool:
+    """Whether a primitive holds the eight corners of a block, away from its edge."""
+    p = np.empty(3)
+    for corner in range(8):
+        a = last[0] if corner & 1 else start[0]
+        b = last[1] if corner & 2 else start[1]
+        c = last[2] if corner & 4 else start[2]
+        for axis in range(3):
+            p[axis] = points[a, b, c, axis]
+        if not distance(kind, p, parameters) < -softness:
+            return False
+    return True
 
 
 @njit(cache=True, error_model="numpy", inline="always")
