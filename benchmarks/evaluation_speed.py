@@ -5,7 +5,8 @@ Run: `.venv/bin/python benchmarks/evaluation_speed.py --peers PEERS/bin/python`,
     python3.11 -m venv PEERS
     PEERS/bin/pip install panoptica picai_eval surface-distance-based-measures SimpleITK
 
-Without `--peers`, or where one is not installed, it says so. picai_eval takes minutes.
+Without `--peers`, or where one is not installed, it says so. picai_eval takes minutes. `--part bootstrap` runs one part
+alone; `--quick` makes everything small, to see that it runs: its figures say nothing.
 
 Aims, on two cores: 100 cases of 256³ with 20 lesions each in 60 s, every metric, memory that does not grow with the
 number of cases; one 512×512×400 pair with 30 lesions five times as fast as panoptica and surface-distance together and
@@ -104,15 +105,16 @@ def measure_cohort(n_cases: int) -> None:
     print(f"  {peaks[-1]:6.2f} GB at most while evaluating all cases; {tenth:.2f} GB after the first tenth")
 
 
-def measure_bootstrap() -> None:
-    """Time of 10,000 resamples of 500 patients for every metric of the default protocol."""
+def measure_bootstrap(n_patients: int) -> None:
+    """Time of 10,000 resamples of patients for every metric of the default protocol."""
     rng = np.random.default_rng(2)
     grid = Grid.from_spacing((48, 48, 48), (2, 2, 2))
-    records = tuple(_small_records(grid, 500, rng))
-    began = time.perf_counter()
+    records = tuple(_small_records(grid, n_patients, rng))
+    began, busy = time.perf_counter(), time.process_time()
     evaluation = evaluate_lesions(EvaluatedCases(records, (), ()), PROTOCOLS["default"], Resampling())
-    seconds = time.perf_counter() - began
-    print(f"\n10,000 patient bootstraps (BCa) of 500 patients, {len(evaluation.metrics)} metrics: {seconds:.1f} s")
+    seconds, busy = time.perf_counter() - began, time.process_time() - busy
+    print(f"\n10,000 patient bootstraps (BCa) of {n_patients} patients, {len(evaluation.metrics)} metrics")
+    print(f"  {seconds:6.1f} s of the clock, {busy:.1f} s of the processor")
 
 
 def _small_records(grid: Grid, n: int, rng: np.random.Generator) -> Iterator[CaseRecord]:
@@ -124,16 +126,17 @@ def _small_records(grid: Grid, n: int, rng: np.random.Generator) -> Iterator[Cas
         yield evaluate_case(CaseImages(facts, reference, prediction), CaseSettings())
 
 
-def measure_pair(peers: str | None) -> None:
+def measure_pair(peers: str | None, shape: tuple[int, int, int]) -> None:
     """Time of one large pair of masks in memory, ours with every metric and each peer with those it has."""
     spacing = (0.75, 0.75, 1.0)
-    masks = [(mask > 0).astype(np.uint8) for mask in draw_pair((512, 512, 400), 30, np.random.default_rng(3))]
+    masks = [(mask > 0).astype(np.uint8) for mask in draw_pair(shape, 30, np.random.default_rng(3))]
     grid = Grid.from_spacing(masks[0].shape, spacing)
     reference, prediction = (LesionMap(LabelMap(m, grid, {"metastasis": 1}), ("metastasis",)) for m in masks)
     images = CaseImages(CaseFacts("case", "case", {}), reference, prediction)
     rules = {"kim2024": RULES["kim2024"], "iou 0.1": MatchingRule("iou", 0.1, "hungarian")}
     wall, busy, figures = min((_time_ours(images, rules) for _ in range(5)), key=lambda result: result[1])
-    print("\none 512×512×400 pair, 30 lesions, masks in memory; seconds of the clock and of the processor")
+    size = "×".join(map(str, shape))
+    print(f"\none {size} pair, 30 lesions, masks in memory; seconds of the clock and of the processor")
     print(f"  {'osteomet, every metric, two matching rules':44s}{wall:8.2f}{busy:8.2f}")
     for name, theirs in _time_peers(peers, masks, spacing):
         if "missing" in theirs:
@@ -181,15 +184,20 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--peers", help="Python interpreter that has the peers")
     parser.add_argument("--cases", type=int, default=100, help="number of cases of the cohort")
+    parser.add_argument("--part", choices=("cohort", "bootstrap", "pair"), help="run this part alone")
+    parser.add_argument("--quick", action="store_true", help="two cases, 20 patients and a small pair")
     parser.add_argument("--write-cohort", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.write_cohort:
         write_cohort(arguments.write_cohort, arguments.cases)
         return
     print(describe_machine("scipy", "connected-components-3d"))
-    measure_cohort(arguments.cases)
-    measure_bootstrap()
-    measure_pair(arguments.peers)
+    if arguments.part in (None, "cohort"):
+        measure_cohort(2 if arguments.quick else arguments.cases)
+    if arguments.part in (None, "bootstrap"):
+        measure_bootstrap(20 if arguments.quick else 500)
+    if arguments.part in (None, "pair"):
+        measure_pair(arguments.peers, (96, 96, 64) if arguments.quick else (512, 512, 400))
     print(f"\nload at the end {os.getloadavg()[0]:.1f}")
 
 

@@ -9,7 +9,7 @@ from osteomet.core.errors import DatasetError, InputError
 from osteomet.evaluation.patients import (
     SeriesCall,
     SeriesLesions,
-    lesion_count_groups,
+    lesions_of_patients,
     patient_table,
     read_calls,
 )
@@ -73,16 +73,10 @@ def test_unknown_sequence_is_refused() -> None:
         patient_table([])
 
 
-@pytest.mark.parametrize(
-    ("n", "group"), [(0, "0"), (1, "1"), (2, "2–3"), (3, "2–3"), (4, "4–5"), (5, "4–5"), (6, ">5"), (99, ">5")]
-)
-def test_lesion_count_groups_of_liu2021(n: int, group: str) -> None:
-    assert lesion_count_groups([SeriesLesions("a", "P", "DWI", n, 0)]) == {"P": group}
-
-
-def test_lesion_groups_come_in_order_of_count() -> None:
-    series = [SeriesLesions(p, p, "T1", n, 0) for p, n in (("A", 7), ("B", 0), ("C", 2), ("D", 1))]
-    assert list(lesion_count_groups(series).values()) == ["0", "1", "2–3", ">5"]
+def test_lesions_are_added_within_a_sequence_and_not_between() -> None:
+    stacks = [SeriesLesions("a", "P1", "T1", 2, 0), SeriesLesions("b", "P1", "T1", 1, 0)]
+    series = [*stacks, SeriesLesions("c", "P1", "CE", 3, 0), SeriesLesions("d", "P2", "T1", 0, 4)]
+    assert lesions_of_patients(series) == {"P1": 3, "P2": 0}
 
 
 def test_exam_table(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from osteomet.evaluation.metrics import Metric
-from osteomet.evaluation.protocols import PROTOCOLS, Ours, PaperTable
+from osteomet.evaluation.paper_tables import Ours, PaperTable
+from osteomet.evaluation.protocols import PROTOCOLS
 from osteomet.evaluation.tables import UNDEFINED, fill_paper_table
 from osteomet.stats.intervals import Estimate, proportion_interval
 
@@ -53,7 +54,7 @@ def test_edelmers2024_rows() -> None:
 
 def test_liu2021_intervals_are_clopper_pearson() -> None:
     table = next(t for t in TABLES if t.name == "liu2021_table5")
-    printed = {row[1]: row[3] for row in table.rows if row[0] == "Patient"}
+    printed = {row[1]: row[6] for row in table.rows if row[0] == "Patient"}
     for name, k, n in (
         ("Sensitivity (%)", 14, 16),
         ("Specificity (%)", 15, 18),
@@ -67,6 +68,27 @@ def test_liu2021_intervals_are_clopper_pearson() -> None:
         assert e.high is not None
         low, high = (float(x) for x in str(printed[name])[:-1].partition(" (")[2].split("–"))
         assert (100 * e.low, 100 * e.high) == pytest.approx((low, high), abs=0.06), name
+
+
+def test_liu2021_counts_of_patients_add_up() -> None:
+    """Lesion groups to the patients with metastases, scanners to all patients; two sums of the paper do not."""
+    counted = {}
+    for name in ("liu2021_table2", "liu2021_table3"):
+        table = next(t for t in TABLES if t.name == name)
+        places = [n for n, column in enumerate(table.columns) if column.endswith("published") and "p " not in column]
+        counted[name] = {row[0]: [str(row[n]) for n in places] for row in table.rows}
+
+    def total(table: str, *rows: str) -> list[int]:
+        return [sum(map(int, cells)) for cells in zip(*(counted[table][row] for row in rows), strict=True)]
+
+    groups = "1 lesion", "2–3 lesions", "4–5 lesions", "> 5 lesions"
+    assert total("liu2021_table3", *groups) == total("liu2021_table3", "With bone metastases") == [134, 18, 16, 31]
+    both = "With bone metastases", "Without bone metastases"
+    assert total("liu2021_table3", *both) == total("liu2021_table3", "No. of patients") == [266, 34, 34, 63]
+    scanners = "3.0 T Discovery", "3.0 T Achieva", "3.0 T Intera"
+    assert total("liu2021_table3", *scanners) == [266, 34, 34, 68], "63 external patients on 68 scanners"
+    assert total("liu2021_table2", *scanners) == [684, 88, 88, 68], "683 patients for training on 684 scanners"
+    assert total("liu2021_table2", "No. of patients") == [683, 88, 88, 68]
 
 
 def test_a_table_is_filled_and_what_is_not_computed_is_a_dash() -> None:

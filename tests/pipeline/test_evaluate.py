@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -231,8 +232,10 @@ def test_cases_table_gives_patients_and_centres(folders: tuple[Path, Path], tmp_
     assert metrics["patient.accuracy"]["denominator"] == 2
     assert metrics["detection.sensitivity.centre.north"]["value"] == pytest.approx(1 / 2)
     assert metrics["detection.fp_per_case.centre.south"]["value"] == 0
+    assert metrics["volume.bias_ml.sequence.T1"]["value"] == pytest.approx((-1.25 - 1.0) / 2)
+    assert (tmp_path / "out" / "figures" / "bland_altman_T1.svg").is_file()
     assert metrics["patient.sensitivity.sequence.T1"]["denominator"] == 2
-    assert read_table(tmp_path, "sequence_comparisons")[1][:3] == ["CE", "T1", "sensitivity"]
+    assert read_table(tmp_path, "sequence_comparisons")[1][:3] == ["CE", "T1", "detection.sensitivity"]
 
 
 CLASSES = """case,patient,reference,prediction,probability_metastasis,probability_primary
@@ -277,9 +280,197 @@ def test_wangd2023_lists_what_was_not_predicted(tmp_path: Path) -> None:
         ({}, "nothing to evaluate"),
         ({"protocol": "wangd2023"}, "classified cases"),
         ({"reference": Path("somewhere")}, "go together"),
+        (
+            {"reference": Path("r"), "prediction": Path("p"), "matching": "luck"},
+            "no such matching rule; expected any",
+        ),
+        ({"reference": Path("r"), "prediction": Path("p"), "beta": 0.0}, "β of F-beta is a positive number; got 0"),
+        ({"observers": Path("rounds"), "protocol": "wangd2023", "table": Path("t")}, "nothing to evaluate"),
     ],
 )
 def test_refusals(tmp_path: Path, options: dict[str, Any], message: str) -> None:
     job = EvaluationJob(**{"reference": None, "prediction": None, "out": tmp_path / "out", **options})
     with pytest.raises(UsageError, match=message):
         evaluate_folders(job, resampling=FEW)
+
+
+def test_a_second_model_is_compared_on_the_same_cases(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    second = tmp_path / "second"
+    write_map(second, "a", [(FOUR, 1), (SIXTEEN, 2)])
+    write_map(second, "c", [])
+    document = evaluate(folders, tmp_path, against=second)
+    metrics = document["metrics"]
+    assert metrics["against.detection.sensitivity"]["value"] == pytest.approx(2 / 3)
+    assert metrics["p.mcnemar_exact.detection.sensitivity.prediction.against"]["value"] == 1  # one discordant lesion
+    header, *rows = read_table(tmp_path, "model_comparisons")
+    found = [dict(zip(header, row, strict=True)) for row in rows]
+    (drawn,) = [r for r in found if (r["figure"], r["test"]) == ("detection.sensitivity", "patient bootstrap")]
+    assert (drawn["first"], drawn["second"], drawn["n"]) == ("prediction", "against", "3")
+    assert float(drawn["second_minus_first"]) == pytest.approx(1 / 3)
+    assert document["definitions"]["against"].endswith("counted as empty or wrong: b")
+    assert "Two sets of predictions compared" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_observers_and_characteristics_reach_the_tables_of_liu2021(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    rounds = tmp_path / "rounds"
+    for name, where in (("A1.1", FOUR), ("A2.1", HALF_OF_FOUR)):
+        write_map(rounds / name, "a", [(where, 1)])
+    table = tmp_path / "cases.csv"
+    table.write_text("case,patient,split,age,scanner\na,P1,test,60,3.0 T Intera\nb,P2,test,70,x\nc,P3,external,90,x\n")
+    metrics = evaluate(folders, tmp_path, protocol="liu2021", observers=rounds, table=table)["metrics"]
+    assert metrics["observers.dice.A1_1.A2_1"]["value"] == pytest.approx(2 / 3)
+    ours = read_table(tmp_path, "liu2021_observers")[1]
+    assert ours[:2] == ["A1.1 against A2.1", "0.67"]
+    header, *rows = read_table(tmp_path, "liu2021_table2")
+    by_name = {row[0]: dict(zip(header, row, strict=True)) for row in rows}
+    assert by_name["Age (mean ± SD)"]["Testing set, ours"] == "65.00 ± 7.07"
+    assert by_name["No. of patients"]["External, ours"] == "1"
+    assert by_name["With bone metastases"]["Testing set, ours"] == "1"
+    assert by_name["3.0 T Intera"]["Testing set, ours"] == "1"
+    checklist = {row[0]: row[2] for row in read_table(tmp_path, "claim_checklist")}
+    assert checklist["18"] == "observers.csv"
+    assert checklist["20, 21"] == "external: 1, test: 2; no patient is in two parts"
+    assert checklist["23"].startswith("osteomet ")
+
+
+def test_matching_beta_and_tolerance_can_be_chosen(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    document = evaluate(folders, tmp_path, protocol="kim2024", matching="iou_greedy", beta=0.5, tolerance_mm=3.0)
+    metrics, definitions = document["metrics"], document["definitions"]
+    # the half lesion has an IoU of 0.5 with its reference: found, though it shares fewer than ten voxels
+    assert metrics["detection.sensitivity"]["value"] == pytest.approx(1 / 3)
+    # precision 1/2, recall 1/3, β² = 1/4
+    assert metrics["detection.f0_5"]["value"] == pytest.approx(1.25 / 6 / (0.25 / 2 + 1 / 3))
+    assert metrics["detection.f2"]["value"] == pytest.approx(5 / 6 / (4 / 2 + 1 / 3))
+    assert definitions["matching_rule"].startswith("the intersection over union")
+    assert definitions["nsd_tolerance_mm"] == 3.0
+    assert definitions["f_beta"].endswith("f0.5 with β = 0.5")
+    html = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "Not the rule of the protocol but “iou_greedy”" in html
+
+
+def test_figures_by_every_group_are_there(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    table = tmp_path / "cases.csv"
+    table.write_text("case,patient,centre,scanner\na,P1,north,S\nb,P2,south,S\nc,P3,south,T\n")
+    (folders[0] / "lesions.csv").write_text(
+        "case,site,type,x_mm,y_mm,z_mm\na,L3,lytic,5,0,0\na,ilium,mixed,5,25,15\nc,ilium,lytic,42,42,17\n"
+    )
+    (folders[1] / "lesions.csv").write_text("case,cause,x_mm,y_mm,z_mm\na,vessel,42,42,17\n")
+    metrics = evaluate(folders, tmp_path, table=table)["metrics"]
+    expected = {
+        "detection.sensitivity.centre.north": 1 / 2,
+        "detection.sensitivity.scanner.T": 0,
+        "detection.sensitivity.site.L3": 1,
+        "detection.sensitivity.site.ilium": 0,
+        "detection.sensitivity.type.mixed": 0,
+        "detection.sensitivity.type.lytic": 1 / 2,
+        "detection.sensitivity.2_3_lesions": 1 / 2,
+        "lesion.dice.centre.north": 4 / 30,
+        "patient.sensitivity.centre.south": 0,
+        "patient.specificity.scanner.S": 1,
+        "patient.kappa": 0.4,  # P1 and P2 right, P3 missed: agreement 2/3, by chance 4/9
+    }
+    for name, value in expected.items():
+        assert metrics[name]["value"] == pytest.approx(value), name
+    assert read_table(tmp_path, "false_positive_causes")[1:] == [["vessel", "1"]]
+    rows = {(row[0], row[1]): row[2:] for row in read_table(tmp_path, "patient_figures")}
+    # 1 of 2: Clopper–Pearson 1.3–98.7 %, Wilson 9.5–90.5 %
+    value, _, _, *limits = (float(cell) for cell in rows["any sequence", "sensitivity"])
+    assert (value, *limits) == pytest.approx((0.5, 0.01258, 0.98742, 0.09453, 0.90547), abs=1e-5)
+
+
+def test_two_classifiers_are_compared(tmp_path: Path) -> None:
+    (tmp_path / "first.csv").write_text(CLASSES)
+    (tmp_path / "second.csv").write_text(CLASSES.replace("primary,0.4,0.6", "metastasis,0.7,0.3"))
+    job = EvaluationJob(
+        None, None, tmp_path / "out", "wangh2024", tmp_path / "first.csv", against=tmp_path / "second.csv"
+    )
+    metrics = evaluate_folders(job, resampling=FEW)["metrics"]
+    assert metrics["against.classification.accuracy"]["value"] == pytest.approx(4 / 5)
+    header, *rows = read_table(tmp_path, "classifier_comparisons")
+    found = [dict(zip(header, row, strict=True)) for row in rows]
+    assert [(r["figure"], r["test"]) for r in found] == [
+        ("classification.accuracy", "McNemar exact"),
+        ("classification.auc.metastasis", "DeLong"),
+        ("classification.auc.primary", "DeLong"),
+    ]
+    assert (float(found[1]["first_value"]), float(found[1]["second_value"])) == pytest.approx((5 / 6, 1.0))
+    assert metrics["classification.kappa"]["value"] == pytest.approx((3 / 5 - 13 / 25) / (1 - 13 / 25))
+
+
+def test_scored_readers_have_figures_of_merit_and_curves(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    marks = tmp_path / "marks.csv"
+    rows = ["reader,condition,case,x_mm,y_mm,z_mm,likelihood"]
+    for reader, first, second in (("R1", 3, 2), ("R2", 2, 3)):
+        for condition in ("unaided", "aided"):
+            rows += [f"{reader},{condition},a,5,0,0,{first}", f"{reader},{condition},b,55,55,0,{second}"]
+            rows.append(f"{reader},{condition},c,42,42,17,{5 if condition == 'aided' else 1}")
+    marks.write_text("\n".join(rows) + "\n")
+    metrics = evaluate(folders, tmp_path, readers=marks)["metrics"]
+    # lesions 3 (one unmarked), normal case b with its mark: R1 unaided rates 3, -, 1 against 2; R2 2, -, 1 against 3
+    assert metrics["readers.jafroc"]["value"] == pytest.approx((1 / 3 + 0) / 2)
+    assert metrics["readers.jafroc.aided"]["value"] == pytest.approx((2 / 3 + 1 / 3) / 2)
+    assert metrics["readers.kappa"]["value"] is None  # every case marked by every reader: chance alone agrees fully
+    header, *table = read_table(tmp_path, "reader_comparisons")
+    assert {"jafroc", "jafroc1", "auc"} <= {row[header.index("figure")] for row in table}
+    assert len(header) == 9
+    assert {"readers.svg", "roc_readers.svg"} <= {p.name for p in (tmp_path / "out" / "figures").iterdir()}
+
+
+def test_confidences_give_every_curve_as_table_and_figure(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    write_map(folders[1], "a", [(HALF_OF_FOUR, 1), (EIGHT, 2)])
+    write_map(folders[1], "c", [])
+    for case, rows in (("a", ["1,0.9,lytic", "2,0.4,lytic"]), ("b", []), ("c", [])):
+        (folders[1] / f"{case}.confidence.csv").write_text("\n".join(["instance,confidence,type", *rows]) + "\n")
+    metrics = evaluate(folders, tmp_path)["metrics"]
+    # a has lesions found at 0.9 and missed; b is normal without marks; c has a missed lesion
+    assert [row[1:] for row in read_table(tmp_path, "afroc")[1:]] == [
+        ["0.0", "0.0"],
+        ["0.0", str(1 / 3)],
+        ["1.0", "1.0"],
+    ]
+    assert metrics["detection.jafroc"]["value"] == pytest.approx((1 + 0.5 + 0.5) / 3)
+    # scores 0.9, 0 and 0 of M1, M0, M1
+    assert metrics["patient.brier"]["value"] == pytest.approx((0.01 + 0 + 1) / 3)
+    assert metrics["patient.ece"]["value"] == pytest.approx((0.1 + 1) / 3)
+    assert float(read_table(tmp_path, "decision_curve_patients")[50][1]) == pytest.approx(1 / 3)
+    assert len(read_table(tmp_path, "froc_band")) == 61
+    names = {p.name for p in (tmp_path / "out" / "figures").iterdir()}
+    curves = ("froc", "afroc", "roc", "calibration", "decision_curve")
+    assert {f"{curve}.{suffix}" for curve in curves for suffix in ("png", "svg")} <= names
+
+
+def test_every_metric_and_table_has_its_name_in_the_documentation(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text(encoding="utf-8")
+    write_map(folders[1], "c", [(EIGHT, 1)])
+    for case, rows in (("a", ["1,0.9,lytic"]), ("b", []), ("c", ["1,0.7,lytic"])):
+        (folders[1] / f"{case}.confidence.csv").write_text("\n".join(["instance,confidence,type", *rows]) + "\n")
+    write_map(folders[1], "a", [(HALF_OF_FOUR, 1)])
+    table = tmp_path / "cases.csv"
+    table.write_text("case,patient,centre,sequence,age\na,P1,n,DWI,60\nb,P1,n,T1-IP,60\nc,P2,s,DWI,70\n")
+    (tmp_path / "marks.csv").write_text(
+        "reader,case,x_mm,y_mm,z_mm,likelihood\nR1,a,5,0,0,3\nR2,b,5,0,0,1\nR2,c,42,42,17,2\n"
+    )
+    for name in ("A1.1", "A2.1"):
+        write_map(tmp_path / "rounds" / name, "a", [(FOUR, 1)])
+    (tmp_path / "classes.csv").write_text(CLASSES)
+    options = {"table": table, "against": folders[0], "readers": tmp_path / "marks.csv"}
+    metrics = dict(evaluate(folders, tmp_path, observers=tmp_path / "rounds", **options)["metrics"])
+    tables = {path.stem for path in (tmp_path / "out" / "tables").iterdir()}
+    classes = tmp_path / "classes.csv"
+    job = EvaluationJob(None, None, tmp_path / "out", "wangh2024", classes, against=classes, overwrite=True)
+    metrics |= evaluate_folders(job, resampling=FEW)["metrics"]
+    tables |= {path.stem for path in (tmp_path / "out" / "tables").iterdir()}
+    starts = {".".join(name.split(".")[:2]) for name in metrics if not name.startswith(("against.", "demographics."))}
+    assert len(starts) > 50
+    named = starts - {start for start in starts if start.startswith("lesion_pooled.")}  # of these it names the first
+    assert [start for start in sorted(named) if f"`{start}" not in page] == []
+    ours = {re.sub("^roc_(metastasis|primary)$", "roc_<class>", name) for name in tables if "wangh2024_" not in name}
+    assert len(ours) > 25
+    assert [name for name in sorted(ours) if f"`{name}`" not in page] == []
+
+
+def test_metrics_of_all_cases_stand_first_in_the_table(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    evaluate(folders, tmp_path)
+    depth = [row[0].count(".") for row in read_table(tmp_path, "metrics")[1:]]
+    assert depth == sorted(depth)
+    assert {"detection.sensitivity", "patient.auc"} <= {row[0] for row in read_table(tmp_path, "metrics")[1:60]}

@@ -1,16 +1,19 @@
 """Figures of an evaluation: one column wide, the same bytes each time, readable by everybody."""
 
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from PIL import Image
 
-from osteomet.report import charts
-from osteomet.report.charts import Chart, OperatingPoint, save_chart
+from osteomet.report import charts, curve_charts
+from osteomet.report.chart_style import Chart, save_chart
+from osteomet.report.curve_charts import OperatingPoint
 from osteomet.stats.agreement import bland_altman
-from osteomet.stats.calibration import calibration
+from osteomet.stats.calibration import DECISION_THRESHOLDS, calibration, decision_curve
 from osteomet.stats.froc import Marks, froc_curve
 from osteomet.stats.intervals import Estimate, proportion_interval
 from osteomet.stats.roc import auc, roc_curve
@@ -22,12 +25,17 @@ def froc() -> Chart:
     case, lesion, confidence = np.array([0, 0, 1]), np.array([0, -1, -1]), np.array([0.9, 0.5, 0.2])
     marks = Marks(case, lesion, confidence, n_lesions=np.array([2, 0]), patient=np.array([0, 1]))
     band = np.array([0.0, 1.0]), np.array([0.1, 0.1]), np.array([0.8, 0.9])
-    return charts.froc_chart(froc_curve(marks), band=band, points=[OperatingPoint("R1", "readers", 0.5, 0.7)])
+    return curve_charts.froc_chart(froc_curve(marks), band=band, points=[OperatingPoint("R1", "readers", 0.5, 0.7)])
+
+
+def readers(n: int) -> list[OperatingPoint]:
+    """Readers who work at one and the same point."""
+    return [OperatingPoint(f"reader {i}", "unaided", 0.5, 0.7) for i in range(n)]
 
 
 ALL: dict[str, Callable[[], Chart]] = {
     "froc": froc,
-    "roc": lambda: charts.roc_chart({"a": (roc_curve(SCORES, TRUTH), auc(SCORES, TRUTH))}),
+    "roc": lambda: curve_charts.roc_chart({"a": (roc_curve(SCORES, TRUTH), auc(SCORES, TRUTH))}),
     "violin": lambda: charts.violin_chart({"DSC": [0.1, 0.9, np.nan], "HD (mm)": [np.nan], "VS": [1.0]}),
     "bland_altman": lambda: charts.bland_altman_chart(
         [1, 2, 3], [2, 2, 5], bland_altman([1, 2, 3], [2, 2, 5]), unit="ml"
@@ -35,7 +43,14 @@ ALL: dict[str, Callable[[], Chart]] = {
     "confusion": lambda: charts.confusion_chart(np.array([[3, 1], [0, 0]]), ("a", "b"), ("a", "b")),
     "sensitivity": lambda: charts.sensitivity_chart({"≤ 0.5": proportion_interval(1, 2), "> 0.5": Estimate(None)}),
     "calibration": lambda: charts.calibration_chart({"a": calibration(SCORES, TRUTH)}),
-    "readers": lambda: charts.reader_chart([OperatingPoint("R1", "unaided", 0.5, 0.7)]),
+    "roc of many": lambda: curve_charts.roc_chart(
+        {f"reader {n}": (roc_curve(SCORES, TRUTH), auc(SCORES, TRUTH)) for n in range(9)}
+    ),
+    "afroc": lambda: curve_charts.afroc_chart({"AFROC": (roc_curve(SCORES, TRUTH), auc(SCORES, TRUTH))}),
+    "decision": lambda: curve_charts.decision_chart(
+        {name: decision_curve(SCORES, TRUTH, DECISION_THRESHOLDS) for name in "abc"}
+    ),
+    "readers": lambda: curve_charts.reader_chart([OperatingPoint("R1", "unaided", 0.5, 0.7)]),
 }
 
 
@@ -49,8 +64,24 @@ def test_a_chart_is_one_column_wide_and_reproducible(name: str, tmp_path: Path) 
     assert (png.read_bytes(), svg.read_bytes()) == first
 
 
-def test_no_text_is_smaller_than_six_points() -> None:
-    for make in ALL.values():
-        figure = make()
-        sizes = [float(t.get_fontsize()) for axes in figure.axes for t in (*axes.texts, *axes.get_xticklabels())]
-        assert min(sizes, default=8) >= 6
+@pytest.mark.parametrize("name", ALL)
+def test_no_text_is_smaller_than_six_points_or_leaves_the_figure(name: str) -> None:
+    figure = ALL[name]()
+    figure.draw_without_rendering()
+    texts = [text for axes in figure.axes for text in (*axes.texts, axes.xaxis.label, axes.yaxis.label)]
+    legends = [*figure.legends, *(legend for axes in figure.axes if (legend := axes.get_legend()) is not None)]
+    texts += [text for legend in legends for text in legend.get_texts()]
+    for text in (text for text in texts if text.get_text()):
+        assert float(text.get_fontsize()) >= 6
+        box = text.get_window_extent()
+        assert min(box.x0, box.y0) >= -1, text.get_text()
+        assert box.x1 <= figure.bbox.x1 + 1, text.get_text()
+        assert box.y1 <= figure.bbox.y1 + 1, text.get_text()
+
+
+def test_names_of_readers_at_one_point_do_not_cover_each_other() -> None:
+    figure = curve_charts.reader_chart(readers(5))
+    figure.draw_without_rendering()
+    boxes = [Text.get_window_extent(text) for text in figure.axes[0].texts]
+    assert len(boxes) == 5
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))

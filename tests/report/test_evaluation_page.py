@@ -12,7 +12,8 @@ import pytest
 from osteomet.evaluation.protocols import PROTOCOLS
 from osteomet.evaluation.tables import Table, fill_paper_table
 from osteomet.io.dataset import LeftOut
-from osteomet.report.charts import OperatingPoint, reader_chart, save_chart
+from osteomet.report.chart_style import save_chart
+from osteomet.report.curve_charts import OperatingPoint, reader_chart
 from osteomet.report.evaluation_page import ChartFile, EvaluationPage, format_cell, render_evaluation
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from osteomet.evaluation.classification import ClassificationResult
 from osteomet.evaluation.classified_cases import NO_PREDICTION
-from osteomet.evaluation.metrics import Metric, slug
+from osteomet.evaluation.metrics import Metric
+from osteomet.evaluation.parts import slug
 from osteomet.evaluation.tables import Table
 from osteomet.stats.intervals import Estimate
 
@@ -13,6 +14,7 @@ def class_metrics(result: ClassificationResult) -> dict[str, Metric]:
     """Metrics under ``classification.``: in total, and of each class against the rest with its name at the end."""
     metrics = {
         "classification.accuracy": Metric(result.accuracy),
+        "classification.kappa": Metric(result.kappa),
         "classification.macro_recall": Metric(result.macro_recall),
         "classification.macro_f1": Metric(result.macro_f1),
     }

@@ -9,14 +9,13 @@ from numpy.typing import NDArray
 
 from osteomet.core.errors import InputError
 from osteomet.evaluation.classified_cases import NO_PREDICTION, ClassifiedCases, select_cases
+from osteomet.stats.agreement import cohen_kappa
 from osteomet.stats.bootstrap import Statistic, bootstrap, difference_statistic, ratio_statistic
-from osteomet.stats.calibration import Calibration, DecisionCurve, calibration, decision_curve
+from osteomet.stats.calibration import DECISION_THRESHOLDS, Calibration, DecisionCurve, calibration, decision_curve
 from osteomet.stats.classes import ClassFigures, classification_report
 from osteomet.stats.hypothesis import SignificanceTest, mcnemar
 from osteomet.stats.intervals import Estimate, number
 from osteomet.stats.roc import AucComparison, RocCurve, auc, auc_statistic, compare_auc, roc_curve
-
-_THRESHOLDS = np.arange(1, 100) / 100
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +38,8 @@ class ClassificationResult:
     """Confusion matrix and figures.
 
     ``matrix`` has a row for each reference class and a column for each predicted one, and a last column for cases
-    without prediction where there are some; they count as wrong and are listed in ``unpredicted``.
+    without prediction where there are some; they count as wrong and are listed in ``unpredicted``. ``kappa`` is
+    Cohen's, of reference and prediction; its interval takes cases as independent.
     """
 
     classes: tuple[str, ...]
@@ -48,6 +48,7 @@ class ClassificationResult:
     unpredicted: tuple[str, ...]
     matrix: NDArray[np.int64]
     accuracy: Estimate
+    kappa: Estimate
     per_class: tuple[ClassResult, ...]
     macro_recall: Estimate
     macro_f1: Estimate
@@ -97,6 +98,7 @@ def evaluate_classification(
         cases.unpredicted,
         report.matrix[: len(cases.classes)],
         report.accuracy if cases.one_each else _with_counts(drawn[0], report.accuracy),
+        cohen_kappa(*([labels.index(x) for x in side] for side in (cases.reference, cases.prediction)), level=level),
         tuple(_class_result(cases, f, rng=rng, n_draws=n_draws, level=level) for f in figures),
         macro_recall=drawn[-2],
         macro_f1=drawn[-1],
@@ -206,7 +208,7 @@ def _class_result(
         patient = np.unique(cases.patient_index[rows], return_inverse=True)[1]
         statistic = auc_statistic(score[None], truth, patient=patient)
         area = bootstrap(statistic, rng=rng, n_draws=n_draws, level=level).estimates()[0]
-    decisions = decision_curve(score, truth, _THRESHOLDS) if rows.size else None
+    decisions = decision_curve(score, truth, DECISION_THRESHOLDS) if rows.size else None
     return ClassResult(*parts, area, roc_curve(score, truth), calibration(score, truth, level=level), decisions)
 
 

@@ -23,10 +23,10 @@ def lesion_definitions(protocol: Protocol, settings: CaseSettings, resampling: R
         "components": words["connectivity"],
         "minimum_volume_ml": protocol.rule.minimum_volume_ml,
         "minimum_volume": words["minimum volume"],
-        "voxel_figures": "dice, iou, accuracy, recall and precision count the voxels of all cases together; volumetric "
-        "similarity and distances are means over cases"
+        "voxel_figures": "lesion: dice, iou, accuracy, recall and precision count the voxels of all cases together; "
+        "volumetric similarity and distances are means over cases; lesion_mean: means over cases"
         if pooled
-        else "means over the cases for which a figure is defined",
+        else "lesion: means over the cases for which a figure is defined; lesion_pooled: over the voxels of all cases",
         "denominators": {
             "lesion": "voxels of all cases" if pooled else "cases for which the figure is defined",
             "detection.sensitivity": "reference lesions",
@@ -35,7 +35,7 @@ def lesion_definitions(protocol: Protocol, settings: CaseSettings, resampling: R
             "detection.pq": "half the sum of reference and predicted lesions; pairs have an IoU above 0.5",
             "patient": "patients; a patient is positive when any case has a lesion",
         },
-        "f_beta": "f1 weighs recall and precision alike, f2 recall twice as much (β = 2)",
+        "f_beta": _f_beta(protocol.beta),
         "nsd_tolerance_mm": settings.tolerance_mm,
         "hausdorff": "largest distance between voxel centres; hd95: 95th percentile of distances between surfaces by "
         "area, the larger direction",
@@ -43,7 +43,10 @@ def lesion_definitions(protocol: Protocol, settings: CaseSettings, resampling: R
         "distances are undefined when either is; undefined figures take no part in a mean",
         "missing_predictions": "count as empty predictions and are listed",
         "bootstrap": _bootstrap(resampling),
-        "patient_intervals": "Clopper–Pearson for proportions; DeLong on the log odds for areas",
+        "patient_intervals": "Clopper–Pearson for proportions, Wilson beside in patient_figures.csv; DeLong on the log "
+        "odds for areas",
+        "comparisons": "on the same patients; p_holm by Holm over all rows of one test in a table; p of metrics is "
+        "before correction",
     }
 
 
@@ -55,6 +58,11 @@ def class_definitions(resampling: Resampling) -> dict[str, Any]:
         "bootstrap": _bootstrap(resampling),
         "class_intervals": "Clopper–Pearson and DeLong where each patient has one case, otherwise patients resampled",
     }
+
+
+def _f_beta(beta: float) -> str:
+    usual = "f1 weighs recall and precision alike, f2 recall twice as much (β = 2)"
+    return usual if beta in (1.0, 2.0) else f"{usual}; f{beta:g} with β = {beta:g}"
 
 
 def _bootstrap(resampling: Resampling) -> dict[str, Any]:

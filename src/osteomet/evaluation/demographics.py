@@ -14,6 +14,9 @@ from osteomet.io.csv_rows import Row, read_rows
 from osteomet.stats.hypothesis import SignificanceTest, one_way_anova
 
 EXTERNAL = "external"
+WHOLE = "all"
+NOT_STATED = "not stated"
+"""Parts of the patients of a table that has no column ``split``, and of those whose cell is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ class CategoryRow:
 
 @dataclass(frozen=True, slots=True)
 class Demographics:
-    """Table of characteristics: one column a part, in the order in which the parts first stand in the data."""
+    """Table of characteristics: one column a part, in the order of the data, the external one last."""
 
     parts: tuple[str, ...]
     n_patients: tuple[int, ...]
@@ -80,7 +83,8 @@ def read_records(
     Parameters
     ----------
     path
-        CSV with the columns ``patient``, ``split`` and those asked for, one row a case or a patient.
+        CSV with the columns asked for, one row a case or a patient; ``patient``, without which a case is a patient; and
+        ``split``, which names the part.
     numbers, categories
         Columns that hold numbers (age, PSA) and words (sex, scanner, centre). Empty cells are missing values.
 
@@ -91,10 +95,10 @@ def read_records(
         disagree; what one row leaves empty another may give.
     """
     records: dict[str, PatientRecord] = {}
-    for row in read_rows(path, ("patient", "split", *numbers, *categories)):
+    for row in read_rows(path, (*numbers, *categories)):
         record = PatientRecord(
-            row.text("patient"),
-            row.text("split"),
+            patient_of(row),
+            row.cells.get("split", WHOLE) or NOT_STATED,
             {name: row.number(name) for name in numbers if row.cells.get(name)},
             {name: row.text(name) for name in categories if row.cells.get(name)},
         )
@@ -137,7 +141,7 @@ def demographics(records: Sequence[PatientRecord]) -> Demographics:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError("a patient stands twice in the demographics", got=", ".join(twice[:5]))
-    parts = tuple(dict.fromkeys(record.part for record in records))
+    parts = tuple(sorted(dict.fromkeys(record.part for record in records), key=lambda part: part == EXTERNAL))
     groups = [[record for record in records if record.part == part] for part in parts]
     number_names = dict.fromkeys(name for record in records for name in record.numbers)
     category_names = dict.fromkeys(name for record in records for name in record.categories)
@@ -147,6 +151,11 @@ def demographics(records: Sequence[PatientRecord]) -> Demographics:
         tuple(_number_row(name, parts, groups) for name in number_names),
         tuple(row for name in category_names for row in _category_rows(name, groups)),
     )
+
+
+def patient_of(row: Row) -> str:
+    """Patient of a row; a case of which no patient is named is one by itself."""
+    return row.cells.get("patient") or row.text("case")
 
 
 def _check_agrees(row: Row, known: PatientRecord, record: PatientRecord) -> None:

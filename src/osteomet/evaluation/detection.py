@@ -128,7 +128,7 @@ def sensitivity_by(cases: Sequence[CaseDetections], group: Group, *, order: Sequ
     cases
         Outcomes of all cases.
     group
-        Names the group of a lesion: `by_volume`, `by_label` or `by_site`.
+        Names the group of a lesion: `by_volume`, `by_label`, `by_type` or `by_site`.
     order
         Groups to list first, also those without a lesion; the others follow by name.
     """
@@ -151,6 +151,11 @@ def by_volume(_: CaseDetections, lesion: ReferenceLesion) -> str:
 def by_label(_: CaseDetections, lesion: ReferenceLesion) -> str:
     """Label, or type, of the reference lesion."""
     return lesion.instance.label or UNKNOWN
+
+
+def by_type(_: CaseDetections, lesion: ReferenceLesion) -> str:
+    """Type that a table gives the reference lesion, else its label."""
+    return lesion.instance.type or lesion.instance.label or UNKNOWN
 
 
 def by_site(_: CaseDetections, lesion: ReferenceLesion) -> str:

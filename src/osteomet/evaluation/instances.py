@@ -40,8 +40,9 @@ class Instance:
         Its size.
     centroid_xyz_mm
         Centre of mass, LPS mm.
-    site, cause
-        What tables say: the bone it sits in; what a review found behind a false positive.
+    type, site, cause
+        What tables say: its type, where that is not its label; the bone it sits in; what a review found behind a false
+        positive.
     confidence
         From the table of confidences, else the highest probability inside it; None where there is neither.
     """
@@ -51,6 +52,7 @@ class Instance:
     n_voxels: int
     volume_ml: float
     centroid_xyz_mm: tuple[float, float, float]
+    type: str | None = None
     site: str | None = None
     cause: str | None = None
     confidence: float | None = None
@@ -255,6 +257,7 @@ def _describe(
             n_voxels=int(lesions.n_voxels[n]),
             volume_ml=int(lesions.n_voxels[n]) * grid.voxel_volume_ml,
             centroid_xyz_mm=(float(x), float(y), float(z)),
+            type=notes[n].type,
             site=notes[n].site,
             cause=notes[n].cause,
             confidence=confidence[n],

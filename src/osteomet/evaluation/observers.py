@@ -232,6 +232,12 @@ def _agreement(group: Sequence[RoundPair], *, rng: np.random.Generator, n_draws:
     )
 
 
+def check_round_name(name: str) -> str:
+    """Return the name of a round; raise `InputError` unless it is OBSERVER.NUMBER."""
+    _observer(name)
+    return name
+
+
 def _observer(name: str) -> str:
     """Observer of a round named OBSERVER.NUMBER."""
     match = _ROUND.fullmatch(name)

@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from osteomet.core.errors import InputError
 from osteomet.evaluation.patients import PatientTable, select_patients
+from osteomet.stats.agreement import cohen_kappa
+from osteomet.stats.calibration import DECISION_THRESHOLDS, Calibration, DecisionCurve, calibration, decision_curve
 from osteomet.stats.classes import DiagnosticAccuracy, diagnostic_accuracy
 from osteomet.stats.hypothesis import SignificanceTest, mcnemar
 from osteomet.stats.intervals import Estimate
@@ -18,8 +22,10 @@ from osteomet.stats.roc import AucComparison, auc, compare_auc
 class PatientFigures:
     """Patient-level figures of one reading, with both binomial intervals.
 
-    ``auc`` is that of the scores, undefined without them; ``auc_of_calls`` that of the yes/no calls, half the sum of
-    sensitivity and specificity, which some studies print as their AUC (Liu et al. 2021 do).
+    ``kappa`` is Cohen's, of calls and reference. ``auc`` is that of the scores, undefined without them;
+    ``auc_of_calls`` that of the yes/no calls, half the sum of sensitivity and specificity, which some studies print as
+    their AUC (Liu et al. 2021 do). ``calibration`` and ``decisions`` (the decision curve at thresholds from 0.01 to
+    0.99) are None where there are no scores or they are no probabilities.
     """
 
     name: str
@@ -27,21 +33,28 @@ class PatientFigures:
     n_positive: int
     clopper_pearson: DiagnosticAccuracy
     wilson: DiagnosticAccuracy
+    kappa: Estimate
     auc: Estimate
     auc_of_calls: Estimate
+    calibration: Calibration | None
+    decisions: DecisionCurve | None
 
 
 def patient_figures(table: PatientTable, *, level: float = 0.95) -> PatientFigures:
     """Sensitivity, specificity, accuracy, PPV, NPV and AUC over patients; what has no patient to count is undefined."""
-    truth, call = table.reference, table.prediction
+    truth, call, score = table.reference, table.prediction, table.score
+    probable = score is not None and score.size > 0 and bool(((score >= 0) & (score <= 1)).all())
     return PatientFigures(
         table.name,
         truth.size,
         int(truth.sum()),
         diagnostic_accuracy(truth, call, level=level),
         diagnostic_accuracy(truth, call, method="wilson", level=level),
-        Estimate(None, level=level) if table.score is None else auc(table.score, truth, level=level),
+        cohen_kappa(truth.astype(np.int64), call.astype(np.int64), level=level),
+        Estimate(None, level=level) if score is None else auc(score, truth, level=level),
         auc(call, truth, level=level),
+        calibration(score, truth, level=level) if score is not None and probable else None,
+        decision_curve(score, truth, DECISION_THRESHOLDS) if score is not None and probable else None,
     )
 
 

@@ -14,8 +14,6 @@ from osteomet.io.csv_rows import check_unique, read_rows
 
 ANY_SEQUENCE = "any sequence"
 _STAGES = {"M0": False, "M1": True, "M1b": True}
-_LESION_GROUPS = ((0, "0"), (1, "1"), (3, "2–3"), (5, "4–5"))
-_MANY_LESIONS = ">5"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,17 +165,17 @@ def patient_table(calls: Sequence[SeriesCall], *, sequence: str | None = None) -
     )
 
 
-def lesion_count_groups(series: Sequence[SeriesLesions]) -> dict[str, str]:
-    """Group of each patient by number of reference lesions: 0, 1, 2–3, 4–5, >5, as in Liu et al. 2021.
+def lesions_of_patients(series: Sequence[SeriesLesions]) -> dict[str, int]:
+    """Number of reference lesions of each patient.
 
     Lesions of the stacks of one sequence are added; between sequences, which show the same lesions, the sequence with
-    most counts. Patients come in order of their number of lesions.
+    most counts.
 
     Examples
     --------
     >>> stacks = [SeriesLesions("a", "P1", "T1", 2, 1), SeriesLesions("b", "P1", "T1", 2, 2)]
-    >>> lesion_count_groups([*stacks, SeriesLesions("c", "P1", "CE", 3, 0)])
-    {'P1': '4–5'}
+    >>> lesions_of_patients([*stacks, SeriesLesions("c", "P1", "CE", 3, 0)])
+    {'P1': 4}
     """
     counts: dict[tuple[str, str], int] = {}
     for item in series:
@@ -186,8 +184,7 @@ def lesion_count_groups(series: Sequence[SeriesLesions]) -> dict[str, str]:
     most: dict[str, int] = {}
     for (patient, _), n in counts.items():
         most[patient] = max(most.get(patient, 0), n)
-    ordered = sorted(most.items(), key=lambda item: (item[1], item[0]))
-    return {patient: next((name for top, name in _LESION_GROUPS if n <= top), _MANY_LESIONS) for patient, n in ordered}
+    return most
 
 
 def select_patients(table: PatientTable, patients: Sequence[str]) -> PatientTable:

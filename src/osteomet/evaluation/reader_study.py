@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 
 import numpy as np
 
@@ -21,28 +20,38 @@ from osteomet.evaluation.mark_matching import (
 )
 from osteomet.evaluation.marks import AIDED, UNAIDED, Reading
 from osteomet.evaluation.matching import CaseDetections
-from osteomet.evaluation.metrics import Metric, Resampling, slug
+from osteomet.evaluation.metrics import Metric, Resampling
+from osteomet.evaluation.parts import slug
 from osteomet.evaluation.protocols import Protocol
 from osteomet.evaluation.reader_comparisons import compare_conditions, compare_model
 from osteomet.evaluation.reader_tables import ReadCase, ReaderTable, reader_tables
-from osteomet.evaluation.readers import Figure, ReaderFigures, mean_of_readers, reader_figures
+from osteomet.evaluation.readers import FIGURES, Figure, ReaderFigures, mean_of_readers, reader_figures
 from osteomet.evaluation.tables import Table, Value
 from osteomet.image.components import label_components
 from osteomet.io.case_images import LesionMap, read_case
-from osteomet.io.dataset import CasePair
+from osteomet.io.dataset import CasePair, LeftOut
+from osteomet.stats.agreement import fleiss_kappa
+from osteomet.stats.hypothesis import holm_by_family
 from osteomet.stats.intervals import Estimate
 
-_FIGURES: tuple[Figure, ...] = ("sensitivity", "ppv", "fp_per_series")
+_COUNTS: tuple[Figure, ...] = ("sensitivity", "ppv", "fp_per_series")
+_MERITS: tuple[Figure, ...] = ("jafroc", "jafroc1", "auc")
 
 
 @dataclass(frozen=True, slots=True)
 class ReaderStudy:
-    """Figures of every reader and of the model on the cases that were read, comparisons as a table, and metrics."""
+    """Figures of every reader and of the model on the cases that were read, comparisons as a table, and metrics.
+
+    ``tables`` holds what each reader did, in the order of ``readers``, ``model_table`` what the model did.
+    """
 
     readers: tuple[ReaderFigures, ...]
     model: ReaderFigures
+    tables: tuple[ReaderTable, ...]
+    model_table: ReaderTable
     comparisons: Table
     metrics: Mapping[str, Metric]
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def evaluate_readers(
@@ -52,6 +61,7 @@ def evaluate_readers(
     detections: Sequence[CaseDetections],
     protocol: Protocol,
     resampling: Resampling,
+    continue_on_error: bool = False,
 ) -> ReaderStudy:
     """Match the marks of readers with the reference and compare them with the model.
 
@@ -67,11 +77,14 @@ def evaluate_readers(
         minimum volume are no lesions.
     resampling
         Seed, draws and level.
+    continue_on_error
+        Leave a case of which a reading cannot be used out of the study, for all readers, instead of raising.
 
     Raises
     ------
     InputError
-        If a reading is of a case that was not evaluated, or what `match_reading` refuses; the message names it.
+        If a reading is of a case that was not evaluated, or what `match_reading` refuses; the message names it. With
+        ``continue_on_error`` only if no case is left.
 
     Notes
     -----
@@ -80,14 +93,11 @@ def evaluate_readers(
     """
     read = {reading.case for reading in readings}
     known = {case.facts.case: case for case in detections}
-    unknown = [reading for reading in readings if reading.case not in known]
-    if unknown:
-        raise InputError(f"{unknown[0].describe()}: no such case was evaluated", remedy="check the name of the case")
     voxels = {p.facts.case: _reference_voxels(p, protocol) for p in pairs if p.facts.case in read}
-    rule = protocol.rule
-    marks = MarkRule(minimum_voxels=int(rule.threshold) if rule.criterion == "common voxels" else 1)
-    cases = [ReadCase(name, known[name].facts.patient, v.n_lesions) for name, v in sorted(voxels.items())]
-    tables = reader_tables(cases, [match_reading(reading, voxels[reading.case], marks) for reading in readings])
+    matched, left_out = _match(readings, voxels, protocol, continue_on_error=continue_on_error)
+    kept = sorted({reading.case for reading in matched})
+    cases = [ReadCase(name, known[name].facts.patient, voxels[name].n_lesions) for name in kept]
+    tables = reader_tables(cases, matched)
     (model,) = reader_tables(cases, [_model_reading(known[case.case]) for case in cases])
     comparisons, metrics = _compare(tables, model, resampling)
     readers, own = (
@@ -96,18 +106,47 @@ def evaluate_readers(
         )
         for group in (tables, (model,))
     )
-    return ReaderStudy(readers, own[0], comparisons, metrics)
+    return ReaderStudy(readers, own[0], tables, model, comparisons, metrics, left_out)
+
+
+def _match(
+    readings: Sequence[Reading],
+    voxels: Mapping[str, LesionVoxels],
+    protocol: Protocol,
+    *,
+    continue_on_error: bool,
+) -> tuple[list[MatchedReading], tuple[LeftOut, ...]]:
+    """Matched readings, and the cases left out because one of their readings cannot be used."""
+    rule = protocol.rule
+    marks = MarkRule(minimum_voxels=int(rule.threshold) if rule.criterion == "common voxels" else 1)
+    matched: list[MatchedReading] = []
+    left_out: dict[str, LeftOut] = {}
+    for reading in readings:
+        try:
+            if reading.case not in voxels:
+                what = f"{reading.describe()}: no such case was evaluated"
+                raise InputError(what, remedy="check the name of the case")
+            matched.append(match_reading(reading, voxels[reading.case], marks))
+        except InputError as error:
+            if not continue_on_error:
+                raise
+            left_out.setdefault(reading.case, LeftOut(reading.case, f"left out of the reader study: {error}"))
+    kept = [reading for reading in matched if reading.case not in left_out]
+    if not kept:
+        reasons = [left.reason for left in left_out.values()]
+        raise InputError("no case of the reader study can be used", got=reasons[0] if reasons else "no reading")
+    return kept, tuple(left_out.values())
 
 
 def reader_table(study: ReaderStudy) -> Table:
     """One row a reader and condition, the model last."""
     columns = ["reader", "condition", "cases", "lesions", "marks", "unread"]
-    columns += [f"{name}{end}" for name in _FIGURES for end in ("", "_low", "_high")]
+    columns += [f"{name}{end}" for name in FIGURES for end in ("", "_low", "_high")]
     rows = tuple(
         (
             *(figures.reader, figures.condition, figures.n_cases, figures.n_lesions, figures.n_marks),
             len(figures.unread),
-            *(v for name in _FIGURES for e in (getattr(figures, name),) for v in (e.value, e.low, e.high)),
+            *(v for name in FIGURES for e in (getattr(figures, name),) for v in (e.value, e.low, e.high)),
         )
         for figures in (*study.readers, study.model)
     )
@@ -147,27 +186,52 @@ def _model_reading(case: CaseDetections) -> MatchedReading:
 def _compare(
     tables: Sequence[ReaderTable], model: ReaderTable, resampling: Resampling
 ) -> tuple[Table, dict[str, Metric]]:
-    """Means of the readers, model against them, and aided against unaided where both were read."""
+    """Means of the readers, model against them, and aided against unaided where both were read.
+
+    Figures of merit are compared where every reader, and the model, scored all marks.
+    """
     metrics: dict[str, Metric] = {}
     rows: list[tuple[Value, ...]] = []
     conditions = tuple(dict.fromkeys(table.condition for table in tables))
-    for condition, figure in product(conditions, _FIGURES):
+    for condition in conditions:
         group = [table for table in tables if table.condition == condition]
         end = "" if condition == UNAIDED or len(conditions) == 1 else f".{slug(condition)}"
-        unit = "per case" if figure == "fp_per_series" else "1"
-        metrics[f"readers.{figure}{end}"] = Metric(mean_of_readers(group, figure, level=resampling.level), unit)
-        if len(group) > 1:
+        metrics |= {f"readers.{name}{end}": m for name, m in _means(group, resampling.level).items()}
+        for figure in _comparable([*group, model]) if len(group) > 1 else ():
             against = compare_model(model, group, figure, level=resampling.level)
             row = condition, MODEL, figure, *_limits(against.difference)
             rows.append((*row, against.test.name, against.test.p_value))
-    for figure in _FIGURES if {AIDED, UNAIDED} <= set(conditions) else ():
+    for figure in _comparable(tables) if {AIDED, UNAIDED} <= set(conditions) else ():
         c = compare_conditions(tables, (UNAIDED, AIDED), figure, rng=resampling.rng(), level=resampling.level)
         start = UNAIDED, AIDED, figure
         rows += [(*start, *_limits(r.difference), f"patient bootstrap, {r.reader}", r.p_value) for r in c.readers]
         if c.mrmc is not None:
             rows.append((*start, *_limits(c.mrmc.differences[0].difference), c.mrmc.test.name, c.mrmc.test.p_value))
-    columns = ("first", "second", "figure", "second_minus_first", "low", "high", "test", "p")
-    return Table("reader_comparisons", "Comparisons of readers", columns, tuple(rows)), metrics
+    families = [(f"{row[6]}".partition(",")[0], None if row[7] is None else float(row[7])) for row in rows]
+    rows = [(*row, p) for row, p in zip(rows, holm_by_family(families), strict=True)]
+    columns = ("first", "second", "figure", "second_minus_first", "low", "high", "test", "p", "p_holm")
+    note = (
+        "Obuchowski–Rockette with random readers and cases. jafroc: false positives of cases without lesion; jafroc1: "
+        "of all cases; auc: cases rated by their surest mark. p_holm: Holm over all rows of the same test."
+    )
+    return Table("reader_comparisons", "Comparisons of readers", columns, tuple(rows), note), metrics
+
+
+def _comparable(tables: Sequence[ReaderTable]) -> tuple[Figure, ...]:
+    """Figures that all these readers have."""
+    return (*_COUNTS, *_MERITS) if all(table.scored for table in tables) else _COUNTS
+
+
+def _means(group: Sequence[ReaderTable], level: float) -> dict[str, Metric]:
+    """Mean of each figure over readers, and their agreement (Fleiss' κ) on which cases have a lesion."""
+    metrics: dict[str, Metric] = {
+        figure: Metric(mean_of_readers(group, figure, level=level), "per case" if figure == "fp_per_series" else "1")
+        for figure in _comparable(group)
+    }
+    calls = np.array([[bool(reading.hits) for reading in table.readings] for table in group])
+    if len(group) > 1:
+        metrics["kappa"] = Metric(fleiss_kappa(calls.T.astype(np.int64), level=level))
+    return metrics
 
 
 def _limits(estimate: Estimate) -> tuple[float | None, float | None, float | None]:

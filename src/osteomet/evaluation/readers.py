@@ -118,9 +118,15 @@ def figure_statistic(table: ReaderTable, figure: Figure) -> Statistic:
         return jafroc_statistic(marks, false_positives="all")
     if figure != "auc":
         raise UsageError("there is no such figure", expected=" or ".join(FIGURES), got=figure)
+    return auc_statistic(case_ratings(table)[None], marks.n_lesions > 0, patient=marks.patient)
+
+
+def case_ratings(table: ReaderTable) -> NDArray[np.float64]:
+    """Likelihood of the surest mark on each case, −infinity on one without marks; shape (n_cases,)."""
+    marks = table.marks()
     rating = np.full(len(table.cases), -np.inf)
     np.maximum.at(rating, marks.case, marks.confidence)
-    return auc_statistic(rating[None], marks.n_lesions > 0, patient=marks.patient)
+    return rating
 
 
 def compute_figures(

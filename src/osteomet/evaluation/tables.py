@@ -5,16 +5,19 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from osteomet.evaluation.detection import false_positive_causes
 from osteomet.evaluation.matching import CaseDetections
 from osteomet.evaluation.metrics import LesionEvaluation, Metric
-from osteomet.evaluation.patient_figures import compare_patients
+from osteomet.evaluation.paper_tables import Form, Ours, PaperTable
+from osteomet.evaluation.patient_figures import PatientFigures
 from osteomet.evaluation.patients import PatientTable
-from osteomet.evaluation.protocols import Form, Ours, PaperTable
 from osteomet.evaluation.segmentation import METRIC_UNITS, CaseVoxels
+from osteomet.stats.calibration import Calibration
 from osteomet.stats.froc import FrocCurve
 from osteomet.stats.roc import RocCurve
 
@@ -69,6 +72,10 @@ def format_metric(metric: Metric | None, form: Form = "interval") -> str:
     e, value = metric.estimate, metric.estimate.value
     scale, digits = (100.0, 1) if form.startswith("percent") else (1.0, 3)
     text = f"{scale * value:.{digits}f}"
+    if form == "n":
+        return f"{value if e.numerator is None else e.numerator:g}"
+    if form == "median":
+        return f"{value:.2f}" if e.low is None else f"{value:.2f} ({e.low:.2f}–{e.high:.2f})"
     if form == "mean sd":
         return f"{value:.2f}" if metric.sd is None else f"{value:.2f} ± {metric.sd:.2f}"
     if form.endswith("count") and e.numerator is not None and e.denominator is not None:
@@ -79,11 +86,11 @@ def format_metric(metric: Metric | None, form: Form = "interval") -> str:
 
 
 def metric_table(metrics: Mapping[str, Metric]) -> Table:
-    """Every metric, one row each."""
+    """Every metric, one row each: those of all cases first, then those of labels, bins and groups."""
     columns = ("metric", "value", "low", "high", "numerator", "denominator", "unit", "sd", "interval")
     rows = tuple(
         (name, e.value, e.low, e.high, e.numerator, e.denominator, metric.unit, metric.sd, e.method)
-        for name, metric in metrics.items()
+        for name, metric in sorted(metrics.items(), key=lambda item: item[0].count("."))
         for e in (metric.estimate,)
     )
     return Table("metrics", "All metrics", columns, rows)
@@ -97,8 +104,10 @@ def lesion_tables(evaluation: LesionEvaluation) -> tuple[Table, ...]:
         _reference_table(evaluation.detections),
         _prediction_table(evaluation.detections),
         _patient_table(evaluation.patients),
+        _figure_table(evaluation.figures),
         _cause_table(evaluation.detections),
-        *_comparison_table(evaluation.sequences),
+        *_decision_table(evaluation.figures[0]),
+        *_reliability_table(evaluation.figures[0]),
     )
 
 
@@ -208,29 +217,66 @@ def _patient_table(patients: PatientTable) -> Table:
     return Table("patients", "Patients", ("patient", "reference", "prediction", "score"), rows)
 
 
+def _figure_table(figures: Sequence[PatientFigures]) -> Table:
+    """Patient-level figures of all patients and of each group, with both binomial intervals."""
+    limits = ("clopper_pearson_low", "clopper_pearson_high", "wilson_low", "wilson_high")
+    columns = ("patients", "figure", "value", "numerator", "denominator", *limits)
+    rows: list[tuple[Value, ...]] = []
+    for group in figures:
+        for name in ("sensitivity", "specificity", "accuracy", "ppv", "npv"):
+            exact, wilson = getattr(group.clopper_pearson, name), getattr(group.wilson, name)
+            counts = exact.value, exact.numerator, exact.denominator
+            rows.append((group.name, name, *counts, exact.low, exact.high, wilson.low, wilson.high))
+    return Table(
+        "patient_figures", "Patient-level figures with Clopper–Pearson and Wilson intervals", columns, tuple(rows)
+    )
+
+
+def _decision_table(figures: PatientFigures) -> tuple[Table, ...]:
+    """Net benefit over patients, where their scores are probabilities."""
+    curve = figures.decisions
+    if curve is None:
+        return ()
+    rows = tuple(zip(curve.threshold.tolist(), curve.model.tolist(), curve.treat_all.tolist(), strict=True))
+    columns = ("threshold", "net_benefit", "treat_all")
+    return (Table("decision_curve_patients", "Decision curve of the patients", columns, rows),)
+
+
+def _reliability_table(figures: PatientFigures) -> tuple[Table, ...]:
+    """Reliability over patients, where their scores are probabilities."""
+    return () if figures.calibration is None else (reliability_table({"patients": figures.calibration}, "patients"),)
+
+
+def reliability_table(curves: Mapping[str, Calibration], name: str) -> Table:
+    """Bins of reliability of each curve: mean probability and observed share, with Wilson intervals."""
+    rows = tuple(
+        (title, float(low), float(high), int(n), None if n == 0 else float(p), e.value, e.low, e.high)
+        for title, curve in curves.items()
+        for low, high, n, p, e in zip(
+            curve.edges[:-1], curve.edges[1:], curve.n, curve.mean_probability, curve.observed, strict=True
+        )
+    )
+    columns = ("curve", "from", "to", "n", "mean_probability", "observed", "low", "high")
+    return Table(f"reliability_{name}", f"Reliability, {name}", columns, rows)
+
+
 def _cause_table(detections: Sequence[CaseDetections]) -> Table:
     """False positives by reviewed cause."""
     causes = false_positive_causes(detections)
     return Table("false_positive_causes", "False positives by cause", ("cause", "n"), tuple(causes.items()))
 
 
-def _comparison_table(sequences: Sequence[PatientTable]) -> tuple[Table, ...]:
-    """Compare sequences on the patients that have both by McNemar's exact test, where there are several."""
-    rows: list[tuple[Value, ...]] = []
-    for first, second in combinations(sequences, 2):
-        if not set(first.patients) & set(second.patients):
-            continue
-        comparison = compare_patients(first, second)
-        for figure, test in (
-            ("sensitivity", comparison.sensitivity),
-            ("specificity", comparison.specificity),
-            ("accuracy", comparison.accuracy),
-        ):
-            rows.append((first.name, second.name, figure, comparison.n_patients, test.name, test.n, test.p_value))
-    if not rows:
-        return ()
-    columns = ("first", "second", "figure", "patients", "test", "discordant", "p")
-    return (Table("sequence_comparisons", "Sequences compared on the same patients", columns, tuple(rows)),)
+def froc_band_table(rates: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]) -> Table:
+    """Interval of the sensitivity at each rate of false positives."""
+    rows = tuple(zip(rates.tolist(), low.tolist(), high.tolist(), strict=True))
+    return Table("froc_band", "Interval band of the FROC curve", ("fp_per_case", "low", "high"), rows)
+
+
+def afroc_table(name: str, curve: RocCurve) -> Table:
+    """Every operating point of an AFROC curve."""
+    rates = curve.threshold.tolist(), curve.false_positive_rate.tolist(), curve.sensitivity.tolist()
+    columns = ("threshold", "cases_with_false_positive", "lesions_found")
+    return Table(name, "Operating points of the AFROC curve", columns, tuple(zip(*rates, strict=True)))
 
 
 def froc_table(curve: FrocCurve) -> Table:

@@ -211,9 +211,14 @@ def _table_of(folder: Path, name: str) -> Path | None:
     return next((place / name for place in places if (place / name).is_file()), None)
 
 
+def case_table(reference: Path, table: Path | None = None) -> Path | None:
+    """Table of the cases of a reference folder: ``table`` where given, else the ``cases.csv`` that belongs to it."""
+    return table or _table_of(reference, "cases.csv")
+
+
 def _case_rows(references: _Folder, table: Path | None) -> Mapping[str, tuple[Row, ...]] | None:
     """Rows of each case, None without a table."""
-    path = table or _table_of(references.path, "cases.csv")
+    path = case_table(references.path, table)
     if path is None:
         return None
     rows: dict[str, tuple[Row, ...]] = {}

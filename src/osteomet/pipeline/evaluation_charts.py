@@ -8,15 +8,22 @@ import numpy as np
 
 from osteomet.evaluation.class_metrics import confusion_columns
 from osteomet.evaluation.classification import ClassificationResult
+from osteomet.evaluation.comparisons import sequence_sides
 from osteomet.evaluation.detection import VOLUME_BINS
+from osteomet.evaluation.marks import UNAIDED
 from osteomet.evaluation.metrics import LesionEvaluation, Resampling, volumes_ml
+from osteomet.evaluation.parts import slug
 from osteomet.evaluation.reader_study import ReaderStudy
-from osteomet.report import charts
-from osteomet.report.charts import Chart, OperatingPoint, save_chart
+from osteomet.evaluation.reader_tables import ReaderTable
+from osteomet.evaluation.readers import case_ratings
+from osteomet.evaluation.tables import Table, froc_band_table
+from osteomet.report import charts, curve_charts
+from osteomet.report.chart_style import Chart, save_chart
+from osteomet.report.curve_charts import OperatingPoint
 from osteomet.report.evaluation_page import ChartFile
+from osteomet.stats.agreement import bland_altman
 from osteomet.stats.bootstrap import bootstrap
-from osteomet.stats.calibration import calibration
-from osteomet.stats.froc import Marks, froc_curve, froc_statistic
+from osteomet.stats.froc import Marks, afroc_curve, froc_curve, froc_statistic
 from osteomet.stats.roc import roc_curve
 
 _BIN_TITLES = dict(zip((name for name, _, _ in VOLUME_BINS), ("≤ 0.5", "> 0.5 to 1", "> 1 to 2", "> 2"), strict=True))
@@ -24,8 +31,13 @@ _BAND_POINTS = 60
 _BAND_DRAWS = 2_000
 
 
-def draw_lesion_charts(evaluation: LesionEvaluation, resampling: Resampling, folder: Path) -> list[ChartFile]:
-    """Violins of the cases, volume agreement, sensitivity by volume, and FROC, ROC and calibration with confidences."""
+def draw_lesion_charts(
+    evaluation: LesionEvaluation, resampling: Resampling, folder: Path
+) -> tuple[list[ChartFile], list[Table]]:
+    """Violins of the cases, volume agreement, sensitivity by volume; with confidences FROC, AFROC, ROC and calibration.
+
+    The tables hold what was computed for the figures alone: the interval band of the FROC curve.
+    """
     metrics, drawn = evaluation.metrics, []
     panels = {
         title: [record.value(name) for case in evaluation.voxels if (record := case.of(None)) is not None]
@@ -39,45 +51,106 @@ def draw_lesion_charts(evaluation: LesionEvaluation, resampling: Resampling, fol
     if any(estimate.value is not None for estimate in bins.values()):
         caption = "Lesion sensitivity by volume, 95 % intervals."
         drawn.append(_chart("sensitivity_by_volume", charts.sensitivity_chart(bins), folder, caption))
-    if evaluation.volumes.bland_altman.n > 1:
-        figure = charts.bland_altman_chart(*volumes_ml(evaluation.voxels), evaluation.volumes.bland_altman, unit="ml")
-        caption = "Bland–Altman plot of the lesion volume of each case; bands are intervals of bias and limits."
-        drawn.append(_chart("bland_altman", figure, folder, caption))
+    drawn += _volume_charts(evaluation, resampling.level, folder)
+    tables = []
     if evaluation.marks is not None and evaluation.marks.n_lesions.sum():
-        drawn.append(_froc(evaluation.marks, resampling, folder))
-    return drawn + _patient_charts(evaluation, folder)
+        froc, band = _froc(evaluation.marks, resampling, folder)
+        drawn += [froc, _afroc(evaluation, evaluation.marks, folder)]
+        tables.append(band)
+    return drawn + _patient_charts(evaluation, folder), tables
 
 
-def draw_class_charts(result: ClassificationResult, folder: Path) -> list[ChartFile]:
-    """Confusion matrix, and ROC and calibration of each class where there are probabilities."""
-    figure = charts.confusion_chart(result.matrix, result.classes, confusion_columns(result))
-    drawn = [_chart("confusion_matrix", figure, folder, "Confusion matrix; shares are of each row.")]
-    curves = {one.label: (one.roc, one.auc) for one in result.per_class if one.roc is not None}
-    if curves:
-        figure = charts.roc_chart(curves)
-        drawn.append(_chart("roc", figure, folder, "ROC curve of each class against the rest, areas with intervals."))
-    reliability = {one.label: one.calibration for one in result.per_class if one.calibration is not None}
-    if reliability:
-        figure = charts.calibration_chart(reliability)
-        drawn.append(_chart("calibration", figure, folder, "Calibration of each class, Wilson intervals."))
+def _volume_charts(evaluation: LesionEvaluation, level: float, folder: Path) -> list[ChartFile]:
+    """Bland–Altman plot of all cases, and of the cases of each sequence where there are several."""
+    parts = {"": evaluation.voxels, **{side.name: side.voxels for side in sequence_sides(evaluation)}}
+    drawn = []
+    for name, voxels in parts.items():
+        volumes = volumes_ml(voxels)
+        agreement = bland_altman(*volumes, level=level)
+        if agreement.n > 1:
+            figure = charts.bland_altman_chart(*volumes, agreement, unit="ml")
+            whose = f"each case of {name}" if name else "each case"
+            caption = f"Bland–Altman plot of the lesion volume of {whose}; bands are intervals of bias and limits."
+            drawn.append(_chart(f"bland_altman_{slug(name)}" if name else "bland_altman", figure, folder, caption))
     return drawn
 
 
-def draw_reader_chart(study: ReaderStudy, folder: Path) -> list[ChartFile]:
-    """Operating point of every reader and of the model, where sensitivity is defined."""
+def draw_class_charts(
+    result: ClassificationResult, against: ClassificationResult | None, folder: Path, *, end: str = ""
+) -> list[ChartFile]:
+    """Confusion matrix; with probabilities ROC, calibration and decision curve of each class.
+
+    Of two classes the curves are drawn of the first alone, beside those of a second classifier where there is one.
+    ``end`` closes the names of the files that an evaluation of label maps may have too.
+    """
+    figure = charts.confusion_chart(result.matrix, result.classes, confusion_columns(result))
+    drawn = [_chart("confusion_matrix", figure, folder, "Confusion matrix; shares are of each row.")]
+    shown = {one.label: one for one in (result.per_class[:1] if len(result.classes) == 2 else result.per_class)}
+    for one in against.per_class if against is not None else ():
+        if one.label in tuple(shown):
+            shown[f"{one.label}, against"] = one
+    curves = {name: (one.roc, one.auc) for name, one in shown.items() if one.roc is not None}
+    if curves:
+        figure = curve_charts.roc_chart(curves)
+        drawn.append(
+            _chart(f"roc{end}", figure, folder, "ROC curve of each class against the rest, areas with intervals.")
+        )
+    reliability = {name: one.calibration for name, one in shown.items() if one.calibration is not None}
+    if reliability:
+        figure = charts.calibration_chart(reliability)
+        drawn.append(_chart(f"calibration{end}", figure, folder, "Calibration of each class, Wilson intervals."))
+    decisions = {name: one.decision_curve for name, one in shown.items() if one.decision_curve is not None}
+    if decisions:
+        figure = curve_charts.decision_chart(decisions)
+        drawn.append(
+            _chart(f"decision_curve{end}", figure, folder, "Decision curves; treating none has a net benefit of 0.")
+        )
+    return drawn
+
+
+def draw_reader_charts(study: ReaderStudy, folder: Path) -> list[ChartFile]:
+    """Operating points of readers and model; FROC of the model with the readers; ROC of those who scored all marks."""
     points = [
         OperatingPoint(r.reader, r.condition, r.fp_per_series.value, r.sensitivity.value)
         for r in (*study.readers, study.model)
         if r.sensitivity.value is not None and r.fp_per_series.value is not None
     ]
-    if not points:
+    drawn = []
+    if points:
+        caption = "Readers and model: lesion sensitivity against false positives per series."
+        drawn.append(_chart("readers", curve_charts.reader_chart(points), folder, caption))
+    model = study.model_table
+    curves = [(table.condition, froc_curve(table.marks())) for table in study.tables if table.scored]
+    if model.scored and any(case.n_lesions for case in model.cases):
+        readers = [point for point in points if point.group != model.condition]
+        figure = curve_charts.froc_chart(froc_curve(model.marks()), points=readers, others=curves)
+        caption = "FROC curve of the model on the cases that were read, with the readers."
+        drawn.append(_chart("froc_readers", figure, folder, caption))
+    return drawn + _reader_roc(study, folder)
+
+
+def _reader_roc(study: ReaderStudy, folder: Path) -> list[ChartFile]:
+    """ROC over cases, each rated by its surest mark, where there are cases with and without lesions."""
+    truth = np.array([case.n_lesions > 0 for case in study.model_table.cases])
+    scored = [
+        (table, figures.auc)
+        for table, figures in zip((*study.tables, study.model_table), (*study.readers, study.model), strict=True)
+        if table.scored
+    ]
+    if not scored or truth.all() or not truth.any():
         return []
-    caption = "Readers and model: lesion sensitivity against false positives per series."
-    return [_chart("readers", charts.reader_chart(points), folder, caption)]
+    curves = {_named(table): (roc_curve(case_ratings(table), truth), area) for table, area in scored}
+    caption = "ROC curve over cases of readers and model; a case is rated by its surest mark."
+    return [_chart("roc_readers", curve_charts.roc_chart(curves), folder, caption)]
 
 
-def _froc(marks: Marks, resampling: Resampling, folder: Path) -> ChartFile:
-    """FROC curve with the interval band from resampled patients."""
+def _named(table: ReaderTable) -> str:
+    """Reader, and condition where it is not the plain one."""
+    return table.reader if table.condition in (UNAIDED, table.reader) else f"{table.reader}, {table.condition}"
+
+
+def _froc(marks: Marks, resampling: Resampling, folder: Path) -> tuple[ChartFile, Table]:
+    """FROC curve with the interval band from resampled patients, and the band."""
     curve = froc_curve(marks)
     rates = np.linspace(0.0, max(1.0, float(curve.fp_per_case.max())), _BAND_POINTS)
     band = bootstrap(
@@ -87,8 +160,18 @@ def _froc(marks: Marks, resampling: Resampling, folder: Path) -> ChartFile:
         method="percentile",
         level=resampling.level,
     )
-    figure = charts.froc_chart(curve, band=(rates, band.low, band.high))
-    return _chart("froc", figure, folder, "FROC curve with every operating point; the band is the percentile interval.")
+    figure = curve_charts.froc_chart(curve, band=(rates, band.low, band.high))
+    caption = "FROC curve with every operating point; the band is the percentile interval over patients."
+    return _chart("froc", figure, folder, caption), froc_band_table(rates, band.low, band.high)
+
+
+def _afroc(evaluation: LesionEvaluation, marks: Marks, folder: Path) -> ChartFile:
+    """AFROC curve over cases without lesion, where there are some, and over all cases."""
+    curves = {"AFROC1": (afroc_curve(marks, false_positives="all"), evaluation.metrics["detection.jafroc1"].estimate)}
+    if (marks.n_lesions == 0).any():
+        curves = {"AFROC": (afroc_curve(marks), evaluation.metrics["detection.jafroc"].estimate), **curves}
+    caption = "AFROC (false positives of cases without lesion) and AFROC1 (of all cases) with their figures of merit."
+    return _chart("afroc", curve_charts.afroc_chart(curves), folder, caption)
 
 
 def _patient_charts(evaluation: LesionEvaluation, folder: Path) -> list[ChartFile]:
@@ -97,11 +180,16 @@ def _patient_charts(evaluation: LesionEvaluation, folder: Path) -> list[ChartFil
     if patients.score is None or not 0 < patients.reference.sum() < patients.reference.size:
         return []
     area = evaluation.metrics["patient.auc"].estimate
-    figure = charts.roc_chart({"patients": (roc_curve(patients.score, patients.reference), area)})
+    figure = curve_charts.roc_chart({"patients": (roc_curve(patients.score, patients.reference), area)})
     drawn = [_chart("roc", figure, folder, "ROC curve of the patients; the score is the highest confidence.")]
-    if patients.score.min() >= 0 and patients.score.max() <= 1:
-        figure = charts.calibration_chart({"patients": calibration(patients.score, patients.reference)})
+    figures = evaluation.figures[0]
+    if figures.calibration is not None:
+        figure = charts.calibration_chart({"patients": figures.calibration})
         drawn.append(_chart("calibration", figure, folder, "Calibration of the patients' scores, Wilson intervals."))
+    if figures.decisions is not None:
+        figure = curve_charts.decision_chart({"model": figures.decisions})
+        caption = "Decision curve of the patients; treating none has a net benefit of 0."
+        drawn.append(_chart("decision_curve", figure, folder, caption))
     return drawn
 
 

@@ -85,15 +85,17 @@ def render_evaluation(page: EvaluationPage) -> str:
 
 
 def format_cell(value: str | int | float | bool | None) -> str:
-    """Write a value for people: four significant digits, yes and no, and a dash for what is undefined.
+    """Write a value for people: whole, or with four significant digits; yes and no; a dash for what is undefined.
 
     Examples
     --------
-    >>> format_cell(0.857142857), format_cell(12), format_cell(None), format_cell(True)
-    ('0.8571', '12', '–', 'yes')
+    >>> format_cell(0.857142857), format_cell(10490.0), format_cell(None), format_cell(True)
+    ('0.8571', '10490', '–', 'yes')
     """
     if value is None or (isinstance(value, float) and value != value):
         return UNDEFINED
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.0f}" if value.is_integer() else f"{value:.4g}"
+    return str(value)

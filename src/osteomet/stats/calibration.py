@@ -11,6 +11,9 @@ from osteomet.core.errors import InputError
 from osteomet.stats._inputs import binary, check_paired, finite
 from osteomet.stats.intervals import Estimate, proportion_interval
 
+DECISION_THRESHOLDS = np.arange(1, 100) / 100
+"""Thresholds at which decision curves are read: 0.01 to 0.99."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:

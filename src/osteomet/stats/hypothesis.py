@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -149,6 +150,27 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     result = np.empty_like(p)
     result[order] = np.minimum(adjusted, 1.0)
     return result
+
+
+def holm_by_family(tests: Sequence[tuple[str, float | None]]) -> list[float | None]:
+    """Adjust p values within families; an undefined one takes no part and stays None.
+
+    Parameters
+    ----------
+    tests
+        Family and p value of each test.
+
+    Examples
+    --------
+    >>> holm_by_family([("t", 0.01), ("t", 0.04), ("t", None), ("McNemar", 0.04)])
+    [0.02, 0.04, None, 0.04]
+    """
+    adjusted: list[float | None] = [None] * len(tests)
+    for family in dict.fromkeys(name for name, _ in tests):
+        members = [(n, p) for n, (name, p) in enumerate(tests) if name == family and p is not None]
+        for (n, _), p in zip(members, holm([p for _, p in members]), strict=True):
+            adjusted[n] = float(p)
+    return adjusted
 
 
 def _pair(first: ArrayLike, second: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
