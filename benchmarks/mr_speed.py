@@ -13,10 +13,10 @@ from machine import describe_machine
 
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import SequenceRole
-from osteomet.phantom.mr import acquire
-from osteomet.phantom.mr_scanner import Composition, sample_mr_scanner
-from osteomet.phantom.protocols import preset
-from osteomet.phantom.tissues import Tissue
+from osteomet.phantom.mr.acquisition import acquire
+from osteomet.phantom.mr.protocols import preset
+from osteomet.phantom.mr.scanner import Composition, sample_mr_scanner
+from osteomet.phantom.mr.tissues import Tissue
 
 SHAPE = (96, 96, 96)
 COMBINATIONS = (

@@ -22,8 +22,8 @@ from osteomet.core.vocabulary import STRUCTURES
 from osteomet.core.volume import Modality, Volume
 from osteomet.io.formats import read_volume
 from osteomet.phantom.body import sample_body
-from osteomet.phantom.ct import CtScanner, render_ct
-from osteomet.phantom.ct_scanner import SCANNERS
+from osteomet.phantom.ct.rendering import CtScanner, render_ct
+from osteomet.phantom.ct.scanner import SCANNERS
 
 BONE_WINDOW, SOFT_WINDOW = (-450.0, 1050.0), (-160.0, 240.0)
 

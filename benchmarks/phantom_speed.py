@@ -15,7 +15,7 @@ from machine import describe_machine
 
 from osteomet.core.grid import Grid
 from osteomet.phantom.body import Body, sample_body
-from osteomet.phantom.ct import CtScanner, render_ct
+from osteomet.phantom.ct.rendering import CtScanner, render_ct
 
 CROP_SHAPE, CROP_SPACING_MM = (96, 96, 96), (1.0, 1.0, 1.0)
 WHOLE_SHAPE, WHOLE_SPACING_MM = (512, 512, 600), (0.8, 0.8, 1.25)

@@ -16,12 +16,12 @@ from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES, LesionType
 from osteomet.core.volume import Volume
 from osteomet.io.formats import write_volume
-from osteomet.phantom.anatomy import Numbering, Vertebra
 from osteomet.phantom.body import Body, sample_body
-from osteomet.phantom.ct import CtPhantom, CtScanner, render_ct
-from osteomet.phantom.deposits import METASTASIS, Deposit
-from osteomet.phantom.shapes import random_warp
-from osteomet.phantom.soft_tissue import sample_soft_tissue
+from osteomet.phantom.ct.rendering import CtPhantom, CtScanner, render_ct
+from osteomet.phantom.geometry.shapes import random_warp
+from osteomet.phantom.lesions.deposits import METASTASIS, Deposit
+from osteomet.phantom.skeleton.anatomy import Numbering, Vertebra
+from osteomet.phantom.soft_tissue.assembly import sample_soft_tissue
 
 SPACING_MM = 1.2
 PLANTED = {"L4": (6.5, (0.0, -1.0, 0.0)), "L5": (6.0, (0.0, -1.0, 0.0))}

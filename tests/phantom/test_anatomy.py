@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from osteomet.core.vocabulary import CERVICAL, COLUMN, LUMBAR, THORACIC
-from osteomet.phantom.anatomy import NUMBERING_ODDS, Column, Numbering, Sex, sample_column
-from osteomet.phantom.morphometry import PLACES, places_of, sizes_at
+from osteomet.phantom.skeleton.anatomy import NUMBERING_ODDS, Column, Numbering, Sex, sample_column
+from osteomet.phantom.skeleton.morphometry import PLACES, places_of, sizes_at
 
 USUAL = (*CERVICAL, *THORACIC, *LUMBAR)
 

@@ -15,10 +15,10 @@ from scipy.special import gamma
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import LIU2021_STRUCTURES, STRUCTURES
 from osteomet.io.formats import read_instances
-from osteomet.phantom.anatomy import Column, Numbering, Sex, Vertebra, frame, sample_column
-from osteomet.phantom.bones import add_hips_and_femora, add_ribs, add_sacrum, add_vertebra
-from osteomet.phantom.parts import PARTS, is_posterior, structure_table
-from osteomet.phantom.shapes import Cut, Shapes, ShapeTable, Warp, cut, warped_points
+from osteomet.phantom.geometry.shapes import Cut, Shapes, ShapeTable, Warp, cut, warped_points
+from osteomet.phantom.skeleton.anatomy import Column, Numbering, Sex, Vertebra, frame, sample_column
+from osteomet.phantom.skeleton.bones import add_hips_and_femora, add_ribs, add_sacrum, add_vertebra
+from osteomet.phantom.skeleton.parts import PARTS, is_posterior, structure_table
 
 STILL = Warp(np.zeros((1, 3)), np.zeros((1, 3)), np.zeros(1))
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "anatomy" / "sub-sample001_seg-vert_msk.nii.gz"

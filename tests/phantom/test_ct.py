@@ -6,12 +6,12 @@ import pytest
 
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES, LesionType
-from osteomet.phantom.anatomy import Numbering, frame, sample_column
 from osteomet.phantom.body import Body, sample_body
-from osteomet.phantom.bones import BODY
-from osteomet.phantom.ct import CtPhantom, CtScanner, render_ct
-from osteomet.phantom.deposits import METASTASIS, Deposit
-from osteomet.phantom.shapes import Warp
+from osteomet.phantom.ct.rendering import CtPhantom, CtScanner, render_ct
+from osteomet.phantom.geometry.shapes import Warp
+from osteomet.phantom.lesions.deposits import METASTASIS, Deposit
+from osteomet.phantom.skeleton.anatomy import Numbering, frame, sample_column
+from osteomet.phantom.skeleton.bones import BODY
 
 STILL = Warp(np.zeros((1, 3)), np.zeros((1, 3)), np.zeros(1))
 QUIET = CtScanner(blur_mm=0.4, noise_hu=0.0, beam_hardening=0.0)

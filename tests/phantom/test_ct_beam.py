@@ -3,8 +3,8 @@ import pytest
 from numpy.typing import NDArray
 
 from osteomet.core.grid import Grid
-from osteomet.phantom.ct_beam import Beam, trace_beam
-from osteomet.phantom.ct_scanner import CtScanner
+from osteomet.phantom.ct.beam import Beam, trace_beam
+from osteomet.phantom.ct.scanner import CtScanner
 
 CROP = Grid.from_spacing((8, 8, 4), (2, 2, 2))
 ELSEWHERE = Grid.from_spacing((5, 7, 4), (3, 3, 2), origin_mm=(-60, 40, 0))

@@ -5,8 +5,8 @@ from scipy.special import ndtr
 
 from osteomet.core.errors import UsageError
 from osteomet.core.grid import Grid
-from osteomet.phantom.ct_reconstruction import blur_in_plane, noise_pair, plan_slices, scan_axis
-from osteomet.phantom.ct_scanner import SCANNERS, CtScanner, sample_scanner
+from osteomet.phantom.ct.reconstruction import blur_in_plane, noise_pair, plan_slices, scan_axis
+from osteomet.phantom.ct.scanner import SCANNERS, CtScanner, sample_scanner
 
 
 def step_image(grid: Grid, axis: int, spread_mm: float) -> NDArray[np.float32]:

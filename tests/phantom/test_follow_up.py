@@ -7,10 +7,10 @@ from scipy.ndimage import label
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import LesionType
 from osteomet.phantom.body import Body, sample_body
-from osteomet.phantom.deposits import Deposit
-from osteomet.phantom.follow_up import Change, FollowUp, Link, draw_changes
-from osteomet.phantom.pose import random_pose
-from osteomet.phantom.resizing import sphere_of
+from osteomet.phantom.cohorts.follow_up import Change, FollowUp, Link, draw_changes
+from osteomet.phantom.cohorts.resizing import sphere_of
+from osteomet.phantom.geometry.pose import random_pose
+from osteomet.phantom.lesions.deposits import Deposit
 from osteomet.phantom.scene import label_scene, lobes_in, view_body
 from osteomet.phantom.truth import measure_truth
 

@@ -11,10 +11,10 @@ from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES, LesionType, SequenceRole
 from osteomet.core.volume import LabelMap, Modality, Unit, Volume
 from osteomet.image.noise import Noise
-from osteomet.phantom import insertion
-from osteomet.phantom.deposits import METASTASIS, Deposit
-from osteomet.phantom.insertion import Insertion, insert_deposit, insert_metastases, shape_on
-from osteomet.phantom.lesion_signal import MARROW_SIGNALS, describe_surroundings, value_step
+from osteomet.phantom.insertion import insert as insertion
+from osteomet.phantom.insertion.insert import Insertion, insert_deposit, insert_metastases, shape_on
+from osteomet.phantom.insertion.signal import MARROW_SIGNALS, describe_surroundings, value_step
+from osteomet.phantom.lesions.deposits import METASTASIS, Deposit
 
 NAMES = {s.name: s.id for s in STRUCTURES.values()}
 L3, L4 = NAMES["L3"], NAMES["L4"]

@@ -3,10 +3,10 @@ import pytest
 
 from osteomet.core.errors import UsageError
 from osteomet.core.vocabulary import SequenceRole
-from osteomet.phantom.kinetics import HAEMATOCRIT, arterial_blood_mm, extended_tofts_mm
-from osteomet.phantom.protocols import preset
-from osteomet.phantom.sequences import tissue_signals
-from osteomet.phantom.tissues import Tissue, tissue_table
+from osteomet.phantom.mr.kinetics import HAEMATOCRIT, arterial_blood_mm, extended_tofts_mm
+from osteomet.phantom.mr.protocols import preset
+from osteomet.phantom.mr.sequences import tissue_signals
+from osteomet.phantom.mr.tissues import Tissue, tissue_table
 
 TIMES_S = np.array([-20.0, 0.0, 10.0, 33.3, 90.0, 240.0])
 

@@ -13,14 +13,14 @@ from osteomet.core.vocabulary import STRUCTURES
 from osteomet.core.volume import LabelMap
 from osteomet.image.components import label_components
 from osteomet.io.anatomy_folder import list_anatomies, read_anatomy
-from osteomet.phantom.anatomy import Vertebra, sample_column
-from osteomet.phantom.bones import add_vertebra
-from osteomet.phantom.labelled_anatomy import LabelledBones, bone_from_mask, bones_from_labels
+from osteomet.phantom.geometry.shapes import ShapeTable, Warp, cut, random_warp, warped_points
 from osteomet.phantom.labelled_body import fit_column, resized, settle
-from osteomet.phantom.metastases import draw_disease, draw_metastasis
-from osteomet.phantom.parts import BODY
-from osteomet.phantom.shapes import ShapeTable, Warp, cut, random_warp, warped_points
-from osteomet.phantom.sites import Place, Ray
+from osteomet.phantom.lesions.metastases import draw_disease, draw_metastasis
+from osteomet.phantom.lesions.sites import Place, Ray
+from osteomet.phantom.skeleton.anatomy import Vertebra, sample_column
+from osteomet.phantom.skeleton.bones import add_vertebra
+from osteomet.phantom.skeleton.labelled_anatomy import LabelledBones, bone_from_mask, bones_from_labels
+from osteomet.phantom.skeleton.parts import BODY
 
 STILL = Warp(np.zeros((1, 3)), np.zeros((1, 3)), np.zeros(1))
 L3, L4 = STRUCTURES["L3"].id, STRUCTURES["L4"].id

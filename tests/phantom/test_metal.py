@@ -5,8 +5,9 @@ import pytest
 from numpy.typing import NDArray
 
 from osteomet.core.grid import Grid
-from osteomet.phantom.anatomy import sample_column
-from osteomet.phantom.hardware import (
+from osteomet.phantom.ct.metal import METAL_HU, add_metal
+from osteomet.phantom.geometry.shapes import ShapeTable, Warp, distance_to_one, warped_points
+from osteomet.phantom.lesions.hardware import (
     PROSTHESIS,
     SCREWS,
     TITANIUM_PER_MM,
@@ -15,10 +16,9 @@ from osteomet.phantom.hardware import (
     sample_hardware,
     screws_and_rods,
 )
-from osteomet.phantom.metal import METAL_HU, add_metal, metal_in
-from osteomet.phantom.mimics import MIMICS
-from osteomet.phantom.scene import Scene, label_scene
-from osteomet.phantom.shapes import ShapeTable, Warp, distance_to_one, warped_points
+from osteomet.phantom.lesions.mimics import MIMICS
+from osteomet.phantom.scene import Scene, label_scene, metal_in
+from osteomet.phantom.skeleton.anatomy import sample_column
 
 STILL = Warp(np.zeros((1, 3)), np.zeros((1, 3)), np.zeros(1))
 

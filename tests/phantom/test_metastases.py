@@ -4,11 +4,9 @@ from numpy.typing import NDArray
 
 from osteomet.core.errors import UsageError
 from osteomet.core.vocabulary import STRUCTURES, Group, LesionType
-from osteomet.phantom.anatomy import sample_column
-from osteomet.phantom.bones import add_hips_and_femora, add_sacrum, add_vertebra, spongiosa_hu
-from osteomet.phantom.collapse import collapsed_height, sample_collapses
-from osteomet.phantom.kernels import HOLE, MODE, VERTEBRAL_BODY
-from osteomet.phantom.metastases import (
+from osteomet.phantom.geometry.kernels import HOLE, MODE, VERTEBRAL_BODY
+from osteomet.phantom.geometry.shapes import Shapes, ShapeTable
+from osteomet.phantom.lesions.metastases import (
     LARGEST_DIAMETER_MM,
     LEAST_DIAMETER_MM,
     LEAST_LYTIC_CONTRAST_HU,
@@ -16,8 +14,10 @@ from osteomet.phantom.metastases import (
     sample_metastases,
     sample_number,
 )
-from osteomet.phantom.shapes import Shapes, ShapeTable
-from osteomet.phantom.sites import cast, site_odds
+from osteomet.phantom.lesions.sites import cast, site_odds
+from osteomet.phantom.skeleton.anatomy import sample_column
+from osteomet.phantom.skeleton.bones import add_hips_and_femora, add_sacrum, add_vertebra, spongiosa_hu
+from osteomet.phantom.skeleton.collapse import collapsed_height, sample_collapses
 
 DENSITY = spongiosa_hu(180.0)
 

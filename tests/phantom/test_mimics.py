@@ -6,15 +6,15 @@ import pytest
 from osteomet.core.errors import UsageError
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES, LesionType
-from osteomet.phantom import benign, degenerative
-from osteomet.phantom.anatomy import Column, sample_column
 from osteomet.phantom.body import Body, sample_body
-from osteomet.phantom.deposits import METASTASIS, Deposit, Realm
-from osteomet.phantom.kernels import VERTEBRAL_BODY
-from osteomet.phantom.mimics import MIMICS
+from osteomet.phantom.geometry.kernels import VERTEBRAL_BODY
+from osteomet.phantom.geometry.shapes import Shapes, ShapeTable, Warp
+from osteomet.phantom.lesions import benign, degenerative
+from osteomet.phantom.lesions.deposits import METASTASIS, Deposit, Realm
+from osteomet.phantom.lesions.mimics import MIMICS
+from osteomet.phantom.lesions.sites import cast
 from osteomet.phantom.scene import label_scene, lobes_in, view_body
-from osteomet.phantom.shapes import Shapes, ShapeTable, Warp
-from osteomet.phantom.sites import cast
+from osteomet.phantom.skeleton.anatomy import Column, sample_column
 from osteomet.phantom.truth import measure_truth
 
 STILL = Warp(np.zeros((1, 3)), np.zeros((1, 3)), np.zeros(1))

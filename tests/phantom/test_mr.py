@@ -9,13 +9,13 @@ from osteomet.core.errors import GeometryError
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import SequenceRole
 from osteomet.core.volume import Modality, Unit
-from osteomet.phantom.mr import acquire, image_mr
-from osteomet.phantom.mr_artefacts import Coil, random_waves
-from osteomet.phantom.mr_geometry import Stack
-from osteomet.phantom.mr_scanner import Composition, MrScanner, sample_mr_scanner
-from osteomet.phantom.protocols import preset
-from osteomet.phantom.sequences import Method, Sequence, reference_signal
-from osteomet.phantom.tissues import Tissue, tissue_table
+from osteomet.phantom.mr.acquisition import acquire, image_mr
+from osteomet.phantom.mr.artefacts import Coil, random_waves
+from osteomet.phantom.mr.geometry import Stack
+from osteomet.phantom.mr.protocols import preset
+from osteomet.phantom.mr.scanner import Composition, MrScanner, sample_mr_scanner
+from osteomet.phantom.mr.sequences import Method, Sequence, reference_signal
+from osteomet.phantom.mr.tissues import Tissue, tissue_table
 
 GRID = Grid.from_spacing(
     (30, 28, 12),

@@ -3,8 +3,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from osteomet.core.grid import Grid
-from osteomet.phantom import mr_artefacts as artefacts
-from osteomet.phantom.mr_artefacts import EVEN_COIL, NO_WAVES, Coil, Image, random_waves
+from osteomet.phantom.mr import artefacts
+from osteomet.phantom.mr.artefacts import EVEN_COIL, NO_WAVES, Coil, Image, random_waves
 
 OBLIQUE = Grid.from_spacing(
     (20, 26, 14),

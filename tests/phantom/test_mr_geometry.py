@@ -3,7 +3,7 @@ import pytest
 
 from osteomet.core.errors import UsageError
 from osteomet.core.grid import Grid
-from osteomet.phantom.mr_geometry import Orientation, Stack, acquisition_grid
+from osteomet.phantom.mr.geometry import Orientation, Stack, acquisition_grid
 
 BOX = np.array([[-40.0, -60.0, -110.0], [35.0, 80.0, 120.0]])
 

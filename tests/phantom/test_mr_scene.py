@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES, LesionType, SequenceRole
 from osteomet.phantom.body import Body, sample_body
-from osteomet.phantom.deposits import METASTASIS, Deposit
-from osteomet.phantom.mr import image_mr
-from osteomet.phantom.mr_geometry import Stack
-from osteomet.phantom.mr_scanner import MrScanner
-from osteomet.phantom.mr_scene import Marrow, TissueScene, compose, in_slices, sample_marrow
-from osteomet.phantom.protocols import preset
+from osteomet.phantom.lesions.deposits import METASTASIS, Deposit
+from osteomet.phantom.mr.acquisition import image_mr
+from osteomet.phantom.mr.geometry import Stack
+from osteomet.phantom.mr.protocols import preset
+from osteomet.phantom.mr.scanner import MrScanner
+from osteomet.phantom.mr.scene import Marrow, TissueScene, compose, in_slices, sample_marrow
+from osteomet.phantom.mr.tissues import Tissue, tissue_table
 from osteomet.phantom.scene import label_scene, lobes_in, view_body
-from osteomet.phantom.tissues import Tissue, tissue_table
 
 RADIUS_MM = 8.0
 MARROW = Marrow(0.55, 0.03)

@@ -7,9 +7,9 @@ import pytest
 
 from osteomet.core.errors import UsageError
 from osteomet.core.vocabulary import SequenceRole
-from osteomet.phantom.cohort import COHORTS, draw_case, draw_identity
-from osteomet.phantom.patients import Ages, Skewed
-from osteomet.phantom.strata import Stratum, stratum_of
+from osteomet.phantom.cohorts.draw import COHORTS, draw_case, draw_identity
+from osteomet.phantom.cohorts.patients import Ages, Skewed
+from osteomet.phantom.cohorts.strata import Stratum, stratum_of
 
 
 def drawn(cohort: str, n: int) -> list[Stratum]:

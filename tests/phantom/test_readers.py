@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from osteomet.core.errors import UsageError
-from osteomet.phantom.readers import READERS, SimulatedReader, Target, mark_case
+from osteomet.phantom.cohorts.readers import READERS, SimulatedReader, Target, mark_case
 
 DECOYS = np.arange(120.0).reshape(40, 3) + 500
 

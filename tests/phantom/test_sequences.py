@@ -6,11 +6,11 @@ import pytest
 from osteomet.core.errors import UsageError
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import SequenceRole
-from osteomet.phantom.mr import acquire
-from osteomet.phantom.mr_scanner import Composition, MrScanner
-from osteomet.phantom.protocols import preset
-from osteomet.phantom.sequences import Method, Sequence, reference_signal, tissue_signals
-from osteomet.phantom.tissues import Tissue, tissue_table
+from osteomet.phantom.mr.acquisition import acquire
+from osteomet.phantom.mr.protocols import preset
+from osteomet.phantom.mr.scanner import Composition, MrScanner
+from osteomet.phantom.mr.sequences import Method, Sequence, reference_signal, tissue_signals
+from osteomet.phantom.mr.tissues import Tissue, tissue_table
 
 GRID = Grid.from_spacing((6, 5, 4), (1.0, 1.0, 3.0))
 ROLES = [role for role in SequenceRole if role is not SequenceRole.CT]

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from osteomet.core.grid import Grid
-from osteomet.phantom.kernels import FUSED, HOLE
-from osteomet.phantom.shapes import (
+from osteomet.phantom.geometry.kernels import FUSED, HOLE
+from osteomet.phantom.geometry.shapes import (
     FAR_MM,
     Shapes,
     ShapeTable,

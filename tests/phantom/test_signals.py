@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from osteomet.phantom import signals
+from osteomet.phantom.mr import signals
 
 
 def test_spin_echo_by_hand() -> None:

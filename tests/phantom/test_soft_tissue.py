@@ -5,16 +5,16 @@ import pytest
 from numpy.typing import NDArray
 
 from osteomet.core.grid import Grid
-from osteomet.phantom import ct
-from osteomet.phantom.anatomy import Numbering, sample_column
 from osteomet.phantom.body import Body, sample_body
-from osteomet.phantom.bone_age import draw_lumbar_hu, mean_lumbar_hu
-from osteomet.phantom.ct import CtScanner, render_ct
-from osteomet.phantom.painting import paint_soft_tissue
-from osteomet.phantom.shapes import ShapeTable, Warp, distance_to_one, warped_points
-from osteomet.phantom.soft_canvas import levels_of
-from osteomet.phantom.soft_tissue import PHASES, SoftTissue, sample_soft_tissue
-from osteomet.phantom.textures import noise, seen_share
+from osteomet.phantom.ct import rendering as ct
+from osteomet.phantom.ct.painting import paint_soft_tissue
+from osteomet.phantom.ct.rendering import CtScanner, render_ct
+from osteomet.phantom.geometry.shapes import ShapeTable, Warp, distance_to_one, warped_points
+from osteomet.phantom.geometry.textures import noise, seen_share
+from osteomet.phantom.skeleton.anatomy import Numbering, sample_column
+from osteomet.phantom.skeleton.bone_age import draw_lumbar_hu, mean_lumbar_hu
+from osteomet.phantom.soft_tissue.assembly import PHASES, SoftTissue, sample_soft_tissue
+from osteomet.phantom.soft_tissue.canvas import levels_of
 
 STILL = Warp(np.zeros((1, 3)), np.zeros((1, 3)), np.zeros(1))
 QUIET = CtScanner(blur_mm=0.5, noise_hu=0.0, beam_hardening=0.0)
@@ -199,11 +199,10 @@ def test_thick_slices_keep_the_truth_of_their_middle(body: Body) -> None:
 
 def test_lattice_noise_is_a_function_of_space_of_unit_variance() -> None:
     rng = np.random.default_rng(0)
-    values = np.array([noise(*p, 7) for p in rng.uniform(-50, 50, (20000, 3))])
+    values = np.array([noise(x, y, z, 7) for x, y, z in rng.uniform(-50, 50, (20000, 3))])
     assert values.mean() == pytest.approx(0, abs=0.05)
     assert values.std() == pytest.approx(1, rel=0.03)
-    place = np.array([1.3, -2.2, 0.4])
-    again = [noise(*place, seed) for seed in (7, 7, 8)]
+    again = [noise(1.3, -2.2, 0.4, seed) for seed in (7, 7, 8)]
     assert again[0] == again[1] != again[2]
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from osteomet.core.errors import UsageError
-from osteomet.phantom.tissues import TISSUES, Tissue, tissue_table
+from osteomet.phantom.mr.tissues import TISSUES, Tissue, tissue_table
 
 
 def test_every_tissue_has_a_row_and_a_source() -> None:

@@ -13,7 +13,7 @@ from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES
 from osteomet.core.volume import LabelMap, Modality, Unit, Volume
 from osteomet.io.formats import write_labels, write_volume
-from osteomet.phantom.ct import CtPhantom
+from osteomet.phantom.ct.rendering import CtPhantom
 
 NAMES = {s.name: s.id for s in STRUCTURES.values()}
 

@@ -27,11 +27,11 @@ from osteomet.evaluation.marks import BoxMark
 from osteomet.io.dicom_series import SeriesHeader, find_series, read_series
 from osteomet.io.formats import read_labels, read_volume, write_labels
 from osteomet.io.sequence_roles import decide_role
-from osteomet.phantom import cohort as cohorts
-from osteomet.phantom.case import Image
-from osteomet.phantom.cohort import PatientCases, draw_identity
-from osteomet.phantom.ct_cohorts import ct_case
-from osteomet.phantom.labelled_anatomy import LabelledBones
+from osteomet.phantom.cohorts import draw as cohorts
+from osteomet.phantom.cohorts.case import Image
+from osteomet.phantom.cohorts.ct import ct_case
+from osteomet.phantom.cohorts.draw import PatientCases, draw_identity
+from osteomet.phantom.skeleton.labelled_anatomy import LabelledBones
 from osteomet.pipeline import synth
 from osteomet.pipeline.synth import write_cohort
 

@@ -8,9 +8,9 @@ import pytest
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES
 from osteomet.core.volume import Modality, Unit, Volume
-from osteomet.phantom.ct import CtPhantom
-from osteomet.phantom.parts import BODY, PARTS
+from osteomet.phantom.ct.rendering import CtPhantom
 from osteomet.phantom.scene import Truth
+from osteomet.phantom.skeleton.parts import BODY, PARTS
 from osteomet.training.recipe import PartRecipe, read_recipe
 from osteomet.training.samples import bone_targets, draw_sample, lesion_targets
 

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from osteomet.phantom.anatomy import Column, Numbering, Sex, sample_column
-from osteomet.phantom.bone_age import draw_lumbar_hu
-from osteomet.phantom.bones import add_hips_and_femora, add_ribs, add_sacrum, add_vertebra, spongiosa_hu
-from osteomet.phantom.collapse import Collapses, sample_collapses
-from osteomet.phantom.degenerative import add_osteophytes
-from osteomet.phantom.deposits import Deposit
-from osteomet.phantom.hardware import Hardware, sample_hardware
-from osteomet.phantom.labelled_anatomy import LabelledBones
+from osteomet.phantom.geometry.shapes import Shapes, ShapeTable, Warp, random_warp
 from osteomet.phantom.labelled_body import SIZE_SPREAD, fit_column, resized, settle, without
-from osteomet.phantom.metastases import sample_metastases
-from osteomet.phantom.mimics import sample_mimics
-from osteomet.phantom.shapes import Shapes, ShapeTable, Warp, random_warp
-from osteomet.phantom.soft_tissue import SoftTissue, sample_soft_tissue
+from osteomet.phantom.lesions.degenerative import add_osteophytes
+from osteomet.phantom.lesions.deposits import Deposit
+from osteomet.phantom.lesions.hardware import Hardware, sample_hardware
+from osteomet.phantom.lesions.metastases import sample_metastases
+from osteomet.phantom.lesions.mimics import sample_mimics
+from osteomet.phantom.skeleton.anatomy import Column, Numbering, Sex, sample_column
+from osteomet.phantom.skeleton.bone_age import draw_lumbar_hu
+from osteomet.phantom.skeleton.bones import add_hips_and_femora, add_ribs, add_sacrum, add_vertebra, spongiosa_hu
+from osteomet.phantom.skeleton.collapse import Collapses, sample_collapses
+from osteomet.phantom.skeleton.labelled_anatomy import LabelledBones
+from osteomet.phantom.soft_tissue.assembly import SoftTissue, sample_soft_tissue
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import COLUMN, STRUCTURES
-from osteomet.phantom.anatomy import Column, Joint, Numbering, Sex, Vertebra, sample_column
-from osteomet.phantom.deposits import Deposit, Realm
-from osteomet.phantom.labelled_anatomy import LabelledBone, LabelledBones
-from osteomet.phantom.parts import BODY
-from osteomet.phantom.shapes import Shapes
+from osteomet.phantom.geometry.shapes import Shapes
+from osteomet.phantom.lesions.deposits import Deposit, Realm
+from osteomet.phantom.skeleton.anatomy import Column, Joint, Numbering, Sex, Vertebra, sample_column
+from osteomet.phantom.skeleton.labelled_anatomy import LabelledBone, LabelledBones
+from osteomet.phantom.skeleton.parts import BODY
 
 SIZE_SPREAD = 0.05
 """Standard deviation of the factor by which a labelled anatomy is made larger or smaller."""

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import LesionType
 from osteomet.phantom.body import Body
-from osteomet.phantom.deposit_kernels import fuse_lobes
-from osteomet.phantom.deposits import Deposit, Realm
-from osteomet.phantom.mimic_names import MIMICS
-from osteomet.phantom.shapes import Warp, cut, warped_points
+from osteomet.phantom.geometry.shapes import Warp, cut, warped_points
+from osteomet.phantom.lesions.deposit_kernels import fuse_lobes
+from osteomet.phantom.lesions.deposits import Deposit, Realm
+from osteomet.phantom.lesions.hardware import Hardware
+from osteomet.phantom.lesions.mimic_names import MIMICS
 
 KIND_CODES = {LesionType.LYTIC: 1, LesionType.SCLEROTIC: 2, LesionType.MARROW: 3}
 """Value of each type of voxel in `Truth.lesion_kinds`."""
@@ -102,6 +103,20 @@ def lobes_in(scene: Scene, deposits: Sequence[Deposit]) -> Iterator[LobeInScene]
         if box is not None:
             for kind in dict.fromkeys(deposit.types):
                 yield _fuse(scene, deposit, number, kind, box)
+
+
+def metal_in(scene: Scene, hardware: Hardware | None, *, softness_mm: float) -> MetalInScene | None:
+    """Share of metal in each voxel and what it is labelled as; None where the grid sees none.
+
+    Its streaks on CT come by `ct.metal.add_metal`, also where metal lies beside the grid in its axial slices.
+    """
+    if hardware is None:
+        return None
+    found = cut(hardware.shapes, scene.points_mm, scene.grid, scene.warp, margin_mm=softness_mm)
+    share = np.clip(0.5 - found.distance_mm / (2 * softness_mm), 0, 1).astype(np.float32)
+    codes = np.array([MIMICS.index(cause) + 1 for cause in hardware.causes], dtype=np.uint8)
+    code = np.where(found.distance_mm < 0, codes[0], 0).astype(np.uint8)
+    return MetalInScene(share, code)
 
 
 def label_scene(scene: Scene, lobes: Sequence[LobeInScene], metal: MetalInScene | None = None) -> Truth:

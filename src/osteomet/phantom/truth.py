@@ -11,8 +11,8 @@ from osteomet.core.errors import UsageError
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES, LesionType
 from osteomet.phantom.body import Body
-from osteomet.phantom.parts import PARTS
 from osteomet.phantom.scene import label_scene, lobes_in, view_body
+from osteomet.phantom.skeleton.parts import PARTS
 
 _N_VOXELS_ACROSS = 40
 _NAME_OF_OWNER = {s.id: s.name for s in STRUCTURES.values()}

@@ -11,8 +11,8 @@ import numpy as np
 
 from osteomet.inference.engine import Device
 from osteomet.io.dicom_writer import write_ct_series
-from osteomet.phantom.case import Case
-from osteomet.phantom.cohort import draw_case
+from osteomet.phantom.cohorts.case import Case
+from osteomet.phantom.cohorts.draw import draw_case
 from osteomet.pipeline.analyze import Analysis, AnalyzeSettings, Progress, analyze_study
 
 DEMO_SEED, DEMO_NUMBER = 2026, 3

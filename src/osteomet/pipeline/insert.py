@@ -17,8 +17,8 @@ from osteomet.io.bone_maps import read_bones
 from osteomet.io.formats import read_volume, write_labels, write_volume
 from osteomet.io.output import output_folder
 from osteomet.lesions.measure import measure_lesions
-from osteomet.phantom.insertion import InsertedLesion, Insertion, insert_metastases
-from osteomet.phantom.lesion_signal import MARROW_SIGNALS
+from osteomet.phantom.insertion.insert import InsertedLesion, Insertion, insert_metastases
+from osteomet.phantom.insertion.signal import MARROW_SIGNALS
 
 INSERTABLE_ROLES = (SequenceRole.CT, *MARROW_SIGNALS)
 """Kinds of images that lesions can be put into."""

@@ -12,9 +12,9 @@ from osteomet.core.volume import Modality
 from osteomet.io.dicom_instances import DicomStudy, SeriesTitle, new_uid
 from osteomet.io.dicom_mr_writer import MrAcquisition, MrRepeat, write_mr_series
 from osteomet.io.dicom_writer import write_ct_series
-from osteomet.phantom.case import Case, Image
-from osteomet.phantom.sequences import Method
-from osteomet.phantom.signals import LARMOR_MHZ_PER_T
+from osteomet.phantom.cohorts.case import Case, Image
+from osteomet.phantom.mr.sequences import Method
+from osteomet.phantom.mr.signals import LARMOR_MHZ_PER_T
 
 _AGENT = "Gadobutrol"
 _ECHO_SPACING_MS = 8.0

@@ -19,10 +19,10 @@ from osteomet.io.anatomy_folder import AnatomySource, list_anatomies, read_anato
 from osteomet.io.formats import write_labels, write_volume
 from osteomet.io.output import output_folder
 from osteomet.lesions.measure import measure_lesions
-from osteomet.phantom.case import Case
-from osteomet.phantom.cohort import COHORTS, PatientCases, draw_patient
-from osteomet.phantom.labelled_anatomy import LabelledBones, bones_from_labels
-from osteomet.phantom.presets import EXTERNAL, preset_of
+from osteomet.phantom.cohorts.case import Case
+from osteomet.phantom.cohorts.draw import COHORTS, PatientCases, draw_patient
+from osteomet.phantom.cohorts.presets import EXTERNAL, preset_of
+from osteomet.phantom.skeleton.labelled_anatomy import LabelledBones, bones_from_labels
 from osteomet.pipeline.phantom_dicom import write_studies
 
 _DICOM_STREAM = 1

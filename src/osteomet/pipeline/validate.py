@@ -14,8 +14,8 @@ from osteomet.core.vocabulary import COLUMN, LesionType, SequenceRole
 from osteomet.inference.engine import Device
 from osteomet.io.model_package import ModelPackage
 from osteomet.io.study import Study, StudySeries
-from osteomet.phantom.case import Case
-from osteomet.phantom.cohort import draw_case
+from osteomet.phantom.cohorts.case import Case
+from osteomet.phantom.cohorts.draw import draw_case
 from osteomet.pipeline.analyze import Analysis, analyze_series
 from osteomet.stats.intervals import proportion_interval
 

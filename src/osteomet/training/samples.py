@@ -14,8 +14,8 @@ from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES, Group
 from osteomet.image.intensity import window
 from osteomet.phantom.body import Body, sample_body
-from osteomet.phantom.ct import CtPhantom, render_ct, sample_scanner
-from osteomet.phantom.parts import BODY, is_posterior
+from osteomet.phantom.ct.rendering import CtPhantom, render_ct, sample_scanner
+from osteomet.phantom.skeleton.parts import BODY, is_posterior
 from osteomet.training.recipe import PartRecipe
 
 CORE_DEPTH_MM = 2.5
