@@ -23,9 +23,9 @@ from osteomet.phantom.skeleton.anatomy import sample_column
 STILL = Warp(np.zeros((1, 3)), np.zeros((1, 3)), np.zeros(1))
 
 
-def two_rods() -> Hardware:
+def two_rods(half_mm: float = 20.0) -> Hardware:
     table = ShapeTable()
-    for x in (-20.0, 20.0):
+    for x in (-half_mm, half_mm):
         table.capsule((x, 0, -30), (x, 0, 30), (4.0, 4.0), owner=0)
     return Hardware(table.freeze(), (SCREWS,) * 2, TITANIUM_PER_MM)
 
@@ -53,6 +53,13 @@ def test_metal_saturates_where_it_lies_and_is_labelled() -> None:
     mimics = label_scene(scene, [], metal).mimics
     assert (mimics[radius < 3.9] == MIMICS.index(SCREWS) + 1).all()
     assert (mimics[radius > 4.1] == 0).all()
+
+
+@pytest.mark.parametrize("half_mm", [18.0, 19.0, 20.0, 21.0, 22.0])
+def test_boxes_of_odd_and_even_length_have_streaks(half_mm: float) -> None:
+    image = imaged(empty_scene(), two_rods(half_mm))
+    assert image[58:63, 58:63].mean() < -30
+    assert image[58:63, 78:83].mean() > image[58:63, 58:63].mean() + 30
 
 
 def test_the_band_between_two_rods_is_dark_and_beside_it_brighter() -> None:
