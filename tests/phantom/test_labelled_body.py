@@ -53,10 +53,10 @@ def test_the_patient_is_as_asked_and_has_the_labelled_level(body: Body) -> None:
 
 def test_mr_shows_the_labelled_bone_in_its_size_with_marrow_inside(body: Body) -> None:
     assert body.labelled is not None
-    seen = compose(body, grid_around(body, 1.2), Marrow(0.4, 0.0))
+    seen = compose(body, grid_around(body, 0.7), Marrow(0.4, 0.0))
     inside = seen.truth.bones == L3
-    assert inside.sum() * 1.2**3 / 1000 == pytest.approx(body.labelled.bones[0].volume_ml, rel=0.02)
-    deep = view_body(body, grid_around(body, 1.2), margin_mm=2.0).depth_mm > 4
+    assert inside.sum() * 0.7**3 / 1000 == pytest.approx(body.labelled.bones[0].volume_ml, rel=0.02)
+    deep = view_body(body, grid_around(body, 0.7), margin_mm=2.0).depth_mm > 4
     c = seen.composition
     is_marrow = (c.index_a == Tissue.MIXED_MARROW) & (c.share_b < 0.5) | (c.index_b == Tissue.MIXED_MARROW)
     assert is_marrow[deep & inside & (seen.truth.mimics == 0)].mean() > 0.99

@@ -22,7 +22,7 @@ QUIET = CtScanner(blur_mm=0.5, noise_hu=0.0, beam_hardening=0.0)
 
 @pytest.fixture(scope="module")
 def body() -> Body:
-    drawn = sample_body(np.random.default_rng(21), n_metastases=0)
+    drawn = sample_body(np.random.default_rng(21), n_metastases=0, age_years=60.0, numbering=Numbering.USUAL)
     return replace(drawn, warp=STILL, deposits=(), hardware=None)
 
 

@@ -172,7 +172,8 @@ def _smooth_depth(
     near = np.sort(depth[np.abs(depth) < 2 * half + _SMOOTHING * max(spacing_mm)])[::-1]
     missing = volume_mm3 / lattice.voxel_volume_mm3 - np.count_nonzero(depth > (near[0] if len(near) else 0))
     if len(near):
-        depth -= near[int(np.clip(round(missing), 0, len(near) - 1))]
+        n = int(np.clip(round(missing), 1, len(near) - 1))
+        depth -= (near[n - 1] + near[n]) / 2
     return np.asarray(depth, dtype=np.float32)
 
 
