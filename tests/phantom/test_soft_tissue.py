@@ -82,6 +82,15 @@ def test_the_cord_ends_at_the_upper_lumbar_spine_and_the_sac_in_the_sacrum(body:
     assert [canal(name) for name in ("L3", "L4", "L5")] == ["sac"] * 3
 
 
+def test_the_fat_of_foramina_stays_out_of_the_sac(body: Body) -> None:
+    """Beside the middle, where the fat around a root begins, the canal still holds cord, fluid or roots."""
+    for name in ("T6", "T10", "L2"):
+        v = body.column.nearest(name)
+        for x in (-4.0, 4.0):
+            point = v.at(x, v.depth_mm / 2 + 0.45 * v.sizes.canal_depth, -0.25 * v.height_mm)
+            assert tissue_at(body.soft_tissue, point)[0] in {"cord", "csf", "nerve_root"}
+
+
 def test_the_order_of_tissues_on_native_ct(body: Body) -> None:
     tissue = sample_soft_tissue(np.random.default_rng(4), body.column, body.bones, phase="native")
     mean = {n: float(np.mean(tissue.values_hu[[t == n for t in tissue.tissues]])) for n in set(tissue.tissues)}

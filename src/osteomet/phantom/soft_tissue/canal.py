@@ -33,11 +33,12 @@ def add_canal(canvas: Canvas, column: Column, levels: Levels, patient: Patient, 
     fill = fill * rng.uniform(0.94, 1.03)
     sac = middle - np.column_stack([np.zeros(len(places)), (1 - fill) * half_depth * 0.8, np.zeros(len(places))])
     sac_width, sac_depth = half_width * fill, half_depth * fill / slope
+    # The sac lies over the fat of the foramina, which would reach into it.
+    _add_roots(canvas, column, patient)
     canvas.loft(sac, sac_width + 0.5, sac_depth + 0.5, "ligament", 55.0)
     canvas.loft(sac, sac_width, sac_depth, "csf", float(rng.uniform(8, 20)))
     _add_cord(canvas, sac, places, rng)
     _add_cauda(canvas, sac, sac_width, sac_depth, places, rng)
-    _add_roots(canvas, column, patient)
 
 
 def _sizes(column: Column, name: str) -> tuple[list[float], list[float]]:
