@@ -18,7 +18,7 @@ from machine import describe_machine
 from osteomet.core.grid import Grid
 from osteomet.io.formats import write_volume
 from osteomet.phantom.body import sample_body
-from osteomet.phantom.ct import render_ct, sample_scanner
+from osteomet.phantom.ct.rendering import render_ct, sample_scanner
 
 SHAPE, SPACING_MM = (512, 512, 400), (0.8, 0.8, 1.0)
 OSTEOMET = Path(sys.executable).with_name("osteomet")

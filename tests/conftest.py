@@ -16,12 +16,12 @@ from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES, LesionType
 from osteomet.core.volume import Volume
 from osteomet.io.formats import write_volume
-from osteomet.phantom.anatomy import Vertebra
 from osteomet.phantom.body import Body, sample_body
-from osteomet.phantom.ct import CtPhantom, CtScanner, render_ct
-from osteomet.phantom.deposits import METASTASIS, Deposit
-from osteomet.phantom.shapes import random_warp
-from osteomet.phantom.soft_tissue import sample_soft_tissue
+from osteomet.phantom.ct.rendering import CtPhantom, CtScanner, render_ct
+from osteomet.phantom.geometry.shapes import random_warp
+from osteomet.phantom.lesions.deposits import METASTASIS, Deposit
+from osteomet.phantom.skeleton.anatomy import Numbering, Vertebra
+from osteomet.phantom.soft_tissue.assembly import sample_soft_tissue
 
 SPACING_MM = 1.2
 PLANTED = {"L4": (6.5, (0.0, -1.0, 0.0)), "L5": (6.0, (0.0, -1.0, 0.0))}
@@ -65,24 +65,24 @@ class LumbarPhantom:
         return Grid.from_spacing(shape.tolist(), (SPACING_MM,) * 3, origin_mm=origin.tolist(), direction=axes)
 
     def render(self, grid: Grid) -> CtPhantom:
-        return render_ct(self.body, grid, CtScanner(0.6, 0.0, 1.0), _Still(np.random.PCG64(0)))
+        return render_ct(self.body, grid, CtScanner(0.6, 0.0), _Still(np.random.PCG64(0)))
 
 
 @pytest.fixture(scope="session")
 def lumbar() -> LumbarPhantom:
-    drawn = sample_body(np.random.default_rng(7), n_metastases=0)
+    drawn = sample_body(np.random.default_rng(7), n_metastases=0, numbering=Numbering.USUAL)
     vertebrae = {v.name: v for v in drawn.column.vertebrae}
     deposits = tuple(_deposit(vertebrae[name], *lesion) for name, lesion in PLANTED.items())
     body = replace(
         drawn,
         deposits=deposits,
-        soft_tissue=sample_soft_tissue(np.random.default_rng(1), drawn.column),
+        soft_tissue=sample_soft_tissue(np.random.default_rng(1), drawn.column, drawn.bones),
         warp=random_warp(np.random.default_rng(2), amplitude_mm=3.0),
         density=180.0,
         cortex_hu=900.0,
         cortex_factor=0.9,
         texture_hu=0.0,
-        implant_side=None,
+        hardware=None,
     )
     middle = vertebrae["L4"].centre_mm
     # Wide enough that the edge cuts no bone into pieces that look like another one.

@@ -16,6 +16,18 @@ LAYERS = (
     {"cli", "service"},
 )
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
+PHANTOM_ROOMS = (
+    {"geometry"},
+    {"skeleton"},
+    {"soft_tissue", "lesions"},
+    {"labelled_body"},
+    {"body"},
+    {"scene"},
+    {"truth"},
+    {"ct", "mr", "insertion"},
+    {"cohorts"},
+)
+PHANTOM_LEVEL = {room: level for level, rooms in enumerate(PHANTOM_ROOMS) for room in rooms}
 # A heavy library stays in the rooms that need it, so that everything else starts fast and is tested without it.
 ROOMS = {
     "torch": {"nn", "inference", "training"},
@@ -70,8 +82,25 @@ def test_imports_point_down() -> None:
     assert not found, "\n".join(found)
 
 
+def test_rooms_of_the_phantom_import_down() -> None:
+    found, seen = [], set()
+    for path in sorted((ROOT / "phantom").glob("**/*.py")):
+        room = path.relative_to(ROOT / "phantom").parts[0].removesuffix(".py")
+        if room == "__init__":
+            continue
+        seen.add(room)
+        for name in imports_of(path):
+            parts = name.split(".")
+            if parts[:2] != ["osteomet", "phantom"] or parts[2] == room:
+                continue
+            if PHANTOM_LEVEL[parts[2]] >= PHANTOM_LEVEL[room]:
+                found.append(f"{path.relative_to(ROOT)} imports {name}, which is not in a room below")
+    assert not found, "\n".join(found)
+    assert seen == set(PHANTOM_LEVEL)
+
+
 def test_the_rule_catches_what_it_should() -> None:
     assert violations("image", {"osteomet.io.formats"})
-    assert violations("io", {"osteomet.phantom.ct"})
+    assert violations("io", {"osteomet.phantom.ct.rendering"})
     assert violations("lesions", {"torch.nn"})
     assert not violations("io", {"osteomet.core.grid", "pydicom", "osteomet.image.resample"})

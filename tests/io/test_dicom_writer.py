@@ -11,6 +11,7 @@ from pydicom import dcmread
 from osteomet.core.errors import FormatError, UsageError
 from osteomet.core.grid import Grid
 from osteomet.core.volume import Modality, Unit, Volume
+from osteomet.io.dicom_instances import DicomStudy
 from osteomet.io.dicom_writer import write_ct_series
 
 QUARTER_TURNS = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
@@ -49,7 +50,7 @@ def test_slices_share_their_series_and_join_a_given_study(tmp_path: Path) -> Non
         Volume(ramp().array, grid, Modality.CT, Unit.HU),
         tmp_path,
         rng=np.random.default_rng(1),
-        study_instance_uid="1.2.3",
+        study=DicomStudy("1.2.3", "1.2.3.4"),
     )
     first, second = (dcmread(folder / name) for name in ("0001.dcm", "0002.dcm"))
     assert first.StudyInstanceUID == second.StudyInstanceUID == "1.2.3"

@@ -15,6 +15,7 @@ from osteomet.core.errors import FormatError, InputError, SeriesError
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import SequenceRole as Role
 from osteomet.core.volume import Modality, Unit, Volume
+from osteomet.io.dicom_instances import DicomStudy, new_uid
 from osteomet.io.dicom_writer import write_ct_series
 from osteomet.io.formats import write_volume
 from osteomet.io.study import read_study
@@ -36,7 +37,8 @@ def write(
 ) -> Path:
     """Write a CT series of the common study; ``tags`` and ``edit`` change every slice."""
     seed = zlib.crc32(folder.name.encode())
-    write_ct_series(volume or body(), folder, rng=np.random.default_rng(seed), study_instance_uid=STUDY)
+    rng = np.random.default_rng(seed)
+    write_ct_series(volume or body(), folder, rng=rng, study=DicomStudy(STUDY, new_uid(rng)))
     for path in folder.iterdir():
         dataset = dcmread(path)
         for keyword, value in tags.items():

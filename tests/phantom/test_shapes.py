@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from osteomet.core.grid import Grid
-from osteomet.phantom.shapes import (
+from osteomet.phantom.geometry.kernels import FUSED, HOLE
+from osteomet.phantom.geometry.shapes import (
     FAR_MM,
     Shapes,
     ShapeTable,
@@ -94,6 +95,110 @@ def test_nearest_of_two_owners_wins() -> None:
     owner = cut(table.freeze(), warped_points(grid, STILL), grid, STILL, margin_mm=1.0).owner
     assert owner[9, 1, 1] == 1
     assert owner[11, 1, 1] == 2
+
+
+def row_of(table: ShapeTable, n: int = 21) -> tuple[np.ndarray, np.ndarray]:
+    """Distances and owners along the x axis from −5 mm in steps of 1 mm."""
+    grid = Grid.from_spacing((n, 3, 3), (1, 1, 1), origin_mm=(-5, -1, -1))
+    found = cut(table.freeze(), warped_points(grid, STILL), grid, STILL, margin_mm=3.0)
+    return found.distance_mm[:, 1, 1], found.owner[:, 1, 1]
+
+
+def test_two_owners_that_overlap_keep_a_joint_space() -> None:
+    table = ShapeTable()
+    table.ellipsoid((0, 0, 0), (6, 6, 6), owner=1)
+    table.ellipsoid((10, 0, 0), (6, 6, 6), owner=2)
+    distance, owner = row_of(table)
+    # At x the two distances are x − 6 and 4 − x: they differ by 10 − 2x, and the space opens where that is below 1.8.
+    assert distance[8] == pytest.approx(-1.1)
+    assert distance[9] == pytest.approx(-0.1)
+    assert distance[10] == pytest.approx(0.9)
+    assert distance[7] == pytest.approx(-2.1)
+    assert (owner[:10] == 1).all()
+    assert (owner[11:] == 2).all()
+
+
+def test_owners_farther_apart_than_the_joint_space_stay_as_they_are() -> None:
+    table = ShapeTable()
+    table.ellipsoid((0, 0, 0), (4, 4, 4), owner=1)
+    table.ellipsoid((10, 0, 0), (4, 4, 4), owner=2)
+    distance, _ = row_of(table)
+    assert distance[9] == pytest.approx(0.0, abs=1e-5)
+    assert distance[7] == pytest.approx(-2.0)
+
+
+def test_fused_owners_touch() -> None:
+    table = ShapeTable()
+    table.ellipsoid((0, 0, 0), (6, 6, 6), owner=1)
+    with table.joining(mode=FUSED):
+        table.ellipsoid((10, 0, 0), (6, 6, 6), owner=2)
+    distance, owner = row_of(table)
+    assert distance[10] == pytest.approx(-1.0)
+    assert {1, 2} == set(owner[9:12].tolist())
+
+
+def test_a_hole_cuts_its_owner_only() -> None:
+    table = ShapeTable()
+    table.ellipsoid((0, 0, 0), (5, 5, 5), owner=1)
+    table.ellipsoid((12, 0, 0), (4, 4, 4), owner=2)
+    with table.joining(mode=HOLE):
+        table.ellipsoid((0, 0, 0), (2, 2, 2), owner=1)
+        table.ellipsoid((12, 0, 0), (2, 2, 2), owner=1)
+    distance, owner = row_of(table)
+    assert distance[5] == pytest.approx(2.0)
+    assert distance[8] == pytest.approx(-1.0)
+    assert distance[17] == pytest.approx(-4.0)
+    assert owner[17] == 2
+    assert table.freeze().is_solid.tolist() == [True, True, False, False]
+
+
+def test_a_crease_is_filled_by_a_quarter_of_its_width() -> None:
+    table = ShapeTable()
+    with table.joining(blend_mm=2.0):
+        table.ellipsoid((0, 0, 0), (3, 3, 3), owner=1)
+        table.ellipsoid((6, 0, 0), (3, 3, 3), owner=1)
+    distance, _ = row_of(table)
+    # Both distances are 0 where the spheres touch, so the overlap of the blend is whole: −2² / (4 · 2).
+    assert distance[8] == pytest.approx(-0.5, abs=1e-5)
+    assert distance[5] == pytest.approx(-3.0)
+
+
+def test_the_lowest_part_code_wins_inside_several_parts() -> None:
+    for order in ((1, 2), (2, 1)):
+        table = ShapeTable()
+        for part in order:
+            table.ellipsoid((0, 0, 0), (4.0 + part, 4, 4), owner=1, part=part)
+        grid = Grid.from_spacing((3, 3, 3), (1, 1, 1), origin_mm=(-1, -1, -1))
+        assert (cut(table.freeze(), warped_points(grid, STILL), grid, STILL, margin_mm=1.0).part == 1).all()
+
+
+def test_quad_distances_by_hand() -> None:
+    table = ShapeTable()
+    table.quad([(0, 0, 0), (10, 0, 0), (10, 8, 0), (0, 8, 0)], 1.5, owner=1)
+    shapes = table.freeze()
+    assert at(shapes, (8, 2, 4)) == pytest.approx(2.5)
+    assert at(shapes, (2, 6, -4)) == pytest.approx(2.5)
+    assert at(shapes, (13, 12, 0)) == pytest.approx(5 - 1.5)
+    assert at(shapes, (5, 4, 0)) == pytest.approx(-1.5)
+
+
+def test_a_skewed_body_is_widest_behind_its_middle() -> None:
+    table = ShapeTable()
+    table.vertebral_body((0, 0, 0), np.eye(3), (40, 30, 24), (0.0, 0.0, 0.0, 0.2), owner=1)
+    shapes = table.freeze()
+    assert at(shapes, (20, 3, 0)) == pytest.approx(0.0, abs=1e-6)
+    assert at(shapes, (20, 0, 0)) > 0.05
+    assert at(shapes, (0, -15, 0)) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_long_slanted_primitive_is_whole_though_blocks_are_passed_over() -> None:
+    table = ShapeTable()
+    table.capsule((-40, -35, -30), (40, 35, 30), (2.0, 2.0), owner=1)
+    grid = Grid.from_spacing((60, 50, 40), (1.5, 1.6, 1.7), origin_mm=(-44, -39, -33))
+    found = cut(table.freeze(), warped_points(grid, STILL), grid, STILL, margin_mm=2.0)
+    length = np.linalg.norm([80, 70, 60])
+    volume = np.pi * 2**2 * length + 4 / 3 * np.pi * 2**3
+    assert (found.distance_mm < 0).sum() * grid.voxel_volume_mm3 == pytest.approx(volume, rel=0.02)
 
 
 def test_paint_lays_later_shapes_over_earlier_ones() -> None:

@@ -13,7 +13,7 @@ from osteomet.io.dicom_writer import write_ct_series
 from osteomet.io.formats import write_volume
 from osteomet.io.model_package import ModelPackage, find_package, read_package
 from osteomet.io.study import read_study
-from osteomet.phantom.ct import CtPhantom
+from osteomet.phantom.ct.rendering import CtPhantom
 from osteomet.pipeline.analyze import analyze_series
 
 Analyse = Callable[[Path], tuple[Lesion, ...]]

@@ -1,21 +1,49 @@
-"""Phantom cohorts as a data set: the table equals the maps, and the same seed gives the same bytes."""
+"""Phantom cohorts as data sets: tables equal maps, same seed same bytes, and nothing is left half done."""
 
 import csv
+import errno
 import gzip
 import hashlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 from tests.conftest import LumbarPhantom
 
-from osteomet.core.errors import UsageError
-from osteomet.io.formats import read_labels
-from osteomet.phantom import cohort
-from osteomet.phantom.cohort import Case
+from osteomet.core.errors import InputError, OsteometError, UsageError
+from osteomet.core.grid import Grid
+from osteomet.core.vocabulary import STRUCTURES, SequenceRole
+from osteomet.core.volume import LabelMap, Modality
+from osteomet.evaluation.mark_files import read_readings
+from osteomet.evaluation.marks import BoxMark
+from osteomet.io.dicom_series import SeriesHeader, find_series, read_series
+from osteomet.io.formats import read_labels, read_volume, write_labels
+from osteomet.io.sequence_roles import decide_role
+from osteomet.phantom.cohorts import draw as cohorts
+from osteomet.phantom.cohorts.case import Image
+from osteomet.phantom.cohorts.ct import ct_case
+from osteomet.phantom.cohorts.draw import PatientCases, draw_identity
+from osteomet.phantom.skeleton.labelled_anatomy import LabelledBones
 from osteomet.pipeline import synth
 from osteomet.pipeline.synth import write_cohort
+
+EXTERNAL = next(n for n in range(50) if draw_identity("mr-spine", seed=5, number=n)[1].split == "external")
+COARSE = 3.0
+
+
+@cache
+def coarse_patient(cohort: str, number: int) -> PatientCases:
+    """One patient of each MR cohort on a coarse grid; the first of mr-spine is from the external centre."""
+    number = EXTERNAL if (cohort, number) == ("mr-spine", 0) else number
+    return cohorts.draw_patient(cohort, seed=5, number=number, coarse=COARSE)
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -27,46 +55,68 @@ def digests(folder: Path) -> dict[str, str]:
     return found
 
 
-@pytest.fixture(autouse=True)
-def small_cases(lumbar: LumbarPhantom, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw the shared small phantom in place of whole trunks; the second case has no metastasis."""
-
-    def draw(name: str, *, seed: int, number: int) -> Case:
-        assert (name, seed) == ("ct-spine", 5)
-        deposits = lumbar.body.deposits if number == 0 else ()
-        body = LumbarPhantom(replace(lumbar.body, deposits=deposits), lumbar.low_mm, lumbar.high_mm)
-        phantom = body.render(body.grid())
-        return cohort._as_case(f"case_{number:04d}", phantom, list(deposits))
-
-    monkeypatch.setattr(synth, "draw_case", draw)
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
-def write(out: Path, *, n_cases: int = 2, dicom: bool = False) -> list[tuple[int, int]]:
+Write = Callable[..., list[tuple[int, int]]]
+
+
+def _write(
+    out: Path, *, cohort: str = "ct-spine", n_cases: int = 2, dicom: bool = False, anatomy: Path | None = None
+) -> list[tuple[int, int]]:
     seen: list[tuple[int, int]] = []
     write_cohort(
-        "ct-spine",
+        cohort,
         out,
         n_cases=n_cases,
         seed=5,
         dicom=dicom,
+        anatomy=anatomy,
         overwrite=False,
         progress=lambda done, total: seen.append((done, total)),
     )
     return seen
 
 
-def test_the_table_equals_the_label_maps(tmp_path: Path) -> None:
+@pytest.fixture
+def around() -> list[list[int] | None]:
+    """Ids of the labelled bones around which each patient was asked for."""
+    return []
+
+
+@pytest.fixture
+def write(lumbar: LumbarPhantom, monkeypatch: pytest.MonkeyPatch, around: list[list[int] | None]) -> Write:
+    """Write a cohort of small cases: for ct-spine the shared phantom, whose second case has no metastasis."""
+
+    def draw(name: str, *, seed: int, number: int, labelled: LabelledBones | None = None) -> PatientCases:
+        assert seed == 5
+        around.append(None if labelled is None else [bone.owner for bone in labelled.bones])
+        if name != "ct-spine":
+            return coarse_patient(name, number)
+        patient, exam = draw_identity(name, seed=seed, number=number)
+        body = replace(lumbar.body, deposits=lumbar.body.deposits if number == 0 else ())
+        phantom = LumbarPhantom(body, lumbar.low_mm, lumbar.high_mm)
+        return PatientCases((ct_case(exam.name, patient, exam, body, phantom.render(phantom.grid())),))
+
+    monkeypatch.setattr(synth, "draw_patient", draw)
+    return _write
+
+
+def test_the_table_equals_the_label_maps(write: Write, tmp_path: Path) -> None:
     assert write(tmp_path / "set") == [(1, 2), (2, 2)]
-    with (tmp_path / "set" / "lesions.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert rows
-    assert {row["case"] for row in rows} == {"case_0000"}
+    lesions = rows(tmp_path / "set" / "lesions.csv")
+    assert lesions
+    assert {row["case"] for row in lesions} == {"case_0000"}
+    assert [row["case"] for row in rows(tmp_path / "set" / "cases.csv")] == ["case_0000", "case_0001"]
     instances = read_labels(tmp_path / "set" / "instancesTr" / "case_0000.nii.gz")
     kinds = read_labels(tmp_path / "set" / "labelsTr" / "case_0000.nii.gz")
-    assert {int(row["lesion"]) for row in rows} == {int(v) for v in np.unique(instances.array) if v}
-    for row in rows:
+    assert {int(row["lesion"]) for row in lesions} == {int(v) for v in np.unique(instances.array) if v}
+    for row in lesions:
         inside = instances.array == int(row["lesion"])
         assert float(row["volume_ml"]) == pytest.approx(inside.sum() * instances.grid.voxel_volume_ml, abs=1e-4)
+        assert float(row["true_volume_ml"]) == pytest.approx(float(row["volume_ml"]), rel=0.05)
         centre = instances.grid.to_xyz_mm(np.argwhere(inside)).mean(axis=0)
         np.testing.assert_allclose([float(row[f"{axis}_mm"]) for axis in "xyz"], centre, atol=0.0051)
         assert set(np.unique(kinds.array[inside])) == {2}
@@ -74,18 +124,194 @@ def test_the_table_equals_the_label_maps(tmp_path: Path) -> None:
     assert not read_labels(tmp_path / "set" / "labelsTr" / "case_0001.nii.gz").array.any()
 
 
-def test_a_second_run_gives_the_same_bytes(tmp_path: Path) -> None:
+def test_a_second_run_gives_the_same_bytes_whatever_the_number_of_cases(write: Write, tmp_path: Path) -> None:
     write(tmp_path / "a", n_cases=1, dicom=True)
-    write(tmp_path / "b", n_cases=1, dicom=True)
-    assert digests(tmp_path / "a") == digests(tmp_path / "b")
+    write(tmp_path / "b", n_cases=2, dicom=True)
+    one, two = digests(tmp_path / "a"), digests(tmp_path / "b")
+    of_first = [name for name in one if "case_0000" in name]
+    assert {name: one[name] for name in of_first} == {name: two[name] for name in two if "case_0000" in name}
     n_slices = read_labels(tmp_path / "a" / "labelsTr" / "case_0000.nii.gz").grid.shape[2]
-    assert len(list((tmp_path / "a" / "dicomTr" / "case_0000").iterdir())) == n_slices
-    for name in ("imagesTr/case_0000_0000.nii.gz", "labelsTr/case_0000.nii.gz"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    assert len(list((tmp_path / "a" / "dicomTr" / "case_0000" / "01-CT").iterdir())) == n_slices
+    name = "imagesTr/case_0000_0000.nii.gz"
+    assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_patients_are_independent_draws() -> None:
+    first = cohorts.draw_patient("mr-pelvis", seed=5, number=0, coarse=4.0)
+    again = cohorts.draw_patient("mr-pelvis", seed=5, number=0, coarse=4.0)
+    other = cohorts.draw_patient("mr-pelvis", seed=6, number=0, coarse=4.0)
+    np.testing.assert_array_equal(first.cases[0].volume.array, again.cases[0].volume.array)
+    assert first.cases[0].patient == again.cases[0].patient
+    assert first.cases[0].patient != other.cases[0].patient
+
+
+def test_stacks_of_a_patient_of_the_external_centre(write: Write, tmp_path: Path) -> None:
+    write(tmp_path / "set", cohort="mr-spine", n_cases=1)
+    cases = rows(tmp_path / "set" / "cases.csv")
+    assert len(cases) in (2, 3)
+    assert {row["patient"] for row in cases} == {f"patient_{EXTERNAL:04d}"}
+    assert {(row["split"], row["centre"], row["sequences"]) for row in cases} == {("external", "centre_4", "T1 CE")}
+    names = sorted(p.name for p in (tmp_path / "set" / "imagesTs").iterdir())
+    assert names == [f"{row['case']}_000{channel}.nii.gz" for row in cases for channel in (0, 1)]
+    assert not list((tmp_path / "set" / "imagesTr").iterdir())
+    dataset = (tmp_path / "set" / "dataset.json").read_text(encoding="utf-8")
+    assert '"2": "FO"' in dataset
+    assert '"numTraining": 0' in dataset
+    volumes: dict[str, set[str]] = {}
+    for row in rows(tmp_path / "set" / "lesions.csv"):
+        volumes.setdefault(row["lesion"], set()).add(f"{row['site']} {row['true_volume_ml']} {row['type']}")
+    assert volumes
+    assert all(len(seen) == 1 and "marrow" in min(seen) for seen in volumes.values())
+
+
+@pytest.mark.parametrize(
+    ("cohort", "roles"),
+    [
+        ("mr-spine", {"T1", "CE"}),
+        ("mr-pelvis", {"DWI", "ADC", "T1-IP"}),
+        ("ce-dynamic", {"dynamic"}),
+        ("graded", {"T1", "T2"}),
+    ],
+)
+def test_exported_series_are_recognised_and_read_back(
+    cohort: str, roles: set[str], write: Write, tmp_path: Path
+) -> None:
+    write(tmp_path / "set", cohort=cohort, n_cases=1, dicom=True)
+    drawn = coarse_patient(cohort, 0)
+    (study,) = (tmp_path / "set" / "dicomTr").iterdir()
+    headers = find_series(study)
+    decided = [decide_role(h.tags, n_slices=h.n_slices) for h in headers]
+    assert {d.role for d in decided} == roles, [d.reason for d in decided]
+    images = [image for case in drawn.cases for image in case.images]
+    assert len(headers) == len(images)
+    assert len({h.identity.study_instance_uid for h in headers}) == 1
+    assert len({h.identity.frame_of_reference_uid for h in headers}) == 1
+    for header, decision in zip(headers, decided, strict=True):
+        volume, _ = read_series(header)
+        assert any(_same(volume.array, header, decision.role, image) for image in images)
+    uids = [dcmread(p, stop_before_pixels=True).SOPInstanceUID for p in study.rglob("*.dcm")]
+    assert len(set(uids)) == len(uids)
+
+
+def _same(array: np.ndarray, header: SeriesHeader, role: SequenceRole | None, image: object) -> bool:
+    """Whether a series read back is an image that was written."""
+    assert isinstance(image, Image)
+    if (image.role, image.b_s_per_mm2) != (role, header.tags.b_value_s_per_mm2 if role == "DWI" else None):
+        return False
+    return array.shape == image.volume.array.shape and bool((array == image.volume.array).all())
+
+
+def test_pelvis_exams_hold_a_high_b_value_and_psa() -> None:
+    (case,) = coarse_patient("mr-pelvis", 0).cases
+    b_values = {image.channel: image.b_s_per_mm2 for image in case.images if image.role is SequenceRole.DWI}
+    assert b_values[""] == 0.0
+    assert b_values["DWI"] == (1000.0 if "GE" in case.exam.scanner else 800.0)
+    assert case.exam.field_strength_t == 3.0
+    assert (case.patient.psa_ng_ml or 0) > 0
+
+
+@pytest.mark.parametrize(("number", "label"), [(0, 1), (1, 2)])
+def test_dynamic_series_rise_in_lesions_after_the_bolus(number: int, label: int) -> None:
+    (case,) = coarse_patient("ce-dynamic", number).cases
+    assert case.patient.diagnosis == ("metastasis" if label == 1 else "primary bone tumour")
+    assert [image.channel for image in case.images] == [f"phase-{n:02d}" for n in range(1, 13)]
+    times = np.array([image.time_s for image in case.images])
+    assert 10 <= np.diff(times).min() <= np.diff(times).max() <= 14
+    assert set(np.unique(case.semantic.array)) == {0, label}
+    inside = case.semantic.array == label
+    means = [float(image.volume.array[inside].mean()) for image in case.images]
+    assert means[-1] > 1.15 * means[0]
+
+
+def test_grades_hold_the_lesions_that_they_name() -> None:
+    by_grade = {case.patient.grade: case for n in range(3) for case in coarse_patient("graded", n).cases}
+    assert set(by_grade) == {"none", "mild", "apparent"}
+    assert by_grade["none"].found == ()
+    assert by_grade["none"].patient.diagnosis == "no metastasis"
+    assert len(by_grade["mild"].found) <= 2
+    assert max(lesion.volume_ml for lesion in by_grade["apparent"].found) > 1.0
+
+
+def test_marks_are_read_by_the_evaluation(write: Write, tmp_path: Path) -> None:
+    write(tmp_path / "set", cohort="readers", n_cases=1)
+    readings = read_readings(tmp_path / "set" / "marks.csv")
+    cases = {row["case"] for row in rows(tmp_path / "set" / "cases.csv")}
+    assert {(r.reader, r.case) for r in readings} == {(f"reader_{n}", case) for n in range(1, 6) for case in cases}
+    written = [mark for read in coarse_patient("readers", 0).marks for mark in read.marks]
+    assert sum(len(r.marks) for r in readings) == len(written) > 0
+    for reading in readings:
+        image = read_volume(tmp_path / "set" / "imagesTs" / f"{reading.case}_0000.nii.gz", modality=Modality.MR)
+        for mark in reading.marks:
+            assert isinstance(mark, BoxMark)
+            index = image.grid.to_ijk(mark.centre_xyz_mm)
+            assert (index > -2).all()
+            assert (index < np.array(image.grid.shape) + 1).all()
+
+
+def test_a_full_disk_leaves_nothing(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The device is full when the label maps of the second case are written."""
+    real, n_written = write_labels, 0
+
+    def write_until_full(labels: LabelMap, path: Path) -> None:
+        nonlocal n_written
+        n_written += 1
+        if n_written > 5:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(labels, path)
+
+    monkeypatch.setattr(synth, "write_labels", write_until_full)
+    with pytest.raises(OsteometError, match=r"could not be written.*No space left on device; remedy: free space"):
+        write(tmp_path / "set")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_run_leaves_no_folder_that_looks_finished(tmp_path: Path) -> None:
+    """The process is killed once the first patient is written."""
+    script = (
+        "from functools import partial; from pathlib import Path; import sys, time\n"
+        "from osteomet.pipeline import synth\n"
+        "synth.draw_patient = partial(synth.draw_patient, coarse=6.0)\n"
+        "def stop(done, total):\n"
+        "    print(done, flush=True); time.sleep(600)\n"
+        "synth.write_cohort('graded', Path(sys.argv[1]), n_cases=2, seed=5, dicom=False, anatomy=None,"
+        " overwrite=False, progress=stop)\n"
+    )
+    run = subprocess.Popen([sys.executable, "-c", script, tmp_path / "set"], stdout=subprocess.PIPE, text=True)
+    assert run.stdout is not None
+    assert run.stdout.readline() == "1\n"
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    run.stdout.close()
+    assert not (tmp_path / "set").exists()
+    (partial_folder,) = tmp_path.iterdir()
+    assert partial_folder.name.startswith(".set.partial-")
+    written = {p.parent.name for p in partial_folder.rglob("case_0000*.nii.gz")}
+    assert written == {"imagesTr", "labelsTr", "instancesTr", "bonesTr", "mimicsTr"}
+    assert not list(partial_folder.rglob(".case*"))
 
 
 @pytest.mark.parametrize("n_cases", [0, -3])
-def test_a_cohort_without_cases_is_refused(n_cases: int, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=rf"a cohort has at least one case; got --cases {n_cases}"):
+def test_a_cohort_without_cases_is_refused(n_cases: int, write: Write, tmp_path: Path) -> None:
+    with pytest.raises(
+        UsageError, match=rf"a cohort has at least one case; got --cases {n_cases}; remedy: pass --cases 1"
+    ):
         write(tmp_path / "set", n_cases=n_cases)
+    assert not (tmp_path / "set").exists()
+
+
+def test_subjects_of_an_anatomy_folder_take_turns(write: Write, tmp_path: Path, around: list[list[int] | None]) -> None:
+    grid = Grid.from_spacing((12, 12, 12), (2.0, 2.0, 2.0))
+    for name, bone in (("a", "L1"), ("b", "L5")):
+        array = np.zeros(grid.shape, dtype=np.uint8)
+        array[3:9, 3:9, 3:9] = 1
+        (tmp_path / "bones" / name).mkdir(parents=True)
+        write_labels(LabelMap(array, grid, {"bone": 1}), tmp_path / "bones" / name / f"vertebrae_{bone}.nii.gz")
+    write(tmp_path / "set", n_cases=3, anatomy=tmp_path / "bones")
+    assert around == [[STRUCTURES["L1"].id], [STRUCTURES["L5"].id], [STRUCTURES["L1"].id]]
+
+
+def test_an_anatomy_folder_without_bones_leaves_nothing(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "bones").mkdir()
+    with pytest.raises(InputError, match=r"holds no bones; expected label maps.*an empty folder; remedy: name maps"):
+        write(tmp_path / "set", anatomy=tmp_path / "bones")
     assert not (tmp_path / "set").exists()

@@ -8,9 +8,9 @@ import pytest
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES
 from osteomet.core.volume import Modality, Unit, Volume
-from osteomet.phantom.bones import BODY, POSTERIOR
-from osteomet.phantom.ct import CtPhantom
+from osteomet.phantom.ct.rendering import CtPhantom
 from osteomet.phantom.scene import Truth
+from osteomet.phantom.skeleton.parts import BODY, PARTS
 from osteomet.training.recipe import PartRecipe, read_recipe
 from osteomet.training.samples import bone_targets, draw_sample, lesion_targets
 
@@ -39,7 +39,7 @@ def row_of_voxels() -> CtPhantom:
     """One voxel of each kind: air, L3 deep, just below its surface, in its arch, T12, C5, sacrum."""
     names = [None, "L3", "L3", "L3", "T12", "C5", "sacrum"]
     bones = np.array([STRUCTURES[name].id if name else 0 for name in names], dtype=np.uint8).reshape(-1, 1, 1)
-    parts = np.array([0, BODY, BODY, POSTERIOR, BODY, BODY, 0], dtype=np.uint8).reshape(-1, 1, 1)
+    parts = np.array([0, BODY, BODY, PARTS["lamina"], BODY, BODY, 0], dtype=np.uint8).reshape(-1, 1, 1)
     depth = np.array([-9, 6, 1, 6, 2.6, 2.5, 9], dtype=np.float32).reshape(-1, 1, 1)
     kinds = np.array([0, 1, 2, 0, 0, 2, 1], dtype=np.uint8).reshape(-1, 1, 1)
     grid = Grid.from_spacing(bones.shape, (1, 1, 1))

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from osteomet import __version__
-from osteomet.cli import analyze, convert, demo, evaluate, model, resample, synth, train
+from osteomet.cli import analyze, convert, demo, evaluate, insert, model, resample, synth, train
 from osteomet.core.errors import OsteometError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.command()(demo.demo)
 app.command()(analyze.analyze)
 app.command()(synth.synth)
+app.command()(insert.insert)
 app.command()(evaluate.evaluate)
 app.command()(train.train)
 app.command()(resample.resample)

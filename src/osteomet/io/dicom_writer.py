@@ -8,17 +8,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.dataset import FileMetaDataset
-from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import CTImageStorage
 
-from osteomet.core.errors import FormatError, UsageError
+from osteomet.core.errors import FormatError
 from osteomet.core.volume import Modality, Volume
+from osteomet.io.dicom_instances import (
+    DicomStudy,
+    SeriesTitle,
+    decimal,
+    make_series_folder,
+    new_uid,
+    save_slice,
+    series_attributes,
+)
 
 RESCALE_INTERCEPT_HU = -1024
 """HU of stored value 0."""
 
-_NAME = "OSTEOMET^PHANTOM"
-_ID = "OSTEOMET-PHANTOM"
+_TITLE = SeriesTitle(1, "osteomet phantom")
 
 
 def write_ct_series(
@@ -26,8 +33,8 @@ def write_ct_series(
     folder: Path,
     *,
     rng: np.random.Generator,
-    study_instance_uid: str | None = None,
-    description: str = "osteomet phantom",
+    study: DicomStudy | None = None,
+    title: SeriesTitle = _TITLE,
 ) -> Path:
     """Write every slice along the third array axis as one CT Image Storage file.
 
@@ -43,10 +50,10 @@ def write_ct_series(
         Made where missing; must not hold files yet.
     rng
         Source of all UIDs: the same generator state gives the same bytes.
-    study_instance_uid
-        Study that the series joins; a new one where None. The frame of reference is that of the volume's grid, or new.
-    description
-        SeriesDescription, at most 64 characters.
+    study
+        Study that the series joins; a new one where None, in the frame of reference of the volume's grid, or a new one.
+    title
+        Number and description of the series.
 
     Returns
     -------
@@ -60,24 +67,20 @@ def write_ct_series(
     UsageError
         If the folder holds something already.
 
-    Notes
-    -----
-    Type 2 attributes that a phantom cannot know (dates, KVP, sex) are present and empty. The patient is called
-    ``OSTEOMET^PHANTOM``, and PatientComments says that it is none.
-
     References
     ----------
     DICOM PS3.3 A.3, CT Image Information Object Definition.
     """
     _check_writable(volume)
-    if folder.exists() and any(folder.iterdir()):
-        raise UsageError("the folder for a DICOM series must be empty", got=str(folder), remedy="pass a new folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    base = _series_attributes(volume, rng, study_instance_uid, description)
-    for k in range(volume.grid.shape[2]):
-        instance = _instance(base, volume, k, _uid(rng))
-        instance.PixelData = _stored_bytes(volume.array[:, :, k])
-        instance.save_as(folder / f"{k + 1:04d}.dcm", enforce_file_format=True)
+    make_series_folder(folder)
+    grid = volume.grid
+    if study is None:
+        study = DicomStudy(new_uid(rng), grid.frame_of_reference_uid or new_uid(rng))
+    base = series_attributes(study, title, grid, new_uid(rng))
+    _add_ct_attributes(base, grid.spacing_mm[2])
+    for k in range(grid.shape[2]):
+        number, pixels = k + 1, _stored_bytes(volume.array[:, :, k])
+        save_slice(base, grid, k, number, new_uid(rng), pixels, folder / f"{number:04d}.dcm")
     return folder
 
 
@@ -101,72 +104,13 @@ def _stored_bytes(plane: NDArray[Any]) -> bytes:
     return stored.astype("<i2").tobytes()
 
 
-def _uid(rng: np.random.Generator) -> str:
-    """UID made from a random 128-bit number, as DICOM PS3.5 B.2 allows for UUIDs (version 4)."""
-    number = int.from_bytes(rng.bytes(16), "big")
-    number = number & ~(0xF << 76) | (0x4 << 76)
-    number = number & ~(0x3 << 62) | (0x2 << 62)
-    return f"2.25.{number}"
-
-
-def _series_attributes(volume: Volume, rng: np.random.Generator, study_uid: str | None, description: str) -> Dataset:
-    """Attributes that all slices share."""
-    grid = volume.grid
-    ds = Dataset()
-    ds.SpecificCharacterSet = "ISO_IR 192"
+def _add_ct_attributes(ds: Dataset, slice_mm: float) -> None:
+    """Attributes of the CT Image module."""
     ds.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
     ds.SOPClassUID = CTImageStorage
-    ds.StudyInstanceUID = study_uid or _uid(rng)
-    ds.SeriesInstanceUID = _uid(rng)
-    ds.FrameOfReferenceUID = grid.frame_of_reference_uid or _uid(rng)
     ds.Modality = "CT"
-    ds.PatientName, ds.PatientID = _NAME, _ID
-    ds.SeriesDescription = description
-    ds.Manufacturer = "osteomet"
-    ds.PatientComments = "Simulated image, not a patient"
-    ds.PatientPosition = "HFS"
-    for keyword in _EMPTY:
-        setattr(ds, keyword, None)
-    ds.SeriesNumber = 1
-    ds.AcquisitionNumber = 1
-    row, column, _ = grid.direction.T
-    ds.ImageOrientationPatient = [_decimal(v) for v in (*row, *column)]
-    ds.PixelSpacing = [_decimal(grid.spacing_mm[1]), _decimal(grid.spacing_mm[0])]
-    ds.SliceThickness = _decimal(grid.spacing_mm[2])
-    ds.Columns, ds.Rows = grid.shape[:2]
-    ds.SamplesPerPixel = 1
-    ds.PhotometricInterpretation = "MONOCHROME2"
-    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 16, 15, 1
+    ds.KVP = None
+    ds.SliceThickness = decimal(slice_mm)
+    ds.PixelRepresentation = 1
     ds.RescaleIntercept, ds.RescaleSlope, ds.RescaleType = RESCALE_INTERCEPT_HU, 1, "HU"
     ds.WindowCenter, ds.WindowWidth = 400, 1800
-    return ds
-
-
-_EMPTY = (
-    *("StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName", "StudyID"),
-    *("PatientBirthDate", "PatientSex", "PositionReferenceIndicator", "KVP", "Laterality"),
-)
-"""Type 2 attributes without a value."""
-
-
-def _instance(base: Dataset, volume: Volume, k: int, uid: str) -> Dataset:
-    """Slice ``k`` without its pixels."""
-    ds = Dataset()
-    ds.update(base)
-    ds.SOPInstanceUID = uid
-    ds.InstanceNumber = k + 1
-    ds.ImagePositionPatient = [_decimal(v) for v in volume.grid.to_xyz_mm((0, 0, k))]
-    ds.file_meta = FileMetaDataset()
-    ds.file_meta.MediaStorageSOPClassUID = CTImageStorage
-    ds.file_meta.MediaStorageSOPInstanceUID = UID(uid)
-    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    return ds
-
-
-def _decimal(value: float) -> str:
-    """Decimal string of at most 16 characters (VR DS) with the greatest precision that fits."""
-    for digits in range(16, 0, -1):
-        text = f"{float(value) + 0.0:.{digits}g}"
-        if len(text) <= 16:
-            return text
-    raise FormatError("a coordinate does not fit a DICOM decimal string", got=str(value))

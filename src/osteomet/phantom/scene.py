@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import LesionType
 from osteomet.phantom.body import Body
-from osteomet.phantom.deposits import Deposit
-from osteomet.phantom.mimics import MIMICS
-from osteomet.phantom.shapes import Warp, cut, warped_points
+from osteomet.phantom.geometry.shapes import Warp, cut, warped_points
+from osteomet.phantom.lesions.deposit_kernels import fuse_lobes
+from osteomet.phantom.lesions.deposits import Deposit, Realm
+from osteomet.phantom.lesions.hardware import Hardware
+from osteomet.phantom.lesions.mimic_names import MIMICS
 
-BREACH_MM = 2.0
-"""How far a lytic metastasis that breaks the cortex is labelled outside of the bone."""
+KIND_CODES = {LesionType.LYTIC: 1, LesionType.SCLEROTIC: 2, LesionType.MARROW: 3}
+"""Value of each type of voxel in `Truth.lesion_kinds`."""
+_RIM_REACH_MM = 4.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,11 +40,12 @@ class Scene:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LobeInScene:
-    """One lobe of a deposit where the grid sees it.
+    """The lobes of one type of a deposit, fused, where the grid sees them.
 
-    ``box`` is the block of voxels it can touch; ``distance_mm`` (negative inside), ``share`` (0–1, what it takes of the
-    voxel) and ``own`` (whether the voxel belongs to its bone) have the shape of that block. ``number`` counts
-    metastases from 1 in the order of the deposits.
+    ``box`` is the block of voxels they can touch. All arrays have its shape: ``distance_mm`` (negative inside),
+    ``share`` (0–1, what they take of the voxel), ``own`` (whether they may lie there at all: in their bone, or as far
+    outside of it as they may grow) and ``grain`` (noise of mean zero, for uneven density, or the struts of a deposit
+    that has some, 0–1). ``number`` counts metastases from 1 in the order of the deposits.
     """
 
     deposit: Deposit
@@ -51,14 +55,23 @@ class LobeInScene:
     distance_mm: NDArray[np.float32]
     share: NDArray[np.float32]
     own: NDArray[np.bool_]
+    grain: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MetalInScene:
+    """Metal on a grid: its share of each voxel (0–1) and its place in `MIMICS`, counted from 1, 0 elsewhere."""
+
+    share: NDArray[np.float32]
+    code: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Truth:
     """Labels of a scene, all on its grid, uint8.
 
-    ``bones`` holds vocabulary ids, ``parts`` the parts of vertebrae, ``lesions`` the instance number of metastases,
-    ``lesion_kinds`` 1 for lytic and 2 for sclerotic voxels, ``mimics`` the place in `MIMICS`, counted from 1.
+    ``bones`` holds vocabulary ids, ``parts`` the codes of `parts.PARTS`, ``lesions`` the instance number of metastases,
+    ``lesion_kinds`` the `KIND_CODES`, ``mimics`` the place in `MIMICS`, counted from 1.
     """
 
     bones: NDArray[np.uint8]
@@ -69,55 +82,133 @@ class Truth:
 
 
 def view_body(body: Body, grid: Grid, *, margin_mm: float) -> Scene:
-    """Cut the bones of a body by a grid; depth is right inside and up to ``margin_mm`` outside of bone."""
+    """Cut the bones of a body by a grid; depth is right inside and up to ``margin_mm`` outside of bone.
+
+    Where a deposit that the grid sees leaves its bone by more than that, it is right as far as the deposit grows.
+    """
     points = warped_points(grid, body.warp)
-    found = cut(body.bones, points, grid, body.warp, margin_mm=margin_mm)
+    leaving = (float(d.outgrowth_mm().max()) + 1 for d in body.deposits if _box_of(d, grid, body.warp) is not None)
+    found = cut(body.bones, points, grid, body.warp, margin_mm=max(margin_mm, *leaving, 0.0))
+    if body.labelled is not None:
+        found = body.labelled.cut(points, grid, body.warp, onto=found)
     return Scene(grid, body.warp, points, found.owner, found.part, -found.distance_mm)
 
 
 def lobes_in(scene: Scene, deposits: Sequence[Deposit]) -> Iterator[LobeInScene]:
-    """Every lobe that the grid sees, in the order in which they are laid down."""
+    """Every deposit that the grid sees, each type of its lobes apart, in the order in which they are laid down."""
     number = 0
     for deposit in deposits:
         number += deposit.is_metastasis
-        for lobe, kind in enumerate(deposit.types):
-            reach = float(deposit.lobes_mm[lobe, 3]) + deposit.ripple_mm + 3 * deposit.edge_mm
-            box = _box(deposit.lobes_mm[lobe, :3], reach, scene.grid, scene.warp)
-            if box is None:
-                continue
-            distance = deposit.distance_mm(scene.points_mm[box], lobe)
-            own = scene.owner[box] == deposit.owner
-            share = np.clip(0.5 - distance / (2 * deposit.edge_mm), 0, 1).astype(np.float32) * own
-            yield LobeInScene(deposit, number, kind, box, distance, share, own)
+        box = _box_of(deposit, scene.grid, scene.warp)
+        if box is not None:
+            for kind in dict.fromkeys(deposit.types):
+                yield _fuse(scene, deposit, number, kind, box)
 
 
-def label_scene(scene: Scene, lobes: Sequence[LobeInScene]) -> Truth:
-    """Label bones, metastases and mimics; where they overlap, the later one has the voxel."""
+def metal_in(scene: Scene, hardware: Hardware | None, *, softness_mm: float) -> MetalInScene | None:
+    """Share of metal in each voxel and what it is labelled as; None where the grid sees none.
+
+    Its streaks on CT come by `ct.metal.add_metal`, also where metal lies beside the grid in its axial slices.
+    """
+    if hardware is None:
+        return None
+    found = cut(hardware.shapes, scene.points_mm, scene.grid, scene.warp, margin_mm=softness_mm)
+    share = np.clip(0.5 - found.distance_mm / (2 * softness_mm), 0, 1).astype(np.float32)
+    codes = np.array([MIMICS.index(cause) + 1 for cause in hardware.causes], dtype=np.uint8)
+    code = np.where(found.distance_mm < 0, codes[0], 0).astype(np.uint8)
+    return MetalInScene(share, code)
+
+
+def label_scene(scene: Scene, lobes: Sequence[LobeInScene], metal: MetalInScene | None = None) -> Truth:
+    """Label bones, metastases and mimics; where they overlap, metastases have the voxel, and the later of two."""
     shape = scene.grid.shape
     lesions, kinds, mimics = (np.zeros(shape, dtype=np.uint8) for _ in range(3))
+    is_bone = scene.depth_mm > 0
     for lobe in lobes:
-        breaks_out = lobe.deposit.breach and lobe.kind is LesionType.LYTIC
-        inside = (lobe.distance_mm < 0) & lobe.own & (scene.depth_mm[lobe.box] > (-BREACH_MM if breaks_out else 0.0))
+        inside = (lobe.distance_mm < 0) & lobe.own
         if lobe.deposit.is_metastasis:
             lesions[lobe.box][inside] = lobe.number
-            kinds[lobe.box][inside] = 1 if lobe.kind is LesionType.LYTIC else 2
+            kinds[lobe.box][inside] = KIND_CODES[lobe.kind]
         else:
             mimics[lobe.box][inside] = MIMICS.index(lobe.deposit.cause) + 1
-    is_bone = scene.depth_mm > 0
+            if lobe.deposit.realm is Realm.ANYWHERE and lobe.kind is LesionType.LYTIC:
+                is_bone[lobe.box] &= ~inside
+    if metal is not None:
+        mimics[metal.code > 0] = metal.code[metal.code > 0]
+    mimics[lesions > 0] = 0
     bones = np.where(is_bone, scene.owner, 0).astype(np.uint8)
     parts = np.where(is_bone, scene.part, 0).astype(np.uint8)
     return Truth(bones, parts, lesions, kinds, mimics)
 
 
-def _box(centre: NDArray[np.float64], reach_mm: float, grid: Grid, warp: Warp) -> tuple[slice, slice, slice] | None:
-    """Block of voxels that a ball in the unwarped frame can touch, None when it lies outside of the grid."""
-    place = centre - warp.shift_mm(centre[None])[0]
-    reach = reach_mm + warp.steepest * (reach_mm + float(np.linalg.norm(place - centre)))
-    step = reach * np.linalg.norm(np.linalg.inv(grid.affine[:3, :3]), axis=1)
-    index = grid.to_ijk(place)
-    start = np.maximum(np.floor(index - step), 0).astype(int)
-    stop = np.minimum(np.ceil(index + step) + 1, grid.shape).astype(int)
+def _fuse(
+    scene: Scene, deposit: Deposit, number: int, kind: LesionType, box: tuple[slice, slice, slice]
+) -> LobeInScene:
+    """Fuse the lobes of one type within a block of voxels."""
+    rows = np.array([k is kind for k in deposit.types])
+    shape = scene.depth_mm[box].shape
+    distance, room, grain = (np.zeros(shape, dtype=np.float32) for _ in range(3))
+    fuse_lobes(
+        scene.points_mm,
+        np.array([s.start for s in box]),
+        deposit.lobes_mm[rows],
+        deposit.outgrowth_mm()[rows],
+        deposit.form,
+        deposit.phase,
+        deposit.lobes_mm[0],
+        deposit.ripple_mm,
+        deposit.ripple_mm + max(3 * deposit.edge_mm, _RIM_REACH_MM),
+        deposit.longest,
+        deposit.spiculated,
+        deposit.mottle > 0,
+        distance,
+        room,
+        grain,
+    )
+    if deposit.strut_mm:
+        grain = _struts(deposit, scene.points_mm[box])
+    depth = scene.depth_mm[box]
+    share = np.clip(0.5 - distance / (2 * deposit.edge_mm), 0, 1).astype(np.float32)
+    if deposit.realm is Realm.BONE:
+        nearest = scene.owner[box] == deposit.owner
+        own = nearest & (depth > -room)
+        share *= nearest * np.clip(0.5 + depth + np.maximum(room, 0.5), 0, 1)
+    elif deposit.realm is Realm.SOFT:
+        own = depth <= 0
+        share *= np.clip(0.5 - depth, 0, 1)
+    else:
+        own = np.ones(shape, dtype=np.bool_)
+    return LobeInScene(deposit, number, kind, box, distance, share, own, grain)
+
+
+def _box_of(deposit: Deposit, grid: Grid, warp: Warp) -> tuple[slice, slice, slice] | None:
+    """Block of voxels that a deposit can touch, None when it lies outside of the grid.
+
+    A voxel at p shows what lies at p + shift(p), so each lobe moves against the shift at its centre and grows by what
+    the shift can change within it.
+    """
+    centres = deposit.lobes_mm[:, :3]
+    moves = warp.shift_mm(centres)
+    reach = deposit.lobes_mm[:, 3] * deposit.longest + deposit.ripple_mm + 3 * deposit.edge_mm
+    reach = reach + warp.steepest * (reach + np.linalg.norm(moves, axis=1))
+    step = reach[:, None] * np.linalg.norm(np.linalg.inv(grid.affine[:3, :3]), axis=1)
+    index = grid.to_ijk(centres - moves)
+    start = np.maximum(np.floor((index - step).min(axis=0)), 0).astype(int)
+    stop = np.minimum(np.ceil((index + step).max(axis=0)) + 1, grid.shape).astype(int)
     if (start >= stop).any():
         return None
     i, j, k = (slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
     return i, j, k
+
+
+def _struts(deposit: Deposit, points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Thick upright trabeculae, 0–1: dots of an uneven lattice across, columns along the third axis of the form."""
+    across = deposit.form[:2] / np.linalg.norm(deposit.form[:2], axis=1, keepdims=True)
+    turn = np.float32(2 * np.pi / deposit.strut_mm)
+    offset = (points - deposit.lobes_mm[0, :3].astype(np.float32)) @ (across.T.astype(np.float32) * turn)
+    u, v = offset[..., 0], offset[..., 1]
+    lattice = np.cos(u + 1.2 * np.sin(0.43 * v + 1 + np.sin(0.31 * u))) + np.cos(
+        v + 1.2 * np.sin(0.37 * u + np.sin(v / 4))
+    )
+    thinner = 0.5 * np.sin(0.27 * u + 0.19 * v)
+    return np.asarray(np.clip((lattice - 0.6 - thinner) / 1.2, 0, 1), dtype=np.float32)

@@ -11,7 +11,8 @@ import numpy as np
 
 from osteomet.inference.engine import Device
 from osteomet.io.dicom_writer import write_ct_series
-from osteomet.phantom.cohort import Case, draw_case
+from osteomet.phantom.cohorts.case import Case
+from osteomet.phantom.cohorts.draw import draw_case
 from osteomet.pipeline.analyze import Analysis, AnalyzeSettings, Progress, analyze_study
 
 DEMO_SEED, DEMO_NUMBER = 2026, 3
@@ -64,7 +65,7 @@ def run_demo(out: Path, *, device: Device, cache_dir: Path, overwrite: bool, pro
     progress("phantom", 1, 1)
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / "dicom"
-        write_ct_series(case.phantom.volume, folder, rng=np.random.default_rng(DEMO_SEED))
+        write_ct_series(case.volume, folder, rng=np.random.default_rng(DEMO_SEED))
         settings = AnalyzeSettings("default-ct", device, cache_dir, overwrite)
         analysis = analyze_study([folder], out, settings, sequences={}, progress=progress)
     return DemoResult(out, compare(case, analysis), analysis)
@@ -72,7 +73,7 @@ def run_demo(out: Path, *, device: Device, cache_dir: Path, overwrite: bool, pro
 
 def compare(case: Case, analysis: Analysis) -> tuple[Planted, ...]:
     """Look up, for each planted metastasis, the found lesion that shares most voxels with it."""
-    voxel_ml = case.phantom.volume.grid.voxel_volume_ml
+    voxel_ml = case.volume.grid.voxel_volume_ml
     planted = []
     for number, kind in sorted(case.types.items()):
         inside = case.lesions.array == number

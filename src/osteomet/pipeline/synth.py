@@ -4,20 +4,68 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from osteomet.core.errors import UsageError
+from osteomet.core.errors import OsteometError, UsageError
 from osteomet.core.volume import LabelMap
-from osteomet.io.dicom_writer import write_ct_series
+from osteomet.io.anatomy_folder import AnatomySource, list_anatomies, read_anatomy
 from osteomet.io.formats import write_labels, write_volume
 from osteomet.io.output import output_folder
 from osteomet.lesions.measure import measure_lesions
-from osteomet.phantom.cohort import Case, draw_case
+from osteomet.phantom.cohorts.case import Case
+from osteomet.phantom.cohorts.draw import COHORTS, PatientCases, draw_patient
+from osteomet.phantom.cohorts.presets import EXTERNAL, preset_of
+from osteomet.phantom.skeleton.labelled_anatomy import LabelledBones, bones_from_labels
+from osteomet.pipeline.phantom_dicom import write_studies
 
-SEMANTIC_LABELS = {"lytic": 1, "sclerotic": 2}
+_DICOM_STREAM = 1
+_MAPS = {"labels": "semantic", "instances": "lesions", "bones": "bones", "mimics": "mimics"}
+_CASE_COLUMNS = (
+    *("case", "patient", "exam", "date", "centre", "scanner", "field_strength_t", "sequences", "sex", "age"),
+    *("diagnosis", "primary_site", "psa_ng_ml", "free_psa_ng_ml", "grade", "split", "stack", "displacement_mm"),
+)
+_LESION_COLUMNS = (
+    *("case", "lesion", "type", "site", "true_volume_ml", "volume_ml", "long_axis_mm", "short_axis_mm"),
+    *("x_mm", "y_mm", "z_mm"),
+)
+_LINK_COLUMNS = (
+    *("patient", "prior_case", "current_case", "change", "prior_lesions", "current_lesions", "prior_volume_ml"),
+    *("current_volume_ml", "volume_ratio", "asked_ratio"),
+)
+_MARK_COLUMNS = (
+    *("reader", "case", "condition", "likelihood", "x_mm", "y_mm", "z_mm"),
+    *("size_x_mm", "size_y_mm", "size_z_mm"),
+)
+Row = dict[str, object]
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """One subject of an anatomy folder; its bones are read when they are first needed."""
+
+    source: AnatomySource
+
+    @cached_property
+    def bones(self) -> LabelledBones:
+        maps = read_anatomy(self.source)
+        return bones_from_labels(maps.bones, maps.parts)
+
+
+@dataclass(slots=True)
+class _Tables:
+    """Rows gathered so far."""
+
+    cases: list[Row] = field(default_factory=list)
+    lesions: list[Row] = field(default_factory=list)
+    links: list[Row] = field(default_factory=list)
+    marks: list[Row] = field(default_factory=list)
 
 
 def write_cohort(
@@ -27,81 +75,230 @@ def write_cohort(
     n_cases: int,
     seed: int,
     dicom: bool,
+    anatomy: Path | None,
     overwrite: bool,
     progress: Callable[[int, int], None],
-) -> None:
-    """Write a cohort in nnU-Net's raw layout, with instances, bones and a table of the lesions beside it.
+) -> dict[str, int]:
+    """Write a cohort in nnU-Net's raw layout, with more truth beside it.
 
-    ``imagesTr`` holds the scans, ``labelsTr`` lytic and sclerotic voxels, ``instancesTr`` the lesions one by one,
-    ``bonesTr`` the bones by vocabulary id, ``dicomTr`` a series a case where ``dicom`` is true. ``cases.csv`` has a row
-    a patient, ``lesions.csv`` a row a lesion with its true type, site, volume and axes.
+    ``imagesTr`` holds the images, one file a channel, ``labelsTr`` the kind of lesion at each voxel, ``instancesTr``
+    the lesions one by one, ``bonesTr`` the bones by vocabulary id, ``mimicsTr`` what looks like a metastasis. Cases
+    of an external test set lie in the same folders with ``Ts``. ``dicomTr`` has a study an exam where ``dicom`` is
+    true. ``cases.csv`` has a row a case, ``lesions.csv`` a row a lesion, ``links.csv`` (pairs) a row for what became of
+    each lesion, ``marks.csv`` (readers) a row a mark. With ``anatomy``, a folder as `osteomet.io.anatomy_folder` reads
+    it, each patient is built around the bones of one subject, in turn.
+
+    Parameters
+    ----------
+    n_cases
+        Number of patients. A patient has one case or, with several stacks or time points, more.
+    progress
+        Called with the number of patients done and of all.
+
+    Returns
+    -------
+    dict
+        ``patients``, ``cases`` and ``lesions``: how many were written.
 
     Raises
     ------
     UsageError
-        If the number of cases is not positive, the cohort is unknown or the folder exists.
+        If the number of patients is not positive, the cohort is unknown, the seed negative, or the folder exists.
+    InputError
+        If the anatomy folder holds no bones, or a file in it cannot be used.
+    OsteometError
+        If the disk is full or refuses to write; nothing is left behind.
     """
     if n_cases < 1:
-        raise UsageError("a cohort has at least one case", got=f"--cases {n_cases}")
-    with output_folder(out, overwrite=overwrite) as folder:
-        for name in ("imagesTr", "labelsTr", "instancesTr", "bonesTr"):
-            (folder / name).mkdir()
-        lesion_rows: list[dict[str, object]] = []
-        for number in range(n_cases):
-            case = draw_case(cohort, seed=seed, number=number)
-            _write_case(case, folder)
-            if dicom:
-                rng = np.random.default_rng([seed, number, 1])
-                write_ct_series(case.phantom.volume, folder / "dicomTr" / case.name, rng=rng)
-            lesion_rows += _lesion_rows(case)
-            progress(number + 1, n_cases)
-        names = [f"case_{number:04d}" for number in range(n_cases)]
-        _write_table(
-            folder / "cases.csv", [{"case": n, "patient": n, "centre": "phantom", "split": "train"} for n in names]
-        )
-        _write_table(folder / "lesions.csv", lesion_rows)
-        dataset = {
-            "channel_names": {"0": "CT"},
-            "labels": {"background": 0, **SEMANTIC_LABELS},
-            "numTraining": n_cases,
-            "file_ending": ".nii.gz",
-            "description": f"osteomet phantom cohort {cohort}, seed {seed}",
-        }
-        (folder / "dataset.json").write_text(json.dumps(dataset, indent=2) + "\n", encoding="utf-8")
+        raise UsageError("a cohort has at least one case", got=f"--cases {n_cases}", remedy="pass --cases 1 or more")
+    preset_of(cohort)
+    if seed < 0:
+        raise UsageError("a seed is not negative", got=f"--seed {seed}", remedy="pass --seed 0 or more")
+    subjects = [] if anatomy is None else [_Subject(source) for source in list_anatomies(anatomy)]
+    tables = _Tables()
+    try:
+        with output_folder(out, overwrite=overwrite) as folder:
+            (folder / "imagesTr").mkdir()
+            for name in _MAPS:
+                (folder / f"{name}Tr").mkdir()
+            for number in range(n_cases):
+                labelled = subjects[number % len(subjects)].bones if subjects else None
+                drawn = draw_patient(cohort, seed=seed, number=number, labelled=labelled)
+                _write_patient(drawn, folder, tables)
+                if dicom:
+                    rng = np.random.default_rng([seed, number, _DICOM_STREAM])
+                    write_studies(drawn.cases, folder / "dicomTr", rng)
+                progress(number + 1, n_cases)
+            _write_tables(tables, cohort, folder)
+            _write_dataset(drawn.cases[0], tables, cohort, seed, folder)
+    except OSError as error:
+        raise OsteometError(
+            f"the cohort could not be written to {out}",
+            got=error.strerror or str(error),
+            remedy="free space, or choose another --out; nothing was left behind",
+        ) from error
+    return {"patients": n_cases, "cases": len(tables.cases), "lesions": len(tables.lesions)}
+
+
+def _write_patient(drawn: PatientCases, folder: Path, tables: _Tables) -> None:
+    """Write the cases of one patient and gather their rows."""
+    for case in drawn.cases:
+        _write_case(case, folder)
+        tables.cases.append(_case_row(case))
+        tables.lesions += _lesion_rows(case)
+    tables.links += _link_rows(drawn)
+    for read in drawn.marks:
+        rows = [
+            {
+                "likelihood": mark.likelihood,
+                **dict(zip(("x_mm", "y_mm", "z_mm"), mark.centre_mm, strict=True)),
+                **dict(zip(("size_x_mm", "size_y_mm", "size_z_mm"), mark.size_mm, strict=True)),
+            }
+            for mark in read.marks
+        ]
+        tables.marks += [
+            {"reader": read.reader, "case": read.case, "condition": "unaided", **row} for row in rows or [{}]
+        ]
 
 
 def _write_case(case: Case, folder: Path) -> None:
-    """Image and the three label maps of one case."""
-    phantom = case.phantom
-    write_volume(phantom.volume, folder / "imagesTr" / f"{case.name}_0000.nii.gz")
-    semantic = LabelMap(phantom.truth.lesion_kinds, phantom.volume.grid, SEMANTIC_LABELS)
-    write_labels(semantic, folder / "labelsTr" / f"{case.name}.nii.gz")
-    write_labels(case.lesions, folder / "instancesTr" / f"{case.name}.nii.gz")
-    write_labels(case.bones, folder / "bonesTr" / f"{case.name}.nii.gz")
+    """Images and label maps of one case, which appear together or not at all."""
+    part = _part(case)
+    partial = folder / f".{case.name}"
+    partial.mkdir()
+    files: list[tuple[Path, Path]] = []
+    channels = [image for image in case.images if image.channel]
+    for number, image in enumerate(channels):
+        name = f"{case.name}_{number:04d}.nii.gz"
+        write_volume(image.volume, partial / name)
+        files.append((partial / name, folder / f"images{part}" / name))
+    for kind, attribute in _MAPS.items():
+        labels: LabelMap = getattr(case, attribute)
+        path = partial / f"{kind}.nii.gz"
+        write_labels(labels, path)
+        files.append((path, folder / f"{kind}{part}" / f"{case.name}.nii.gz"))
+    for source, target in files:
+        target.parent.mkdir(exist_ok=True)
+        source.replace(target)
+    shutil.rmtree(partial)
 
 
-def _lesion_rows(case: Case) -> list[dict[str, object]]:
-    """True type, site and size of every lesion that the scan shows."""
-    measured = measure_lesions(case.lesions.array, case.phantom.volume)
-    return [
-        {
-            "case": case.name,
-            "lesion": number,
-            "type": case.types[number].value,
-            "site": case.sites[number],
-            "volume_ml": f"{m.volume_ml:.4f}",
-            "long_axis_mm": f"{m.long_axis_mm:.2f}",
-            "short_axis_mm": f"{m.short_axis_mm:.2f}",
-            **dict(zip(("x_mm", "y_mm", "z_mm"), (f"{v:.2f}" for v in m.centroid_xyz_mm), strict=True)),
-        }
-        for number, m in sorted(measured.items())
-    ]
+def _part(case: Case) -> str:
+    """Suffix of the folders of a case: nnU-Net asks for every channel in ``Tr`` alone."""
+    return "Ts" if case.exam.split == EXTERNAL else "Tr"
 
 
-def _write_table(path: Path, rows: list[dict[str, object]]) -> None:
-    """CSV with a header; an empty table has no columns to name and is left empty."""
+def _case_row(case: Case) -> Row:
+    """Who and what a case is."""
+    patient, exam = case.patient, case.exam
+    roles = dict.fromkeys(image.role.value for image in case.images)
+    return {
+        "case": case.name,
+        "patient": patient.name,
+        "exam": exam.name,
+        "date": exam.date.isoformat(),
+        "centre": exam.centre,
+        "scanner": exam.scanner,
+        "field_strength_t": exam.field_strength_t,
+        "sequences": " ".join(roles),
+        "sex": patient.sex,
+        "age": patient.age_years,
+        "diagnosis": patient.diagnosis,
+        "primary_site": patient.primary_site,
+        "psa_ng_ml": _rounded(patient.psa_ng_ml, 2),
+        "free_psa_ng_ml": _rounded(patient.free_psa_ng_ml, 2),
+        "grade": patient.grade,
+        "split": exam.split,
+        **case.notes,
+    }
+
+
+def _lesion_rows(case: Case) -> list[Row]:
+    """True type, site and size of every lesion that the case shows."""
+    measured = measure_lesions(case.lesions.array, case.volume)
+    rows: list[Row] = []
+    for lesion in case.found:
+        m = measured[lesion.number]
+        rows.append(
+            {
+                "case": case.name,
+                "lesion": lesion.number,
+                "type": lesion.type.value,
+                "site": lesion.site,
+                "true_volume_ml": f"{lesion.volume_ml:.4f}",
+                "volume_ml": f"{m.volume_ml:.4f}",
+                "long_axis_mm": f"{m.long_axis_mm:.2f}",
+                "short_axis_mm": f"{m.short_axis_mm:.2f}",
+                **dict(zip(("x_mm", "y_mm", "z_mm"), (f"{v:.2f}" for v in m.centroid_xyz_mm), strict=True)),
+            }
+        )
+    return rows
+
+
+def _link_rows(drawn: PatientCases) -> list[Row]:
+    """What became of each lesion; a lesion that a field of view misses has no volume there."""
+    linked = drawn.links
+    if linked is None:
+        return []
+    by_name = {case.name: {lesion.number: lesion.volume_ml for lesion in case.found} for case in drawn.cases}
+    rows: list[Row] = []
+    for link in linked.links:
+        prior = _sum(by_name[linked.prior_case], link.prior)
+        current = _sum(by_name[linked.current_case], link.current)
+        rows.append(
+            {
+                "patient": linked.patient,
+                "prior_case": linked.prior_case,
+                "current_case": linked.current_case,
+                "change": link.change.value,
+                "prior_lesions": " ".join(map(str, link.prior)),
+                "current_lesions": " ".join(map(str, link.current)),
+                "prior_volume_ml": _rounded(prior, 4),
+                "current_volume_ml": _rounded(current, 4),
+                "volume_ratio": _rounded(current / prior, 4) if current and prior else None,
+                "asked_ratio": _rounded(link.ratio, 4),
+            }
+        )
+    return rows
+
+
+def _sum(volumes: dict[int, float], numbers: Sequence[int]) -> float | None:
+    """Volume of some lesions together; None where one is out of sight, 0 where there is none."""
+    return sum(volumes[n] for n in numbers) if all(n in volumes for n in numbers) else None
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+def _write_tables(tables: _Tables, cohort: str, folder: Path) -> None:
+    """Write every table; those of pairs and readers only where the cohort has them."""
+    _write_table(folder / "cases.csv", _CASE_COLUMNS, tables.cases)
+    _write_table(folder / "lesions.csv", _LESION_COLUMNS, tables.lesions)
+    if cohort == "follow-up":
+        _write_table(folder / "links.csv", _LINK_COLUMNS, tables.links)
+    if cohort == "readers":
+        _write_table(folder / "marks.csv", _MARK_COLUMNS, tables.marks)
+
+
+def _write_table(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
+    """CSV with a header, whether or not there are rows."""
     with path.open("w", newline="", encoding="utf-8") as file:
-        if rows:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        writer = csv.DictWriter(file, fieldnames=columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _write_dataset(case: Case, tables: _Tables, cohort: str, seed: int, folder: Path) -> None:
+    """Write ``dataset.json``: channels of the whole cohort, labels, and what made it."""
+    roles = COHORTS[cohort].roles
+    channels = [image.channel for image in case.images if image.channel]
+    names = [role.value for role in roles] if len(channels) < len(roles) else channels
+    dataset: dict[str, Any] = {
+        "channel_names": {str(n): name for n, name in enumerate(names)},
+        "labels": {"background": 0, **case.semantic.labels},
+        "numTraining": sum(row["split"] != EXTERNAL for row in tables.cases),
+        "file_ending": ".nii.gz",
+        "description": f"osteomet phantom cohort {cohort}, seed {seed}",
+    }
+    (folder / "dataset.json").write_text(json.dumps(dataset, indent=2) + "\n", encoding="utf-8")

@@ -14,7 +14,8 @@ from osteomet.core.vocabulary import COLUMN, LesionType, SequenceRole
 from osteomet.inference.engine import Device
 from osteomet.io.model_package import ModelPackage
 from osteomet.io.study import Study, StudySeries
-from osteomet.phantom.cohort import Case, draw_case
+from osteomet.phantom.cohorts.case import Case
+from osteomet.phantom.cohorts.draw import draw_case
 from osteomet.pipeline.analyze import Analysis, analyze_series
 from osteomet.stats.intervals import proportion_interval
 
@@ -78,7 +79,7 @@ def validate_on_phantoms(
     for number in range(N_CASES):
         case = draw_case("ct-spine", seed=VALIDATION_SEED, number=number)
         facts = SeriesFacts(case.name, SequenceRole.CT, "phantom")
-        series = StudySeries(SequenceRole.CT, case.phantom.volume, facts)
+        series = StudySeries(SequenceRole.CT, case.volume, facts)
         study = Study((series,), (), None, None)
         analysis = analyze_series(study, series, package, device=device, cache_dir=cache_dir)
         _add_case(score, case, analysis)
@@ -89,7 +90,7 @@ def validate_on_phantoms(
 def _add_case(score: PhantomScore, case: Case, analysis: Analysis) -> None:
     """Add the counts of one case."""
     score.n_cases += 1
-    voxel_ml = case.phantom.volume.grid.voxel_volume_ml
+    voxel_ml = case.volume.grid.voxel_volume_ml
     reference, called = case.lesions.array, analysis.lesions.array
     for number in case.types:
         inside = reference == number
@@ -98,7 +99,7 @@ def _add_case(score: PhantomScore, case: Case, analysis: Analysis) -> None:
             score.n_found += bool(called[inside].any())
     score.n_false += sum(not bool(reference[called == lesion.id].any()) for lesion in analysis.findings.lesions)
     for code, kind in ((1, LesionType.LYTIC), (2, LesionType.SCLEROTIC)):
-        truth = case.phantom.truth.lesion_kinds == code
+        truth = case.semantic.array == code
         ids = [x.id for x in analysis.findings.lesions if x.type in (kind, LesionType.MIXED)]
         guess = np.isin(called, ids)
         counts = [np.count_nonzero(truth & guess), np.count_nonzero(truth), np.count_nonzero(guess)]

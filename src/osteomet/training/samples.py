@@ -8,15 +8,14 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES, Group
 from osteomet.image.intensity import window
 from osteomet.phantom.body import Body, sample_body
-from osteomet.phantom.bones import BODY, POSTERIOR
-from osteomet.phantom.ct import CtPhantom, render_ct, sample_scanner
+from osteomet.phantom.ct.rendering import CtPhantom, render_ct, sample_scanner
+from osteomet.phantom.skeleton.parts import BODY, is_posterior
 from osteomet.training.recipe import PartRecipe
 
 CORE_DEPTH_MM = 2.5
@@ -45,7 +44,7 @@ def bone_targets(phantom: CtPhantom, outputs: tuple[str, ...]) -> NDArray[np.uin
             table[structure.id] = code["sacrum"]
         elif name in code:
             table[structure.id] = code[name]
-    zone = np.where(phantom.truth.parts == POSTERIOR, 2, 1)
+    zone = np.where(is_posterior(phantom.truth.parts), 2, 1)
     zone = np.where((phantom.truth.parts == BODY) & (phantom.depth_mm > CORE_DEPTH_MM), 0, zone)
     return np.asarray(table[phantom.truth.bones, zone])
 
@@ -73,7 +72,7 @@ def draw_sample(part: str, recipe: PartRecipe, number: int) -> Sample:
     origin = centre - rotation @ (spacing * (np.array(recipe.patch) - 1) / 2)
     grid = Grid.from_spacing(recipe.patch, recipe.spacing_mm, origin_mm=origin.tolist(), direction=rotation)
     phantom = render_ct(body, grid, sample_scanner(rng), rng)
-    image = _thick_slices(phantom.volume.array.astype(np.float32), grid, rng)
+    image = phantom.volume.array.astype(np.float32)
     target = TARGETS[part](phantom, recipe.outputs)
     _cut_field_of_view(image, target, rng)
     return Sample(window(image, *recipe.window_hu)[None], target)
@@ -102,14 +101,6 @@ def _deposit_centre(body: Body, rng: np.random.Generator) -> NDArray[np.float64]
     choice = [d for d in body.deposits if d.is_metastasis == is_metastasis] or body.deposits
     deposit = choice[int(rng.integers(len(choice)))]
     return np.asarray(deposit.lobes_mm[0, :3] + rng.normal(0, 16, 3))
-
-
-def _thick_slices(image: NDArray[np.float32], grid: Grid, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Blur along the body axis as slices of up to 5 mm do."""
-    if rng.random() < 0.5:
-        return image
-    sigma = float(rng.uniform(0.3, 1.7)) / grid.spacing_mm[2]
-    return np.asarray(gaussian_filter1d(image, sigma, axis=2, mode="nearest"), dtype=np.float32)
 
 
 def _cut_field_of_view(image: NDArray[np.float32], target: NDArray[np.uint8], rng: np.random.Generator) -> None:

@@ -1,0 +1,1 @@
+"""Who is imaged how: patients, protocols, time points and readers of each cohort."""

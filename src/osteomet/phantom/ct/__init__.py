@@ -1,0 +1,1 @@
+"""The CT scanner: tissue to HU, beam, reconstruction, noise and metal."""

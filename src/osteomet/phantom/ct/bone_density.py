@@ -1,0 +1,111 @@
+"""Bone as CT meets it: spongiosa with its trabeculae, and the thin shell around it.
+
+References
+----------
+Silva M.J. et al. 1994, thickness of the vertebral shell and end plates: J Orthop Res 12:409-414
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from osteomet.core.vocabulary import STRUCTURES, Group
+from osteomet.phantom.geometry.textures import noise, seen_share
+from osteomet.phantom.scene import Scene
+from osteomet.phantom.skeleton.anatomy import Column
+from osteomet.phantom.skeleton.bones import spongiosa_hu
+from osteomet.phantom.skeleton.parts import BODY, is_posterior
+
+_GRAINS_MM = np.array([[0.9, 0.9, 2.6], [2.2, 2.2, 4.5], [7.0, 7.0, 9.0]])
+"""Extent of trabeculae, of bundles of them and of patches of marrow: across, across and along the bone."""
+_GRAIN_WEIGHTS = np.array([1.6, 1.15, 1.0])
+_SHELL_MM = {Group.PELVIS: 0.8, Group.FEMUR: 1.6, Group.THORAX: 0.7, Group.SACRAL: 0.7}
+_VERTEBRAL_WALL_MM, _END_PLATE_MM, _ARCH_MM = 0.40, 0.62, 0.95
+
+
+def bone_density(
+    scene: Scene, column: Column, lumbar_hu: float, cortex_factor: float, texture_hu: float, spread_mm: float, seed: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """HU of the spongiosa and thickness of the cortex (mm) at every voxel near bone, 0 elsewhere.
+
+    ``texture_hu`` is the standard deviation of the trabeculae before a point spread of ``spread_mm`` averages them;
+    ``seed`` belongs to the body, so that every scan sees the same bone.
+    """
+    rng = np.random.default_rng(seed)
+    spongiosa = spongiosa_hu(lumbar_hu) * rng.normal(1, 0.05, 256).astype(np.float32)
+    shell = np.full(256, 0.8, dtype=np.float32)
+    for structure in STRUCTURES.values():
+        shell[structure.id] = _SHELL_MM.get(structure.group, _VERTEBRAL_WALL_MM) * cortex_factor
+    shell *= rng.normal(1, 0.1, 256).astype(np.float32)
+    frames = np.tile(np.eye(3, 4), (256, 1, 1))
+    half_height = np.zeros(256)
+    for v in column.vertebrae:
+        owner = STRUCTURES[v.name].id
+        frames[owner, :, :3], frames[owner, :, 3] = v.axes.T, -v.axes.T @ v.centre_mm
+        half_height[owner] = v.height_mm / 2
+    for side in ("left", "right"):
+        half_height[STRUCTURES[f"femur_{side}"].id] = -1.0
+    weights = _GRAIN_WEIGHTS * [seen_share(length, spread_mm) for length in _GRAINS_MM]
+    # Dense bone has thicker trabeculae, and differs more from place to place.
+    weights *= texture_hu * (0.6 + lumbar_hu / 300) / float(np.sqrt((_GRAIN_WEIGHTS**2).sum()))
+    density, cortex = (np.zeros(scene.grid.shape, dtype=np.float32) for _ in range(2))
+    plates = (_END_PLATE_MM * cortex_factor, _ARCH_MM * cortex_factor)
+    _fill(
+        scene.points_mm, scene.owner, scene.part, scene.depth_mm, 3 * spread_mm,
+        (spongiosa, shell, frames, half_height, is_posterior(np.arange(256, dtype=np.uint8))), plates,
+        (_GRAINS_MM, weights, seed % 2**31), density, cortex,
+    )  # fmt: skip
+    return density, cortex
+
+
+@njit(cache=True, error_model="numpy")
+def _fill(
+    points: NDArray[np.float32],
+    owner: NDArray[np.uint8],
+    part: NDArray[np.uint8],
+    depth: NDArray[np.float32],
+    margin: float,
+    bones: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]],
+    plates: tuple[float, float],
+    grains: tuple[NDArray[np.float64], NDArray[np.float64], int],
+    density: NDArray[np.float32],
+    cortex: NDArray[np.float32],
+) -> None:
+    """Fill density and cortex wherever bone is nearer than the margin."""
+    spongiosa, shell, frames, half_height, posterior = bones
+    lengths, weights, seed = grains
+    for i in range(depth.shape[0]):
+        for j in range(depth.shape[1]):
+            for k in range(depth.shape[2]):
+                d = depth[i, j, k]
+                if d < -margin:
+                    continue
+                o = owner[i, j, k]
+                f = frames[o]
+                x, y, z = points[i, j, k, 0], points[i, j, k, 1], points[i, j, k, 2]
+                u = f[0, 0] * x + f[0, 1] * y + f[0, 2] * z + f[0, 3]
+                v = f[1, 0] * x + f[1, 1] * y + f[1, 2] * z + f[1, 3]
+                w = f[2, 0] * x + f[2, 1] * y + f[2, 2] * z + f[2, 3]
+                hu, wall = spongiosa[o], shell[o]
+                if half_height[o] > 0 and part[i, j, k] == BODY:
+                    # End plates are thicker than the wall, and trabeculae grow dense towards both.
+                    end = min(1.0, max(0.0, (abs(w) / half_height[o] - 0.72) / 0.16))
+                    wall += end * (plates[0] - wall)
+                    hu += (55.0 + 0.25 * hu) * np.exp(-max(d - wall, 0.0) / (1.3 + 0.8 * end))
+                    # The plexus of the basivertebral vein leaves the middle looser than the ends.
+                    hu *= 0.93 + 0.12 * min(1.0, (w / half_height[o]) ** 2)
+                elif posterior[part[i, j, k]]:
+                    wall = plates[1]
+                    hu += 130.0 * np.exp(-max(d - wall, 0.0) / 2.5)
+                elif half_height[o] < 0:
+                    shaft = min(1.0, max(0.0, (-z - 35.0) / 60.0))
+                    wall += 4.0 * shaft
+                    hu -= shaft * (hu + 60.0)
+                # Shells are porous and uneven.
+                wall *= 1.0 + 0.3 * min(1.8, max(-1.8, noise(u / 4.0, v / 4.0, w / 4.0, seed + 3)))
+                for g in range(weights.size):
+                    hu += weights[g] * noise(u / lengths[g, 0], v / lengths[g, 1], w / lengths[g, 2], seed + 7919 * g)
+                density[i, j, k] = hu
+                cortex[i, j, k] = wall

@@ -1,0 +1,197 @@
+"""From attenuation to a reconstructed image: kernel, slice profile, and the noise that both shape.
+
+References
+----------
+Riederer S.J., Pelc N.J., Chesler D.A. 1978, noise power spectrum of CT: https://doi.org/10.1088/0031-9155/23/3/008
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+from scipy.ndimage import gaussian_filter1d
+from scipy.special import erf
+
+from osteomet.core.grid import Grid
+from osteomet.phantom.ct.scanner import CtScanner
+
+_ENHANCED_WIDTH = 1.7
+"""Width of the blurred copy that edge enhancement subtracts, relative to the point spread."""
+_PROFILE_EDGE = 0.2
+"""Standard deviation of the slopes of a slice profile, relative to its thickness."""
+_COARSEST_MM = 1.6
+"""Widest step along the scan axis at which tissue is sampled before slices are averaged."""
+_LEAST_FREQUENCY_PER_MM = 0.01
+"""Noise power does not vanish at frequency zero, because the ramp is sampled."""
+
+
+def transfer(frequency_per_mm: NDArray[np.float64], scanner: CtScanner) -> NDArray[np.float64]:
+    """Modulation transfer of the kernel: a Gaussian, enhanced at higher frequencies by ``overshoot``; 1 at zero."""
+    blur = np.exp(-2 * (np.pi * scanner.blur_mm * frequency_per_mm) ** 2)
+    copy = np.exp(-2 * (np.pi * _ENHANCED_WIDTH * scanner.blur_mm * frequency_per_mm) ** 2)
+    return np.asarray(blur * (1 + scanner.overshoot * (1 - copy)))
+
+
+@dataclass(frozen=True, slots=True)
+class SlicePlan:
+    """How slices are made of finer ones.
+
+    ``axis`` is the axis of the grid along which the patient is scanned, ``factor`` how many fine slices fill one step
+    of the grid (odd), ``weights`` the slice profile over fine slices (odd length, sum 1), ``point_spread_mm`` what is
+    rendered into the fine slices already, ``plane_blur_mm`` what is left to blur within the plane.
+    """
+
+    axis: int
+    factor: int
+    weights: tuple[float, ...]
+    point_spread_mm: float
+    plane_blur_mm: float
+
+    @property
+    def reach(self) -> int:
+        """Fine slices on each side of the middle one that a slice is made of."""
+        return len(self.weights) // 2
+
+    def fine_grid(self, grid: Grid, start: int, stop: int) -> Grid:
+        """Grid of the fine slices that the slices ``start`` to ``stop`` are made of."""
+        affine = grid.affine.copy()
+        affine[:, self.axis] /= self.factor
+        first = self.factor * start - self.reach
+        affine[:3, 3] += affine[:3, self.axis] * first
+        shape = list(grid.shape)
+        shape[self.axis] = self.factor * (stop - start - 1) + 1 + 2 * self.reach
+        return Grid((shape[0], shape[1], shape[2]), affine, grid.frame_of_reference_uid)
+
+    def centres(self, fine: NDArray[Any]) -> NDArray[Any]:
+        """Pick the fine slices in the middle of each slice."""
+        index = [slice(None)] * 3
+        index[self.axis] = slice(self.reach, fine.shape[self.axis] - self.reach, self.factor)
+        return fine[tuple(index)]
+
+    def average(self, fine: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Weigh fine slices into slices."""
+        if self.reach == 0:
+            return np.asarray(self.centres(fine))
+        moved = np.moveaxis(fine, self.axis, 0)
+        n = (moved.shape[0] - 1 - 2 * self.reach) // self.factor + 1
+        out = np.zeros((n, *moved.shape[1:]), dtype=np.float32)
+        for offset, weight in enumerate(self.weights):
+            out += np.float32(weight) * moved[offset : offset + self.factor * (n - 1) + 1 : self.factor]
+        return np.ascontiguousarray(np.moveaxis(out, 0, self.axis))
+
+
+def scan_axis(grid: Grid) -> int:
+    """Axis of the grid that lies nearest to the long axis of the patient."""
+    return int(np.argmax(np.abs(grid.direction[2])))
+
+
+def plan_slices(grid: Grid, scanner: CtScanner) -> SlicePlan:
+    """Part the point spread into what is rendered, what is blurred in the plane, and the profile across slices."""
+    axis = scan_axis(grid)
+    spacing = grid.spacing_mm[axis]
+    factor = 2 * int(np.ceil((np.ceil(spacing / _COARSEST_MM) - 1) / 2)) + 1
+    step = spacing / factor
+    edge = _PROFILE_EDGE * scanner.slice_thickness_mm
+    rendered = min(scanner.blur_mm, edge)
+    rest = float(np.sqrt(edge**2 - rendered**2))
+    weights = _profile(scanner.slice_thickness_mm, rest, step)
+    steps = [step if a == axis else grid.spacing_mm[a] for a in range(3)]
+    voxel = float(np.mean(steps)) / np.sqrt(12)
+    plane = float(np.sqrt(scanner.blur_mm**2 - rendered**2))
+    return SlicePlan(axis, factor, weights, float(np.hypot(rendered, voxel)), plane)
+
+
+def _profile(thickness_mm: float, edge_mm: float, step_mm: float) -> tuple[float, ...]:
+    """Share of each fine slice in a slice: a box of the thickness with Gaussian slopes; a thin one is one voxel."""
+    if thickness_mm <= step_mm:
+        return (1.0,)
+    reach = int(np.ceil((thickness_mm / 2 + 3 * edge_mm) / step_mm - 0.5))
+    # A fine slice is a cell: its share is the integral of the profile over the cell, by five points.
+    offsets = (np.arange(-reach, reach + 1)[:, None] + np.linspace(-0.4, 0.4, 5)) * step_mm
+    low, high = offsets + thickness_mm / 2, offsets - thickness_mm / 2
+    if edge_mm > 0.05 * step_mm:
+        share = 0.5 * (erf(low / (edge_mm * np.sqrt(2))) - erf(high / (edge_mm * np.sqrt(2)))).mean(axis=1)
+    else:
+        cells = np.arange(-reach, reach + 1) * step_mm
+        share = np.clip((thickness_mm / 2 + step_mm / 2 - np.abs(cells)) / step_mm, 0, 1)
+    return tuple(float(s) for s in share / share.sum())
+
+
+def blur_in_plane(image: NDArray[np.float32], grid: Grid, plan: SlicePlan, scanner: CtScanner) -> NDArray[np.float32]:
+    """Blur within slices by what the plan left, then enhance edges."""
+    plane = [a for a in range(3) if a != plan.axis]
+    image = _gaussian(image, [plan.plane_blur_mm / grid.spacing_mm[a] for a in plane], plane)
+    if scanner.overshoot > 0:
+        width = _ENHANCED_WIDTH * scanner.blur_mm
+        copy = _gaussian(image, [width / grid.spacing_mm[a] for a in plane], plane)
+        image = image + np.float32(scanner.overshoot) * (image - copy)
+    return image
+
+
+def _gaussian(image: NDArray[np.float32], sigmas: list[float], axes: list[int]) -> NDArray[np.float32]:
+    """Gaussian along some axes; a width far below a voxel changes nothing and is left out."""
+    for sigma, axis in zip(sigmas, axes, strict=True):
+        if sigma > 0.15:
+            image = gaussian_filter1d(image, sigma, axis=axis, mode="nearest", truncate=3.0)
+    return image
+
+
+def noise_pair(
+    grid: Grid, scanner: CtScanner, seed: int, start: int, stop: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Noise of the slices ``start`` to ``stop``, parted by the direction of the rays that it comes from.
+
+    The first part comes from rays from front to back, the second from rays from side to side; their sum has the asked
+    standard deviation where the grid is fine enough to hold the spectrum, a ramp times the squared transfer of the
+    kernel. A coarser grid holds less of it, as averaging would leave. Slices share noise where their profiles overlap.
+    Each slice has a seed of its own, so a slab holds what the whole holds.
+    """
+    axis = scan_axis(grid)
+    plane = [a for a in range(3) if a != axis]
+    size = [grid.shape[a] for a in plane]
+    weights = _noise_weights(grid.spacing_mm[axis], scanner.slice_thickness_mm)
+    reach = len(weights) // 2
+    white = np.stack([_white(seed, k, size) for k in range(start - reach, stop + reach)])
+    mixed = sum(np.float32(w) * white[o : o + stop - start] for o, w in enumerate(weights))
+    spectrum = fft.rfft2(mixed)
+    parts = [
+        np.moveaxis(fft.irfft2(spectrum * shape, s=size), 0, axis) for shape in _spectra(grid, plane, size, scanner)
+    ]
+    return np.ascontiguousarray(parts[0], dtype=np.float32), np.ascontiguousarray(parts[1], dtype=np.float32)
+
+
+def _white(seed: int, number: int, size: list[int]) -> NDArray[np.float32]:
+    """White noise of one slice."""
+    rng = np.random.Generator(np.random.SFC64([seed, number + 2**20]))
+    return rng.standard_normal(size, dtype=np.float32)
+
+
+def _noise_weights(spacing_mm: float, thickness_mm: float) -> NDArray[np.float64]:
+    """How the white noise of neighbouring slices mixes, squares summing to 1, where slices overlap."""
+    ratio = thickness_mm / spacing_mm
+    reach = max(0, int(np.ceil(ratio / 2 - 0.5)))
+    cells = np.abs(np.arange(-reach, reach + 1))
+    weights = np.clip(ratio / 2 + 0.5 - cells, 0, 1)
+    return np.asarray(weights / np.sqrt((weights**2).sum()))
+
+
+def _spectra(
+    grid: Grid, plane: list[int], size: list[int], scanner: CtScanner
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Amplitude at each frequency of a slice, for rays from front to back and from side to side."""
+    steps = [grid.spacing_mm[a] for a in plane]
+    first, second = fft.fftfreq(size[0], steps[0])[:, None], fft.rfftfreq(size[1], steps[1])[None, :]
+    across, along = (grid.direction[row, plane[0]] * first + grid.direction[row, plane[1]] * second for row in range(2))
+    frequency = np.hypot(first, second)
+    power = np.maximum(frequency, _LEAST_FREQUENCY_PER_MM) * transfer(frequency, scanner) ** 2
+    radii = np.linspace(0, 3 / scanner.blur_mm, 4000)
+    ring = np.maximum(radii, _LEAST_FREQUENCY_PER_MM) * transfer(radii, scanner) ** 2 * 2 * np.pi * radii
+    amplitude = scanner.noise_hu * np.sqrt(power / (np.trapezoid(ring, radii) * steps[0] * steps[1]))
+    # A projection along some rays holds the frequencies across them. Both parts are of one noise: shares add up.
+    tilt = (along / np.maximum(np.hypot(across, along), 1e-9)) ** 2
+    side = tilt**2 * (3 - 2 * tilt)
+    return (amplitude * (1 - side)).astype(np.float32), (amplitude * side).astype(np.float32)

@@ -1,0 +1,1 @@
+"""Shapes, bending and noise as functions of space, cut by any grid."""

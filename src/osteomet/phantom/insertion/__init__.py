@@ -1,0 +1,1 @@
+"""Metastases put into real scans."""

@@ -1,0 +1,1 @@
+"""What changes bone: metastases, and the mimics that look like them, metal among them."""

@@ -1,0 +1,110 @@
+"""Compiled loops of the MR simulation: mixing tissues in a voxel, moving signal along a line."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+
+@njit(cache=True)
+def mix(
+    index_a: NDArray[np.uint8],
+    index_b: NDArray[np.uint8],
+    share_b: NDArray[np.float32],
+    marrow_fat: NDArray[np.float32],
+    pure_water: NDArray[np.float32],
+    pure_fat: NDArray[np.float32],
+    fat_fraction: NDArray[np.float32],
+    marrow: NDArray[np.int64],
+    water: NDArray[np.float32],
+    fat: NDArray[np.float32],
+) -> None:
+    """Fill the water and the fat signal of every voxel (flat arrays) from its two tissues.
+
+    ``marrow`` holds the indices of mixed, red and yellow marrow: mixed marrow takes the fat fraction of the voxel, and
+    its water and fat lie between those of red and yellow marrow.
+    """
+    mixed, red, yellow = marrow
+    low, high = fat_fraction[red], fat_fraction[yellow]
+    for n in range(index_a.size):
+        b = share_b[n]
+        w = np.float32(0.0)
+        f = np.float32(0.0)
+        for which in range(2):
+            share = b if which else np.float32(1.0) - b
+            if share <= 0:
+                continue
+            t = index_b[n] if which else index_a[n]
+            if t == mixed:
+                part = marrow_fat[n]
+                y = min(np.float32(1.0), max(np.float32(0.0), (part - low) / (high - low)))
+                pure_w = pure_water[red] + y * (pure_water[yellow] - pure_water[red])
+                pure_f = pure_fat[red] + y * (pure_fat[yellow] - pure_fat[red])
+                w += share * (np.float32(1.0) - part) * pure_w
+                f += share * part * pure_f
+            else:
+                w += share * (np.float32(1.0) - fat_fraction[t]) * pure_water[t]
+                f += share * fat_fraction[t] * pure_fat[t]
+        water[n] = w
+        fat[n] = f
+
+
+@njit(cache=True)
+def push(
+    first: NDArray[np.float32],
+    second: NDArray[np.float32],
+    shift_px: NDArray[np.float32],
+    first_out: NDArray[np.float32],
+    second_out: NDArray[np.float32],
+) -> None:
+    """Move the signal of each pixel of two pictures along the last axis (arrays of shape (lines, n)), keeping its sum.
+
+    A pixel is a segment whose ends move by the mean shift of the two pixels that meet there; its signal spreads evenly
+    over where the segment comes to lie. Where the field folds space, segments overlap and signal piles up. Beyond its
+    ends a line goes on with its outer pixel, so that no dark rim moves in.
+    """
+    n = shift_px.shape[1]
+    for line in range(shift_px.shape[0]):
+        reach = np.float32(0.0)
+        for i in range(n):
+            reach = max(reach, abs(shift_px[line, i]))
+        pad = int(reach) + 1
+        end = -pad - 0.5 + shift_px[line, 0]
+        for i in range(-pad, n + pad):
+            c = min(max(i, 0), n - 1)
+            after = min(max(i + 1, 0), n - 1)
+            a = end
+            end = i + 0.5 + 0.5 * (shift_px[line, c] + shift_px[line, after])
+            b = max(a, end)
+            a = min(a, end)
+            if b <= -0.5 or a >= n - 0.5:
+                continue
+            share = np.float32(1.0 / max(b - a, 1e-6))
+            low = max(int(np.floor(a + 0.5)), 0)
+            high = min(int(np.floor(b + 0.5)), n - 1)
+            for target in range(low, high + 1):
+                part = np.float32(min(b, target + 0.5) - max(a, target - 0.5)) * share
+                first_out[line, target] += part * first[line, c]
+                second_out[line, target] += part * second[line, c]
+
+
+@njit(cache=True)
+def steepness(field: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+    """Sum of the squared differences of a field to the next voxel along each axis."""
+    n_i, n_j, n_k = field.shape
+    for i in range(n_i):
+        for j in range(n_j):
+            for k in range(n_k):
+                here = field[i, j, k]
+                di = field[min(i + 1, n_i - 1), j, k] - here
+                dj = field[i, min(j + 1, n_j - 1), k] - here
+                dk = field[i, j, min(k + 1, n_k - 1)] - here
+                out[i, j, k] = di * di + dj * dj + dk * dk
+
+
+@njit(cache=True)
+def magnitude(real: NDArray[np.float32], imaginary: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+    """Length of a complex number, flat arrays."""
+    for n in range(real.size):
+        out[n] = np.sqrt(real[n] * real[n] + imaginary[n] * imaginary[n])

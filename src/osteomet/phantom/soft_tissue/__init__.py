@@ -1,0 +1,1 @@
+"""What surrounds the bones, from the skin to the cord."""

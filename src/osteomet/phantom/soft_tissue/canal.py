@@ -1,0 +1,144 @@
+"""What the column holds: discs, epidural fat, the dural sac with cord and roots, and ligaments behind it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from osteomet.phantom.skeleton.anatomy import Column, Vertebra
+from osteomet.phantom.soft_tissue.canvas import SIDES, Canvas, Levels, Patient
+
+_CONUS_PLACE = 19.6
+"""The cord ends at the disc between L1 and L2 on average."""
+_SAC_END_PLACE = 25.3
+_CORD_MM = ((1, 6.6, 4.4), (4, 7.0, 3.9), (7, 6.0, 3.6), (12, 4.7, 3.4), (17, 5.0, 3.9), (19, 3.6, 3.2))
+"""Half width and half depth of the cord by place: wide in the neck and above its end."""
+
+
+def add_canal(canvas: Canvas, column: Column, levels: Levels, patient: Patient, rng: np.random.Generator) -> None:
+    """Draw discs and the contents of the canal from the skull to S2."""
+    for v in column.vertebrae:
+        if v.disc_below_mm > 0:
+            _add_disc(canvas, v, patient, rng)
+    places = levels.places_between(_SAC_END_PLACE + 0.6, 0.0, 0.5)
+    middle = _canal_middle(column, levels, places)
+    half_width = np.interp(places, *_sizes(column, "canal_width")) / 2
+    half_depth = np.interp(places, *_sizes(column, "canal_depth")) / 2
+    slope = _slope(middle)
+    canvas.loft(middle, half_width - 0.4, half_depth / slope, "epidural_fat", patient.fat_hu + 15, squareness=0.4)
+    for v in column.vertebrae:
+        if v.disc_below_mm > 0:
+            _add_yellow_ligaments(canvas, v, patient)
+    # Fat lies behind the sac and, in the sacrum, all round it.
+    fill = np.interp(places, [0, 8, 17, 22, 24, 25, _SAC_END_PLACE + 0.6], [0.86, 0.84, 0.88, 0.86, 0.7, 0.5, 0.12])
+    fill = fill * rng.uniform(0.94, 1.03)
+    sac = middle - np.column_stack([np.zeros(len(places)), (1 - fill) * half_depth * 0.8, np.zeros(len(places))])
+    sac_width, sac_depth = half_width * fill, half_depth * fill / slope
+    # The sac lies over the fat of the foramina, which would reach into it.
+    _add_roots(canvas, column, patient)
+    canvas.loft(sac, sac_width + 0.5, sac_depth + 0.5, "ligament", 55.0)
+    canvas.loft(sac, sac_width, sac_depth, "csf", float(rng.uniform(8, 20)))
+    _add_cord(canvas, sac, places, rng)
+    _add_cauda(canvas, sac, sac_width, sac_depth, places, rng)
+
+
+def _sizes(column: Column, name: str) -> tuple[list[float], list[float]]:
+    """Places and one size of every vertebra, ascending, with the sacral canal added."""
+    found = sorted((v.place, float(getattr(v.sizes, name))) for v in column.vertebrae)
+    last = found[-1][1]
+    sacral = [(24.0, 0.95 * last), (25.0, 0.72 * last), (26.0, 0.5 * last)]
+    pairs = found + sacral
+    return [p for p, _ in pairs], [s for _, s in pairs]
+
+
+def _canal_middle(column: Column, levels: Levels, places: np.ndarray) -> np.ndarray:
+    """Middle of the canal at places, world mm: half the canal behind the back wall of the bodies."""
+    rows = sorted([(v.place, *v.at(0, v.depth_mm / 2 + v.sizes.canal_depth / 2, 0)) for v in column.vertebrae])
+    for segment, place in enumerate((24.0, 25.0, 26.0)):
+        centre, tilt = levels.at(place), column.sacral_tilt_rad + 0.32 * segment
+        back = (20.0 - 3.0 * segment) * column.scale
+        rows.append((place, centre[0], centre[1] + back * np.cos(tilt), centre[2] - back * np.sin(tilt)))
+    table = np.array(rows)
+    points = np.stack([np.interp(places, table[:, 0], table[:, a]) for a in (1, 2, 3)], axis=-1)
+    points[:, 2] = np.maximum.accumulate(points[:, 2] + 1e-3 * np.arange(len(points)))
+    return points
+
+
+def _slope(path: np.ndarray) -> np.ndarray:
+    """Cosine of the tilt of a path against the vertical: a slice through a tilted tube is deeper."""
+    step = np.gradient(path, axis=0)
+    return np.asarray(np.clip(step[:, 2] / np.linalg.norm(step, axis=1), 0.6, 1.0))
+
+
+def _add_disc(canvas: Canvas, v: Vertebra, patient: Patient, rng: np.random.Generator) -> None:
+    """Annulus and nucleus below a vertebra; worn discs bulge and may hold gas."""
+    wear = float(np.clip(patient.wear + rng.normal(0, 0.2), 0, 1))
+    place = v.at(0, 0, -(v.height_mm + v.disc_below_mm) / 2)
+    half = v.disc_below_mm / 2 + 1.2
+    bulge = rng.uniform(0, 1.5) * wear
+    annulus = float(rng.normal(88, 8) + 8 * wear)
+    radii = (v.width_mm / 2 + 0.2 + bulge, v.depth_mm / 2 + 0.2 + bulge)
+    for height, shrink in ((half, 1.6), (half * 0.5, 0.0)):
+        canvas.ellipsoid(place, (radii[0] - shrink, radii[1] - shrink, height * 1.35), "annulus", annulus, axes=v.axes)
+    nucleus = place + v.axes @ np.array([0, 0.05 * v.depth_mm, 0])
+    name = "nucleus_degenerated" if wear > 0.5 else "nucleus_hydrated"
+    canvas.ellipsoid(
+        nucleus, (v.width_mm * 0.28, v.depth_mm * 0.27, half * 0.9), name, annulus - 18 * (1 - wear), axes=v.axes
+    )
+    if wear > 0.55 and rng.random() < 0.3:
+        gas = place + v.axes @ (rng.uniform(-0.15, 0.15, 3) * [v.width_mm, v.depth_mm, 0])
+        size = (v.width_mm * rng.uniform(0.1, 0.3), v.depth_mm * rng.uniform(0.1, 0.25), rng.uniform(0.7, 1.6))
+        canvas.ellipsoid(gas, size, "gas", float(rng.uniform(-800, -300)), axes=v.axes)
+
+
+def _add_yellow_ligaments(canvas: Canvas, v: Vertebra, patient: Patient) -> None:
+    """The two yellow ligaments between the laminae of a vertebra and the one below."""
+    back = v.depth_mm / 2 + v.sizes.canal_depth
+    thick = (1.1 + 0.9 * patient.wear) * min(1.0, v.height_mm / 22)
+    for side in SIDES:
+        low = v.at(side * 0.24 * v.sizes.canal_width, back - 1.0, -0.5 * v.height_mm - v.disc_below_mm)
+        high = v.at(side * 0.20 * v.sizes.canal_width, back - 0.2, -0.25 * v.height_mm)
+        canvas.tube(np.array([low, high]), thick + 0.7, "ligament", 78.0)
+
+
+def _add_cord(canvas: Canvas, sac: np.ndarray, places: np.ndarray, rng: np.random.Generator) -> None:
+    """The cord with its conus, a little in front of the middle of the sac."""
+    knots = np.array(_CORD_MM)
+    end = _CONUS_PLACE + rng.normal(0, 0.5)
+    inside = places <= end + 0.6
+    path, where = sac[inside], places[inside]
+    taper = np.clip((end + 0.6 - where) / 1.6, 0.08, 1.0)
+    size = rng.uniform(0.92, 1.08)
+    canvas.loft(
+        path,
+        np.interp(where, knots[:, 0], knots[:, 1]) * taper * size,
+        np.interp(where, knots[:, 0], knots[:, 2]) * taper * size,
+        "cord", float(rng.uniform(34, 42)),
+    )  # fmt: skip
+
+
+def _add_cauda(
+    canvas: Canvas, sac: np.ndarray, width: np.ndarray, depth: np.ndarray, places: np.ndarray, rng: np.random.Generator
+) -> None:
+    """Roots below the cord: they lie in the back half of the sac of a patient on the back."""
+    below = (places > _CONUS_PLACE - 0.8) & (places < _SAC_END_PLACE - 0.3)
+    path = sac[below]
+    for _ in range(14):
+        across, behind = rng.uniform(-0.7, 0.7), rng.uniform(0.1, 0.75)
+        wander = np.cumsum(rng.normal(0, 0.04, len(path)))
+        offset = np.column_stack(
+            [(across + wander) * width[below] * np.sqrt(1 - behind**2), behind * depth[below], np.zeros(len(path))]
+        )
+        canvas.tube(path + offset, 0.65, "nerve_root", 40.0)
+
+
+def _add_roots(canvas: Canvas, column: Column, patient: Patient) -> None:
+    """Fat of the foramina with the root and its ganglion in it, below each pedicle."""
+    for v in column.vertebrae:
+        if v.disc_below_mm <= 0:
+            continue
+        size = min(1.0, v.height_mm / 24)
+        for side in SIDES:
+            inner = v.at(side * v.sizes.canal_width * 0.42, v.depth_mm / 2 + 3.5, -0.25 * v.height_mm)
+            outer = v.at(side * (v.sizes.canal_width * 0.5 + 11 * size), v.depth_mm / 2 + 3.0, -0.42 * v.height_mm)
+            canvas.tube(np.array([inner, outer]), 4.6 * size + 1.0, "epidural_fat", patient.fat_hu + 10)
+            canvas.tube(np.array([inner, outer]), [1.4 * size, 2.6 * size], "nerve_root", 40.0)

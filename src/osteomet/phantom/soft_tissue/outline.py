@@ -1,0 +1,168 @@
+"""The outline of a body in layers: skin, fat, the muscles of the wall; legs and arms; the table below."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+
+from osteomet.phantom.soft_tissue.canvas import SIDES, Canvas, Chest, Levels, Patient
+
+_STEP_MM = 12.0
+_LOWEST_MM = -330.0
+_SKIN_MM = 1.6
+_SQUARE = 2.4
+# Half width and half depth by height, without fat, mm for a stature of 1.70 m: by mm above the hips, then by place.
+_LOW = ((-330, 150, 78), (-120, 158, 92), (-30, 160, 100), (30, 156, 100), (80, 150, 98))
+_HIGH = (
+    (20.0, 132, 92), (17.0, 134, 98), (14.0, 138, 104), (11.0, 142, 100), (9.0, 152, 90), (8.0, 158, 82),
+    (7.0, 128, 74), (6.0, 76, 64), (5.0, 60, 58), (3.0, 58, 58), (1.0, 64, 68), (-1.0, 74, 92), (-3.0, 72, 92),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outline:
+    """The skin by height, mm: half width, front and back on the knots ``z_mm``; fat is that of the front and sides."""
+
+    z_mm: NDArray[np.float64]
+    middle_x_mm: NDArray[np.float64]
+    half_width_mm: NDArray[np.float64]
+    front_mm: NDArray[np.float64]
+    back_mm: NDArray[np.float64]
+    fat_mm: NDArray[np.float64]
+
+    def inside(
+        self, side_mm: NDArray[np.float64], front_mm: NDArray[np.float64], back_mm: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Middle, half width and half depth of a section this far below the skin at the sides, front and back."""
+        front, back = self.front_mm + front_mm, self.back_mm - back_mm
+        points = np.column_stack([self.middle_x_mm, (front + back) / 2, self.z_mm])
+        return points, np.maximum(self.half_width_mm - side_mm, 5.0), np.maximum((back - front) / 2, 5.0)
+
+
+def outline_of(levels: Levels, chest: Chest, patient: Patient, rng: np.random.Generator) -> Outline:
+    """Wrap a skeleton: as wide as habitus says, and never so narrow that bones would stick out."""
+    scale, breadth, depth = patient.scale, rng.uniform(0.95, 1.05), rng.uniform(0.94, 1.08)
+    knots = [(z * scale, w, d) for z, w, d in _LOW] + [(levels.height_mm(p), w, d) for p, w, d in _HIGH[:-2]]
+    top = levels.height_mm(0.0)
+    knots += [(top + 45 * scale, *_HIGH[-2][1:]), (top + 110 * scale, *_HIGH[-1][1:])]
+    table = np.array(sorted(knots))
+    z = np.arange(_LOWEST_MM, top + 110 * scale, _STEP_MM)
+    width, half_depth = (np.interp(z, table[:, 0], table[:, c]) * scale for c in (1, 2))
+    low = np.array([-330, -60, 60, levels.height_mm(20), levels.height_mm(14), levels.height_mm(8)])
+    share = np.interp(z, [*low, levels.height_mm(6.5), top], [0.7, 1.0, 1.0, 1.0, 0.65, 0.5, 0.3, 0.25])
+    fat = np.maximum(patient.fat_mm * share, 2.5)
+    spine = levels.centre_mm[np.argsort(levels.centre_mm[:, 2])]
+    spine_y, spine_x = (np.interp(z, spine[:, 2], spine[:, a]) for a in (1, 0))
+    spine_y = np.where(z < 60 * scale, np.interp(z, [-330, -60, 60 * scale], [25, 45, 60]) * scale, spine_y)
+    behind = np.interp(
+        z, [-120, 20, 90 * scale, levels.height_mm(20), levels.height_mm(12), levels.height_mm(6), top],
+        [58, 64, 72, 78, 68, 62, 64],
+    ) * scale  # fmt: skip
+    back = spine_y + behind + 0.55 * fat + rng.uniform(0, 8)
+    rib = np.interp(z, chest.z_mm, chest.half_width_mm, left=0, right=0)
+    rib_front = np.interp(z, chest.z_mm, chest.front_mm, left=1e3, right=1e3)
+    in_chest = (z > chest.z_mm[0] + 15) & (z < chest.z_mm[-1] - 25)
+    half_width = np.maximum(width * breadth, np.where(in_chest, rib + 9, 0)) + fat
+    front = np.minimum(back - 2 * half_depth * depth - 1.1 * fat, np.where(in_chest, rib_front - 7 - 0.7 * fat, 1e3))
+    smooth = [gaussian_filter1d(a, 1.2, mode="nearest") for a in (0.5 * spine_x, half_width, front, back, fat)]
+    return Outline(z, *smooth)
+
+
+def widened(outline: Outline, points_mm: NDArray[np.float64]) -> Outline:
+    """Move the skin outwards where points (n, 3) would come nearer to it than its fat is thick."""
+
+    def at(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(np.interp(points_mm[:, 2], outline.z_mm, values))
+
+    half_width, half_depth = at(outline.half_width_mm), at((outline.back_mm - outline.front_mm) / 2)
+    across = np.abs(points_mm[:, 0] - at(outline.middle_x_mm)) / half_width
+    along = np.abs(points_mm[:, 1] - at((outline.front_mm + outline.back_mm) / 2)) / half_depth
+    radius = (across**_SQUARE + along**_SQUARE) ** (1 / _SQUARE)
+    excess = (radius - 1) * np.minimum(half_width, half_depth) + at(outline.fat_mm)
+    grow = np.zeros(outline.z_mm.size)
+    above = np.clip(np.searchsorted(outline.z_mm, points_mm[:, 2]), 1, grow.size - 1)
+    for knot in (above - 1, above):
+        np.maximum.at(grow, knot, excess)
+    return replace(
+        outline,
+        half_width_mm=outline.half_width_mm + grow,
+        front_mm=outline.front_mm - grow,
+        back_mm=outline.back_mm + grow,
+    )
+
+
+def add_outline(canvas: Canvas, outline: Outline, levels: Levels, patient: Patient, rng: np.random.Generator) -> None:
+    """Draw skin, fat and the muscles below it, from the thighs to the head."""
+    hips = -75.0 * patient.scale
+    trunk = outline.z_mm >= hips - _STEP_MM
+    zero = np.zeros(outline.z_mm.size)
+    muscle_side = outline.fat_mm
+    for tissue, hu, side, front, back in (
+        ("skin", 25.0, zero, zero, zero),
+        ("subcutaneous_fat", patient.fat_hu, zero + _SKIN_MM, zero + _SKIN_MM, zero + _SKIN_MM),
+        ("muscle", patient.muscle_hu, muscle_side, 1.1 * muscle_side, 0.55 * muscle_side + 2),
+    ):
+        points, half_width, half_depth = outline.inside(side, front, back)
+        canvas.loft(points[trunk], half_width[trunk], half_depth[trunk], tissue, hu, squareness=0.4)
+    _add_legs(canvas, outline, hips, patient)
+    _add_back_furrow(canvas, outline, levels, patient)
+    if rng.random() < 0.25:
+        _add_arms(canvas, outline, levels, patient, rng)
+
+
+def _add_legs(canvas: Canvas, outline: Outline, hips: float, patient: Patient) -> None:
+    """Two thighs with muscle groups parted by fat."""
+    z = outline.z_mm[outline.z_mm <= hips + _STEP_MM]
+    fat = 0.8 * patient.fat_mm
+    for side in SIDES:
+        x = np.interp(z, [-330, hips], [82, 84]) * patient.scale * side
+        y = np.interp(z, [-330, hips], [12, 8]) * patient.scale
+        points = np.column_stack([x, y, z])
+        radius = np.interp(z, [-330, hips], [66, 80]) * patient.scale
+        for tissue, hu, inset in (
+            ("skin", 25.0, 0.0), ("subcutaneous_fat", patient.fat_hu, _SKIN_MM), ("muscle", patient.muscle_hu, fat)
+        ):  # fmt: skip
+            canvas.loft(points, radius + fat * 0.7 - inset, radius * 1.05 + fat * 0.7 - inset, tissue, hu)
+        for angle in np.arange(6) * np.pi / 3 + 0.4:
+            offset = np.column_stack([np.cos(angle) * 0.52 * radius, np.sin(angle) * 0.55 * radius, np.zeros(z.size)])
+            canvas.belly(points + offset, 0.40 * radius, 0.36 * radius, patient, turn_rad=angle)
+
+
+def _add_back_furrow(canvas: Canvas, outline: Outline, levels: Levels, patient: Patient) -> None:
+    """Fat along the midline behind the spinous processes, which keep the muscles of both sides apart."""
+    places = levels.places_between(24.5, 7.0, 1.0)
+    points = levels.at(places)
+    back = np.interp(points[:, 2], outline.z_mm, outline.back_mm)
+    points[:, 1] = back - 0.55 * np.interp(points[:, 2], outline.z_mm, outline.fat_mm) - 3
+    canvas.loft(points, 3.5, 8.0, "subcutaneous_fat", patient.fat_hu)
+
+
+def _add_arms(canvas: Canvas, outline: Outline, levels: Levels, patient: Patient, rng: np.random.Generator) -> None:
+    """Arms at the side, each with one bone of the upper arm that no label names; often beyond the field of view."""
+    z = np.linspace(levels.height_mm(20), levels.height_mm(9), 6)
+    x = np.interp(z, outline.z_mm, outline.half_width_mm) + 48 * patient.scale
+    y = np.interp(z, outline.z_mm, (outline.front_mm + outline.back_mm) / 2) + rng.uniform(-10, 35)
+    for side in SIDES:
+        points = np.column_stack([side * x, y, z])
+        for radius, tissue, hu in (
+            (46.0, "skin", 25.0), (44.4, "subcutaneous_fat", patient.fat_hu), (36.0, "muscle", patient.muscle_hu),
+            (11.5, "cortical_bone", 1250.0), (7.5, "yellow_marrow", -40.0),
+        ):  # fmt: skip
+            canvas.loft(points, radius * patient.scale, radius * patient.scale, tissue, hu)
+
+
+def add_table(canvas: Canvas, outline: Outline) -> None:
+    """Mattress and table top below the patient, as long as the body."""
+    back = float(outline.back_mm.max())
+    ends = np.array([outline.z_mm[0], outline.z_mm[-1]])
+
+    def slab(top: float, thick: float, half_width: float, hu: float, squareness: float) -> None:
+        points = np.column_stack([np.zeros(2), np.full(2, back + top + thick / 2), ends])
+        canvas.loft(points, half_width, thick / 2, "gas", hu, squareness=squareness)
+
+    slab(0.5, 22.0, 205.0, -940.0, 1.0)
+    slab(23.0, 46.0, 215.0, -780.0, 1.0)
+    slab(25.0, 42.0, 213.0, -965.0, 1.0)

@@ -1,0 +1,126 @@
+"""From body to MR: contrasts in the order that radiologists know, labels of CT, crops that agree with the whole."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from osteomet.core.grid import Grid
+from osteomet.core.vocabulary import STRUCTURES, LesionType, SequenceRole
+from osteomet.phantom.body import Body, sample_body
+from osteomet.phantom.lesions.deposits import METASTASIS, Deposit
+from osteomet.phantom.mr.acquisition import image_mr
+from osteomet.phantom.mr.geometry import Stack
+from osteomet.phantom.mr.protocols import preset
+from osteomet.phantom.mr.scanner import MrScanner
+from osteomet.phantom.mr.scene import Marrow, TissueScene, compose, in_slices, sample_marrow
+from osteomet.phantom.mr.tissues import Tissue, tissue_table
+from osteomet.phantom.scene import label_scene, lobes_in, view_body
+
+RADIUS_MM = 8.0
+MARROW = Marrow(0.55, 0.03)
+
+
+@pytest.fixture(scope="module")
+def body() -> Body:
+    """A patient with one ball of metastasis in the middle of L3 and nothing else changed."""
+    drawn = sample_body(np.random.default_rng(21), n_metastases=0)
+    centre = drawn.column.nearest("L3").centre_mm
+    ball = Deposit(
+        lobes_mm=np.array([[*centre, RADIUS_MM]]), types=(LesionType.LYTIC,), owner=STRUCTURES["L3"].id,
+        cause=METASTASIS, fill_hu=40.0, shift_hu=0.0, edge_mm=0.4, ripple_mm=0.0, phase=np.zeros((4, 3)), rim_hu=0.0,
+        breach=False,
+    )  # fmt: skip
+    return replace(drawn, deposits=(ball,), hardware=None)
+
+
+@pytest.fixture(scope="module")
+def grid(body: Body) -> Grid:
+    centre = body.column.nearest("L3").centre_mm
+    return Grid.from_spacing((28, 50, 44), (1.5, 1.5, 1.5), origin_mm=(centre - [20, 30, 33]).tolist())
+
+
+@pytest.fixture(scope="module")
+def scene(body: Body, grid: Grid) -> TissueScene:
+    return compose(body, grid, MARROW)
+
+
+def pure(scene: TissueScene, tissue: Tissue) -> NDArray[np.bool_]:
+    c = scene.composition
+    return np.asarray((c.index_a == tissue) & (c.share_b < 0.05))
+
+
+@pytest.mark.parametrize(
+    ("role", "order"),
+    [
+        (SequenceRole.T1, (Tissue.MIXED_MARROW, Tissue.METASTASIS, Tissue.CSF)),
+        (SequenceRole.T2, (Tissue.CSF, Tissue.METASTASIS, Tissue.MUSCLE)),
+        (SequenceRole.STIR, (Tissue.CSF, Tissue.METASTASIS, Tissue.MIXED_MARROW)),
+        (SequenceRole.FO, (Tissue.MIXED_MARROW, Tissue.METASTASIS)),
+        (SequenceRole.CE, (Tissue.METASTASIS, Tissue.MIXED_MARROW)),
+        (SequenceRole.DWI, (Tissue.METASTASIS, Tissue.MIXED_MARROW)),
+        (SequenceRole.ADC, (Tissue.CSF, Tissue.METASTASIS)),
+    ],
+    ids=lambda value: value.value if isinstance(value, SequenceRole) else "",
+)
+def test_contrasts_have_their_order(role: SequenceRole, order: tuple[Tissue, ...], scene: TissueScene) -> None:
+    sequence = replace(preset(role, 1.5), snr=float("inf"))
+    image = image_mr(scene.composition, sequence, MrScanner(tissue_table(1.5)), np.random.default_rng(1)).array
+    means = [float(image[pure(scene, tissue)].mean()) for tissue in order]
+    assert means == sorted(means, reverse=True)
+    assert min(a / max(b, 1.0) for a, b in pairwise(means)) > 1.05
+
+
+def test_labels_are_those_of_ct(body: Body, grid: Grid, scene: TissueScene) -> None:
+    view = view_body(body, grid, margin_mm=3.0)
+    truth = label_scene(view, list(lobes_in(view, body.deposits)))
+    np.testing.assert_array_equal(scene.truth.bones, truth.bones)
+    np.testing.assert_array_equal(scene.truth.lesions, truth.lesions)
+    inside = scene.truth.lesions == 1
+    ball_mm3 = 4 / 3 * np.pi * RADIUS_MM**3
+    assert inside.sum() * grid.voxel_volume_mm3 == pytest.approx(ball_mm3, rel=0.06)
+    # Each voxel of the label holds the tumour, apart from its rim.
+    assert pure(scene, Tissue.METASTASIS)[inside].mean() > 0.7
+
+
+def test_a_crop_is_a_part_of_the_whole(body: Body, grid: Grid, scene: TissueScene) -> None:
+    start, shape = (5, 12, 9), (12, 20, 16)
+    crop = compose(body, grid.crop(start, shape), MARROW)
+    block = tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))
+    np.testing.assert_array_equal(crop.truth.lesions, scene.truth.lesions[block])
+    same = crop.composition.index_a == scene.composition.index_a[block]
+    assert same.mean() > 0.99
+    fat, whole = crop.composition.marrow_fat, scene.composition.marrow_fat[block]
+    inside = crop.truth.bones > 0
+    np.testing.assert_allclose(fat[inside], whole[inside], atol=0.02)
+
+
+def test_a_primary_tumour_and_a_treated_metastasis_are_other_tissues(body: Body, grid: Grid) -> None:
+    inside = grid.crop((8, 14, 16), (12, 12, 12))
+    primary = compose(body, inside, MARROW, tumour=Tissue.PRIMARY_TUMOUR)
+    assert pure(primary, Tissue.PRIMARY_TUMOUR).any()
+    assert not pure(primary, Tissue.METASTASIS).any()
+    treated = replace(body, deposits=(replace(body.deposits[0], treated=True),))
+    assert pure(compose(treated, inside, MARROW), Tissue.METASTASIS_TREATED).any()
+
+
+def test_marrow_grows_fatty_with_age() -> None:
+    drawn = [[sample_marrow(np.random.default_rng(n), age).lumbar_fat for n in range(300)] for age in (20, 50, 80)]
+    fat = np.mean(drawn, axis=1)
+    np.testing.assert_allclose(fat, [0.25, 0.40, 0.55], atol=0.02)
+
+
+def test_labels_gather_into_slices_by_half_of_the_profile(scene: TissueScene) -> None:
+    whole = Grid.from_spacing((2, 2, 3), (1.0, 1.0, 4.0))
+    stack = Stack(whole, slice_mm=4.0, n_layers=4)
+    lesions = np.zeros(stack.fine.shape, dtype=np.uint8)
+    lesions[0, 0, 4:8] = 7  # the whole of the second slice
+    lesions[1, 1, 4:5] = 9  # a quarter of it
+    empty = np.zeros_like(lesions)
+    fine = replace(scene.truth, bones=empty, parts=empty, lesions=lesions, lesion_kinds=empty, mimics=empty)
+    truth = in_slices(fine, stack)
+    assert truth.lesions.shape == (2, 2, 3)
+    assert truth.lesions[0, 0].tolist() == [0, 7, 0]
+    assert truth.lesions[1, 1].tolist() == [0, 0, 0]
