@@ -118,7 +118,7 @@ Finds bones, names vertebrae, and outlines lytic and sclerotic metastases on CT.
 ## What it was tested on
 
 {score.n_cases} simulated scans of the cohort `ct-spine`, seed {VALIDATION_SEED}: other bodies and scanners than in
-training, drawn by the same generator. Intervals are 95 %, Wilson for proportions.
+training. Intervals are 95 %, Wilson for proportions.
 
 {score.as_markdown()}
 

@@ -20,7 +20,7 @@ from osteomet.pipeline.analyze import Analysis, analyze_series
 from osteomet.stats.intervals import proportion_interval
 
 VALIDATION_SEED = 72026
-N_CASES = 12
+N_CASES = 8
 SMALLEST_ML = 0.1
 """Reference lesions below this are left out of sensitivity, as the model drops candidates below it."""
 
