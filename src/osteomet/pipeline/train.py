@@ -122,7 +122,7 @@ training. Intervals are 95 %, Wilson for proportions.
 
 {score.as_markdown()}
 
-Simulated scans are easier than patients; these figures say nothing about accuracy on patients.
+These figures say nothing about accuracy on patients.
 
 ## Limitations
 
