@@ -15,7 +15,8 @@ from osteomet.phantom.cohorts.case import Case
 from osteomet.phantom.cohorts.draw import draw_case
 from osteomet.pipeline.analyze import Analysis, AnalyzeSettings, Progress, analyze_study
 
-DEMO_SEED, DEMO_NUMBER = 2026, 3
+# A case whose lesions the embedded model finds: it shows the way, not the accuracy, which stands in the model card.
+DEMO_SEED, DEMO_NUMBER = 2026, 12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
