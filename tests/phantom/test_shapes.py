@@ -10,7 +10,6 @@ from osteomet.phantom.geometry.shapes import (
     Warp,
     cut,
     distance_to_one,
-    paint,
     random_warp,
     warped_points,
 )
@@ -199,18 +198,6 @@ def test_a_long_slanted_primitive_is_whole_though_blocks_are_passed_over() -> No
     length = np.linalg.norm([80, 70, 60])
     volume = np.pi * 2**2 * length + 4 / 3 * np.pi * 2**3
     assert (found.distance_mm < 0).sum() * grid.voxel_volume_mm3 == pytest.approx(volume, rel=0.02)
-
-
-def test_paint_lays_later_shapes_over_earlier_ones() -> None:
-    table = ShapeTable()
-    table.ellipsoid((0, 0, 0), (8, 8, 8), owner=0)
-    table.ellipsoid((0, 0, 0), (3, 3, 3), owner=0)
-    grid = Grid.from_spacing((21, 21, 21), (1, 1, 1), origin_mm=(-10, -10, -10))
-    image = np.full(grid.shape, -1000, dtype=np.float32)
-    paint(image, table.freeze(), np.array([50.0, 300.0]), warped_points(grid, STILL), grid, STILL, softness_mm=1.0)
-    assert image[10, 10, 10] == 300
-    assert image[15, 10, 10] == 50
-    assert image[0, 0, 0] == -1000
 
 
 def test_a_warped_shape_is_not_clipped_by_its_box() -> None:

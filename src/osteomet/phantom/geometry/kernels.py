@@ -267,27 +267,3 @@ def nearest_labelled(
                     closest[i, j, k] = d
                     owner[i, j, k] = owner_id
                     part[i, j, k] = parts[a + int(u + 0.5), b + int(v + 0.5), c + int(w + 0.5)]
-
-
-@njit(cache=True)
-def paint(
-    points: NDArray[np.float32],
-    kinds: NDArray[np.int64],
-    parameters: NDArray[np.float64],
-    blocks: NDArray[np.int64],
-    values: NDArray[np.float64],
-    softness_mm: float,
-    image: NDArray[np.float32],
-) -> None:
-    """Blend the value of each primitive over what is there, in order, by its occupancy of the voxel."""
-    p = np.empty(3)
-    for n in range(kinds.shape[0]):
-        for i in range(blocks[n, 0, 0], blocks[n, 1, 0]):
-            for j in range(blocks[n, 0, 1], blocks[n, 1, 1]):
-                for k in range(blocks[n, 0, 2], blocks[n, 1, 2]):
-                    for axis in range(3):
-                        p[axis] = points[i, j, k, axis]
-                    d = distance(kinds[n], p, parameters[n])
-                    if d < softness_mm:
-                        share = min(1.0, 0.5 - 0.5 * d / softness_mm)
-                        image[i, j, k] += share * (values[n] - image[i, j, k])

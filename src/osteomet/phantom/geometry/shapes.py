@@ -261,21 +261,6 @@ def cut(shapes: Shapes, points: NDArray[np.float32], grid: Grid, warp: Warp, *, 
     return Cut(distance, owner, part)
 
 
-def paint(
-    image: NDArray[np.float32],
-    shapes: Shapes,
-    values: NDArray[np.float64],
-    points: NDArray[np.float32],
-    grid: Grid,
-    warp: Warp,
-    *,
-    softness_mm: float,
-) -> None:
-    """Paint shapes over an image in place, later ones over earlier ones, edges blended over ``softness_mm``."""
-    blocks = blocks_of(shapes, grid, warp, softness_mm)
-    kernels.paint(points, shapes.kinds, shapes.parameters, blocks, values, softness_mm, image)
-
-
 def blocks_of(shapes: Shapes, grid: Grid, warp: Warp, margin_mm: float | NDArray[np.float64]) -> NDArray[np.int64]:
     """Index range (start, stop) of the voxels that each primitive can reach, shape (n, 2, 3).
 
