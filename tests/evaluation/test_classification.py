@@ -128,7 +128,7 @@ def test_two_classifiers_on_the_same_cases() -> None:
 
 
 def test_comparison_resamples_patients_with_several_cases() -> None:
-    better, worse = origins(PRIMARY, "aabbccdd"), origins([0.6, 0.7, 0.2, 0.1, 0.4, 0.3, 0.8, 0.9], "aabbccdd")
+    better, worse = origins(PRIMARY, "abcdabcd"), origins([0.6, 0.7, 0.2, 0.1, 0.4, 0.3, 0.8, 0.9], "abcdabcd")
     result = compare_classifiers(worse, better, positive="primary", rng=rng())
     assert result.auc is not None
     assert result.auc.difference.value == pytest.approx(3 / 16)

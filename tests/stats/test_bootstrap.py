@@ -45,12 +45,12 @@ def test_mean_leaves_undefined_patients_out() -> None:
     np.testing.assert_allclose(s.evaluate(np.ones((1, 3))), [[0.7, 0.5]])
 
 
-def test_percentile_limits_are_quantiles_of_all_resamples_of_two_patients() -> None:
-    """Two patients have four equally likely resamples, means 0, 1/2, 1/2, 1: a 40 % interval is (1/2, 1/2)."""
-    result = bootstrap(mean_statistic([[0.0], [1.0]]), rng=rng(), n_draws=4_000, method="percentile", level=0.4)
-    assert result.value[0] == result.low[0] == result.high[0] == 0.5
-    share = (result.replicates == 0.5).mean()
-    assert share == pytest.approx(0.5, abs=0.03)
+def test_percentile_limits_are_quantiles_of_all_resamples_of_three_patients() -> None:
+    """Of 27 resamples 10 have a mean below 1, 7 a mean of 1: a 20 % interval, from 40 to 60 %, is (1, 1)."""
+    result = bootstrap(mean_statistic([[0.0], [1.0], [2.0]]), rng=rng(), n_draws=4_000, method="percentile", level=0.2)
+    assert result.value[0] == result.low[0] == result.high[0] == 1.0
+    share = (result.replicates == 1.0).mean()
+    assert share == pytest.approx(7 / 27, abs=0.03)
 
 
 def test_jackknife_and_its_covariance_of_a_mean_by_hand() -> None:
@@ -134,7 +134,18 @@ def test_undefined_draws_are_counted_and_left_out() -> None:
     s = ratio_statistic([[1.0], [0.0], [0.0]], [[2.0], [0.0], [0.0]])
     result = bootstrap(s, rng=rng(), n_draws=4_000)
     assert result.n_undefined[0] / 4_000 == pytest.approx(8 / 27, abs=0.03)
-    assert result.low[0] == result.high[0] == 0.5
+    assert set(result.replicates[~np.isnan(result.replicates)]) == {0.5}
+
+
+def test_a_figure_of_one_or_two_patients_has_neither_limits_nor_a_p_value() -> None:
+    """Every draw that holds the one patient with lesions gives the same: that is no certainty."""
+    one_counts = ratio_statistic([[1.0], [0.0], [0.0]], [[2.0], [0.0], [0.0]])
+    for statistic in (one_counts, mean_statistic([[0.7]]), mean_statistic([[0.7], [0.2]])):
+        result = bootstrap(statistic, rng=rng(), n_draws=400)
+        assert not np.isnan(result.value).any()
+        assert np.isnan([result.low, result.high, result.p_value]).all()
+    four_count = np.array([[1.0], [2.0], [1.0], [2.0], *[[0.0]] * 6])
+    assert not np.isnan(bootstrap(ratio_statistic(four_count, 2 * four_count), rng=rng(), n_draws=2_000).low).any()
 
 
 def test_paired_difference_cancels_what_both_share() -> None:
@@ -180,11 +191,6 @@ def test_refusals() -> None:
         bootstrap(mean_statistic([[1.0]]), rng=rng(), n_draws=0)
     with pytest.raises(UsageError, match="unknown bootstrap method; expected bca or percentile; got basic"):
         bootstrap(mean_statistic([[1.0]]), rng=rng(), method="basic")  # type: ignore[arg-type]
-
-
-def test_one_patient_has_an_interval_without_width() -> None:
-    result = bootstrap(mean_statistic([[0.7]]), rng=rng(), n_draws=10)
-    assert result.low[0] == result.value[0] == result.high[0] == 0.7
 
 
 def test_bca_follows_the_formula_on_replicates_of_every_resample() -> None:

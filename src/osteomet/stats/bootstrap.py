@@ -21,6 +21,8 @@ from osteomet.stats._inputs import check_choice, check_level, finite
 from osteomet.stats.intervals import Estimate, number
 
 BootstrapMethod = Literal["bca", "percentile"]
+LEAST_PATIENTS = 3
+MOST_UNDEFINED = 0.05
 _BLOCK_BYTES = 16 << 20
 
 
@@ -194,12 +196,12 @@ class Bootstrap:
         """Two-sided achieved significance of "the figure is 0", shape (m,), for differences.
 
         Twice the smaller share of draws on either side of 0, the observed sample counted as one draw, so never below
-        2 / (n_draws + 1) (Davison, Hinkley 1997, section 4.4). NaN where the figure is undefined.
+        2 / (n_draws + 1) (Davison, Hinkley 1997, section 4.4). NaN where the limits are.
         """
         n = (~np.isnan(self.replicates)).sum(axis=0)
         below, above = (self.replicates <= 0).sum(axis=0), (self.replicates >= 0).sum(axis=0)
         p = np.minimum(1.0, 2.0 * (np.minimum(below, above) + 1) / (n + 1))
-        return np.where(np.isnan(self.value), np.nan, p)
+        return np.where(np.isnan(self.low), np.nan, p)
 
     def estimates(self) -> tuple[Estimate, ...]:
         """Return the m figures as `Estimate`, undefined ones as None."""
@@ -237,7 +239,9 @@ def bootstrap(
     -------
     Bootstrap
         Values of the observed patients, limits, and all replicates. A figure that is undefined for the observed
-        patients has NaN limits. With one patient every draw is the same and the interval has no width.
+        patients has NaN limits, and so has one that rests on too few of them: fewer than `LEAST_PATIENTS` in all, or
+        so few with anything to count that more than `MOST_UNDEFINED` of the draws hold none. Of n patients of whom k
+        count, a share (1 - k/n)^n of draws holds none, about 37, 14, 5 and 2 % for k of 1 to 4.
 
     Raises
     ------
@@ -274,7 +278,9 @@ def bootstrap(
     shares = np.repeat(tails[:, None], value.size, axis=1)
     if method == "bca":
         shares = _bca_shares(value, replicates, jackknife(statistic), tails)
-    low, high = np.where(np.isnan(value), np.nan, _quantiles(replicates, shares))
+    too_few = (np.isnan(replicates).mean(axis=0) > MOST_UNDEFINED) | (statistic.n_patients < LEAST_PATIENTS)
+    unknown = np.isnan(value) | too_few
+    low, high = np.where(unknown, np.nan, _quantiles(replicates, shares))
     return Bootstrap(value, low, high, replicates, method, level)
 
 
