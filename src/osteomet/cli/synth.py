@@ -25,7 +25,7 @@ def synth(
     json: Json = False,
     verbose: Verbose = False,  # noqa: ARG001 - read by the error handler
 ) -> None:
-    r"""Make labelled phantom studies in nnU-Net's raw layout.
+    """Make labelled phantom studies in nnU-Net's raw layout.
 
     \b
     Cohorts:
@@ -36,7 +36,7 @@ def synth(
       graded      MRI of the spine: no, mild or apparent metastasis
       follow-up   pairs of CTs whose metastases change, linked in a table
       readers     MRI of the spine with the marks of five readers
-    """
+    """  # noqa: D301 - click reads the backspace: lines below it stay as they are
     from osteomet.pipeline.synth import write_cohort
 
     with progress_bars() as update:
