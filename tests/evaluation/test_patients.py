@@ -1,17 +1,14 @@
 """Patients from their series: any lesion on any sequence, one truth for all sequences, missing predictions listed."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from osteomet.core.errors import DatasetError, InputError
+from osteomet.core.errors import InputError
 from osteomet.evaluation.patients import (
     SeriesCall,
     SeriesLesions,
     lesions_of_patients,
     patient_table,
-    read_calls,
 )
 
 # P1: metastasis seen on DWI only. P2: missed on both. P3: healthy, false alarm on T1. P4: healthy, without T1.
@@ -77,28 +74,3 @@ def test_lesions_are_added_within_a_sequence_and_not_between() -> None:
     stacks = [SeriesLesions("a", "P1", "T1", 2, 0), SeriesLesions("b", "P1", "T1", 1, 0)]
     series = [*stacks, SeriesLesions("c", "P1", "CE", 3, 0), SeriesLesions("d", "P2", "T1", 0, 4)]
     assert lesions_of_patients(series) == {"P1": 3, "P2": 0}
-
-
-def test_exam_table(tmp_path: Path) -> None:
-    path = tmp_path / "exams.csv"
-    path.write_text("case,patient,sequence,reference,prediction,score\na,P1,DWI,M1b,M0,0.2\nb,P2,DWI,M0,,\n")
-    assert read_calls(path) == (
-        SeriesCall("a", "P1", "DWI", reference=True, prediction=False, score=0.2),
-        SeriesCall("b", "P2", "DWI", reference=False, prediction=None, score=None),
-    )
-
-
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        ("a,P1,M2,M0\n", "line 2: the cell “reference” has an unknown value; expected M0 or M1 or M1b; got 'M2'"),
-        ("a,P1,M0,M0\na,P2,M0,M0\n", "line 3: the case “a” stands twice; got first on line 2"),
-        ("a,,M0,M0\n", "the cell “patient” is empty"),
-    ],
-    ids=["stage", "duplicate", "patient"],
-)
-def test_exam_tables_that_are_refused(tmp_path: Path, rows: str, message: str) -> None:
-    path = tmp_path / "exams.csv"
-    path.write_text("case,patient,reference,prediction\n" + rows)
-    with pytest.raises(DatasetError, match=message):
-        read_calls(path)

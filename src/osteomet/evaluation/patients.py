@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from osteomet.core.errors import InputError
-from osteomet.io.csv_rows import check_unique, read_rows
 
 ANY_SEQUENCE = "any sequence"
-_STAGES = {"M0": False, "M1": True, "M1b": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,35 +73,6 @@ class PatientTable:
     score: NDArray[np.float64] | None
     unpredicted: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
-
-
-def read_calls(path: Path) -> tuple[SeriesCall, ...]:
-    """Read an exam-level table.
-
-    Parameters
-    ----------
-    path
-        CSV with the columns ``case``, ``patient``, ``reference`` and ``prediction`` (M0, M1 or M1b; an empty prediction
-        is a missing one), and where known ``sequence`` and ``score``.
-
-    Raises
-    ------
-    DatasetError
-        If a column or a cell is missing, a value is unknown, or a case stands twice.
-    """
-    rows = read_rows(path, ("case", "patient", "reference", "prediction"))
-    check_unique(rows, ("case",), "the case")
-    return tuple(
-        SeriesCall(
-            row.text("case"),
-            row.text("patient"),
-            row.cells.get("sequence", ""),
-            row.choice("reference", _STAGES),
-            row.choice("prediction", _STAGES) if row.cells.get("prediction") else None,
-            row.optional_number("score"),
-        )
-        for row in rows
-    )
 
 
 def patient_table(calls: Sequence[SeriesCall], *, sequence: str | None = None) -> PatientTable:

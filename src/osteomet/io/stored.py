@@ -148,7 +148,7 @@ def _check_real(dtype: np.dtype[Any]) -> None:
             "the voxels are not plain numbers",
             expected="integers or floating point",
             got=got,
-            remedy="export the greyscale image, not a picture of it",
+            remedy="export the image in grey values, or the label map as whole numbers, not a picture of it",
         )
 
 
