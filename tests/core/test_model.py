@@ -6,10 +6,11 @@ from osteomet.core.volume import Modality
 
 BONES = ModelPart(
     name="bones",
-    network=NetworkSpec(kind="unet3d", n_inputs=1, n_outputs=2, channels=(16, 32, 64)),
+    network=NetworkSpec(kind="subvoxel_unet3d", n_inputs=1, n_outputs=2, channels=(16, 32, 64)),
     spacing_mm=(2.5, 2.5, 2.5),
     patch=(96, 96, 96),
-    window=IntensityWindow(-500, 1300),
+    windows=(IntensityWindow(-500, 1300),),
+    near_bone_mm=None,
     outputs=("background", "bone"),
     weights=("weights/bones.safetensors",),
 )

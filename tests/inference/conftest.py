@@ -1,6 +1,5 @@
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -17,22 +16,21 @@ LESION_OUTPUTS = ("background", "lytic", "sclerotic")
 
 
 def random_weights(spec: NetworkSpec, seed: int) -> Tensors:
-    """Weights of an untrained network, running statistics included."""
+    """Weights of an untrained network."""
     torch.manual_seed(seed)
-    network = build_network(spec)
-    network.train()
-    with torch.no_grad():
-        network(torch.randn(2, spec.n_inputs, 16, 16, 16))
-    return {name: value.numpy().astype(np.float32) for name, value in network.state_dict().items()}
+    return {name: value.numpy() for name, value in build_network(spec).state_dict().items()}
 
 
-def model_part(name: str, outputs: tuple[str, ...], spacing_mm: float, members: int = 1) -> ModelPart:
+def model_part(
+    name: str, outputs: tuple[str, ...], spacing_mm: float, members: int = 1, near_bone_mm: float | None = None
+) -> ModelPart:
     return ModelPart(
         name=name,
-        network=NetworkSpec("unet3d", 1, len(outputs), (4, 8)),
+        network=NetworkSpec("subvoxel_unet3d", 1 + (near_bone_mm is not None), len(outputs), (8, 16)),
         spacing_mm=(spacing_mm,) * 3,
         patch=(16, 24, 16),
-        window=IntensityWindow(-250.0, 1250.0),
+        windows=(IntensityWindow(-250.0, 1250.0),),
+        near_bone_mm=near_bone_mm,
         outputs=outputs,
         weights=tuple(f"weights/{name}-{n}.safetensors" for n in range(members)),
     )
@@ -41,7 +39,10 @@ def model_part(name: str, outputs: tuple[str, ...], spacing_mm: float, members: 
 @pytest.fixture(scope="session")
 def package(tmp_path_factory: pytest.TempPathFactory) -> ModelPackage:
     """Two tiny untrained networks; the bones are an ensemble of two."""
-    parts = (model_part("bones", BONE_OUTPUTS, 2.5, members=2), model_part("lesions", LESION_OUTPUTS, 1.5))
+    parts = (
+        model_part("bones", BONE_OUTPUTS, 2.5, members=2),
+        model_part("lesions", LESION_OUTPUTS, 1.5, near_bone_mm=5.0),
+    )
     weights = {name: random_weights(part.network, seed) for part in parts for seed, name in enumerate(part.weights)}
     description = ModelDescription(
         name="toy",

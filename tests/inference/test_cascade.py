@@ -54,7 +54,7 @@ class DensityEngine:
         self.levels_hu, self.n_outputs, self.around_hu = levels_hu, n_outputs, around_hu
 
     def predict(self, batch: NDArray[np.float32]) -> NDArray[Any]:
-        (hu,) = (batch[0] + 1) / 2 * 1500 - 250
+        hu = (batch[0, 0] + 1) / 2 * 1500 - 250
         is_pure = maximum_filter(hu, 3) - minimum_filter(hu, 3) < 20
         found = np.zeros((1, self.n_outputs, *hu.shape), dtype=np.float32)
         for index, level in self.levels_hu.items():
@@ -190,7 +190,8 @@ def test_a_scan_of_another_modality(package: ModelPackage) -> None:
 def test_a_model_without_lesion_network(package: ModelPackage) -> None:
     description = replace(package.description, parts=package.description.parts[:1])
     with pytest.raises(
-        ModelError, match=r"cannot analyse a scan; expected the parts bones and lesions; got \['bones'\]"
+        ModelError,
+        match=r"cannot analyse a scan; expected the parts bones, and lesions with near_bone_mm; got \['bones'\]",
     ):
         run(replace(package, description=description), paint(axial()))
 

@@ -19,10 +19,11 @@ WEIGHTS: dict[str, Tensors] = {
 }
 PART = ModelPart(
     name="bones",
-    network=NetworkSpec("unet3d", n_inputs=1, n_outputs=2, channels=(8, 16, 32)),
+    network=NetworkSpec("subvoxel_unet3d", n_inputs=1, n_outputs=2, channels=(8, 16, 32)),
     spacing_mm=(2.5, 2.5, 2.5),
     patch=(32, 32, 64),
-    window=IntensityWindow(-200.0, 1000.0),
+    windows=(IntensityWindow(-200.0, 1000.0),),
+    near_bone_mm=None,
     outputs=("background", "bone"),
     weights=tuple(WEIGHTS),
 )
@@ -118,9 +119,13 @@ def test_writing_refuses_weights_that_nobody_names(tmp_path: Path) -> None:
     [
         ({"outputs": ("bone", "background")}, "background first"),
         ({"outputs": ("background", "bone", "rib")}, "one for each channel"),
-        ({"patch": (32, 32, 30)}, "multiples of 4"),
+        ({"patch": (32, 32, 30)}, "multiples of 8"),
         ({"spacing_mm": (1.0, 0.0, 1.0)}, "finite positive spacing"),
-        ({"window": IntensityWindow(100.0, 100.0)}, "low end lies below"),
+        ({"windows": (IntensityWindow(100.0, 100.0),)}, "low end lies below"),
+        ({"windows": ()}, "low end lies below"),
+        ({"windows": (IntensityWindow(0.0, 1.0),) * 2}, "2 inputs, one for each window"),
+        ({"near_bone_mm": 5.0}, "2 inputs, one for each window and one for bones"),
+        ({"near_bone_mm": -1.0}, "distance from bone of zero or more"),
         ({"weights": ()}, "at least one file of weights"),
     ],
 )

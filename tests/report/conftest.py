@@ -122,10 +122,11 @@ def make_findings(
 def model() -> ModelDescription:
     part = ModelPart(
         "bones",
-        NetworkSpec("unet3d", 1, 2, (8,)),
+        NetworkSpec("subvoxel_unet3d", 1, 2, (8,)),
         (2.0, 2.0, 2.0),
         (8, 8, 8),
-        IntensityWindow(0, 1),
+        (IntensityWindow(0, 1),),
+        None,
         ("b", "v"),
         ("w",),
     )

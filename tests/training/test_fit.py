@@ -19,7 +19,7 @@ def recipe(monkeypatch: pytest.MonkeyPatch) -> PartRecipe:
     monkeypatch.setattr(fit, "_LOG_EVERY", 1)
     monkeypatch.setattr(fit, "_CHECKPOINT_EVERY", 2)
     part = read_recipe("default-ct").lesions
-    return replace(part, patch=(16, 16, 16), channels=(4, 8), n_steps=5, n_metastases=3)
+    return replace(part, patch=(16, 16, 16), channels=(8, 16), batch=3, n_steps=5, n_metastases=3)
 
 
 def steps(folder: Path) -> list[tuple[str, str]]:

@@ -8,11 +8,13 @@ import pytest
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES
 from osteomet.core.volume import Modality, Unit, Volume
+from osteomet.image.distance import distance_to_mm
+from osteomet.nn.losses import IGNORED
 from osteomet.phantom.ct.rendering import CtPhantom
 from osteomet.phantom.scene import Truth
 from osteomet.phantom.skeleton.parts import BODY, PARTS
 from osteomet.training.recipe import PartRecipe, read_recipe
-from osteomet.training.samples import bone_targets, draw_sample, lesion_targets
+from osteomet.training.samples import _bones_as_found, bone_targets, draw_sample, lesion_targets
 
 
 def tiny(part: str) -> PartRecipe:
@@ -23,16 +25,49 @@ def tiny(part: str) -> PartRecipe:
 @pytest.mark.parametrize("part", ["bones", "lesions"])
 def test_the_same_number_gives_the_same_bytes(part: str) -> None:
     first, other, again = (draw_sample(part, tiny(part), number) for number in (3, 9, 3))
-    assert first.image.tobytes() == again.image.tobytes()
+    assert first.image_hu.tobytes() == again.image_hu.tobytes()
     assert first.target.tobytes() == again.target.tobytes()
-    assert first.image.tobytes() != other.image.tobytes()
-    assert first.image.shape == (1, 16, 16, 16)
-    assert first.image.dtype == np.dtype(np.float32)
-    assert first.target.shape == (16, 16, 16)
+    assert first.image_hu.tobytes() != other.image_hu.tobytes()
+    assert first.image_hu.shape == first.target.shape == (16, 16, 16)
+    assert first.image_hu.dtype == np.dtype(np.float32)
     assert first.target.dtype == np.dtype(np.uint8)
-    assert first.image.min() >= -1
-    assert first.image.max() <= 1
-    assert first.target.max() < len(tiny(part).outputs)
+    asked = first.target[first.target != IGNORED]
+    assert asked.size > 0
+    assert asked.max() < len(tiny(part).outputs)
+
+
+def test_the_bone_network_is_not_told_of_bones() -> None:
+    sample = draw_sample("bones", tiny("bones"), 3)
+    assert sample.bones is None
+    assert not (sample.target == IGNORED).any()
+
+
+def test_the_lesion_network_learns_only_near_the_bones_it_is_told_of() -> None:
+    recipe = replace(read_recipe("default-ct").lesions, patch=(32, 32, 32), n_metastases=3)
+    told = []
+    for number in range(6):
+        sample = draw_sample("lesions", recipe, number)
+        assert sample.bones is not None
+        distance = distance_to_mm(sample.bones, recipe.spacing_mm)
+        assert (sample.target[distance > 5.0] == IGNORED).all()
+        told.append(float(sample.bones.mean()))
+    assert 0 < np.mean(told) < 0.6
+
+
+def test_bones_as_found_differ_from_the_truth_at_their_surface_only() -> None:
+    """A ball of 12 mm radius, told six times: never the same, radius of its volume within 2 mm, centre within 2 mm."""
+    grid = Grid.from_spacing((32, 32, 32), (1.5, 1.5, 1.5))
+    xyz = np.moveaxis(np.indices(grid.shape), 0, -1) * 1.5 - 23.25
+    ball = np.linalg.norm(xyz, axis=-1) < 12
+    none = np.zeros(grid.shape, np.uint8)
+    truth = Truth(ball.astype(np.uint8), none, none, none, none)
+    phantom = CtPhantom(Volume(none.astype(np.int16), grid, Modality.CT, Unit.HU), truth, none.astype(np.float32))
+    rng = np.random.default_rng(5)
+    told = [_bones_as_found(phantom, grid, rng) for _ in range(6)]
+    assert all((one != ball).any() for one in told)
+    for one in told:
+        assert (one.sum() * 1.5**3 * 3 / (4 * np.pi)) ** (1 / 3) == pytest.approx(12, abs=2)
+        np.testing.assert_allclose(xyz[one].mean(axis=0), 0, atol=2)
 
 
 def row_of_voxels() -> CtPhantom:

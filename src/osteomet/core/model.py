@@ -8,16 +8,18 @@ from typing import Any, Literal
 from osteomet.core.volume import Modality
 
 PACKAGE_FORMAT = "osteomet-model/1"
+NORM_GROUPS = 8
+"""Groups of channels that networks normalise together: numbers of channels are multiples of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkSpec:
     """Shape of a network, enough to build it; its weights come as safetensors.
 
-    ``channels`` counts the features at each resolution, finest first; each further entry halves the resolution.
+    ``channels`` counts the features at each resolution, from half that of the image on; each further entry halves it.
     """
 
-    kind: Literal["unet3d"]
+    kind: Literal["subvoxel_unet3d"]
     n_inputs: int
     n_outputs: int
     channels: tuple[int, ...]
@@ -38,13 +40,17 @@ class ModelPart:
     ``outputs`` names the channels of the softmax, background first. ``patch`` is the window in voxels at
     ``spacing_mm``, on a grid whose axes run to the patient's left, posterior and superior. ``weights`` are paths inside
     the package, one per ensemble member, averaged after the softmax.
+
+    The network sees the image once through each of ``windows``. If ``near_bone_mm`` is a number, bones are its last
+    input channel (1 in bone, −1 elsewhere), and it is trained and run only in bone and up to that far from it.
     """
 
     name: str
     network: NetworkSpec
     spacing_mm: tuple[float, float, float]
     patch: tuple[int, int, int]
-    window: IntensityWindow
+    windows: tuple[IntensityWindow, ...]
+    near_bone_mm: float | None
     outputs: tuple[str, ...]
     weights: tuple[str, ...]
 

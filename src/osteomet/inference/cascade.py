@@ -21,17 +21,15 @@ from osteomet.core.model import ModelPart
 from osteomet.core.volume import LabelMap, Modality, Unit, Volume
 from osteomet.image.components import bounding_box
 from osteomet.image.distance import distance_to_mm
-from osteomet.image.intensity import window
 from osteomet.image.resample import axis_aligned_grid, resample_labels, resample_volume
 from osteomet.inference.bones import Bones, Vertebra, find_bones
 from osteomet.inference.engine import Device, load_engine
 from osteomet.inference.sliding_window import Field, Reduce, predict_blended
 from osteomet.io.model_package import ModelPackage
+from osteomet.nn.inputs import OUTSIDE, network_inputs
 
 OUTSIDE_HU = -1024.0
 """What lies beyond the scan: air."""
-NEAR_BONE_MM = 5.0
-"""Lesions are looked for in bone and up to this far outside, since bone that is destroyed is hard to see as bone."""
 METAL_HU = 2500.0
 METAL_ML = 1.0
 """More than this volume above this density is metal, which hides and imitates lesions."""
@@ -219,19 +217,22 @@ class _Run:
         grid: Grid,
         *,
         reduce: Reduce,
+        bones: NDArray[np.bool_] | None = None,
         region: NDArray[np.bool_] | None = None,
     ) -> NDArray[Any]:
         """Run one network over a grid."""
         with self.clock(f"{part.name}: resampling"):
             values = resample_volume(volume, grid, outside=OUTSIDE_HU).array
-            image = window(values, part.window.low, part.window.high)[np.newaxis]
+            image = network_inputs(values, part.windows, bones)
             del values
         with self.clock(f"{part.name}: loading the network"):
             engine = load_engine(self.package, part.name, device=self.device, cache_dir=self.cache_dir)
             self.engines.append(engine.description)
         told = None if self.progress is None else partial(self.progress, part.name)
         with self.clock(f"{part.name}: network"):
-            return predict_blended(engine, Field(image, -1.0, region), patch=part.patch, reduce=reduce, progress=told)
+            return predict_blended(
+                engine, Field(image, OUTSIDE, region), patch=part.patch, reduce=reduce, progress=told
+            )
 
 
 def _parts(package: ModelPackage, modality: Modality) -> dict[str, ModelPart]:
@@ -245,10 +246,11 @@ def _parts(package: ModelPackage, modality: Modality) -> dict[str, ModelPart]:
             remedy="choose another with --model; `osteomet model list` shows them",
         )
     parts = {part.name: part for part in description.parts}
-    if not {"bones", "lesions"} <= set(parts):
+    sees_bones = {name: part.near_bone_mm is not None for name, part in parts.items()}
+    if (sees_bones.get("bones"), sees_bones.get("lesions")) != (False, True):
         raise ModelError(
             f"model {description.name!r} cannot analyse a scan",
-            expected="the parts bones and lesions",
+            expected="the parts bones, and lesions with near_bone_mm",
             got=str(sorted(parts)),
             remedy="choose another with --model; `osteomet model list` shows them",
         )
@@ -264,17 +266,18 @@ def _foreground(probability: NDArray[np.float32]) -> NDArray[np.float16]:
 
 
 def _lesions(run: _Run, part: ModelPart, volume: Volume, found: Bones) -> LesionEvidence:
-    """Run the lesion network near bone."""
+    """Run the lesion network near bone: bone that is destroyed is hard to see as bone."""
+    assert part.near_bone_mm is not None
     coarse = found.structures.grid
-    near = distance_to_mm(found.structures.array > 0, coarse.spacing_mm) <= NEAR_BONE_MM
+    near = distance_to_mm(found.structures.array > 0, coarse.spacing_mm) <= part.near_bone_mm
     box = bounding_box(near)
     assert box is not None
     grid = axis_aligned_grid(coarse.crop([s.start for s in box], [s.stop - s.start for s in box]), part.spacing_mm)
     region = resample_labels(LabelMap(near.astype(np.uint8), coarse, {"near bone": 1}), grid, method="nearest")
-    probability = run.predict(part, volume, grid, reduce=_foreground, region=region.array > 0)
     with run.clock("bones on the fine grid"):
         bones = resample_labels(found.structures, grid, method="vote")
         parts = resample_labels(found.parts, grid, method="vote")
+    probability = run.predict(part, volume, grid, reduce=_foreground, bones=bones.array > 0, region=region.array > 0)
     return LesionEvidence(part.outputs[1:], probability.astype(np.float16, copy=False), bones, parts)
 
 

@@ -111,6 +111,8 @@ def _convert(package: ModelPackage, part: ModelPart, folder: Path) -> None:
     example = torch.zeros(1, part.network.n_inputs, *part.patch)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*torch.jit.trace", category=DeprecationWarning)
+        # Group normalisation checks the size of its input, which tracing takes for data.
+        warnings.filterwarnings("ignore", message=".*Python boolean might cause the trace")
         traced = torch.jit.trace(build_ensemble(package, part), example, check_trace=False)  # type: ignore[no-untyped-call]
         graph = openvino.convert_model(traced, example_input=example)
     graph.reshape(list(example.shape))

@@ -54,9 +54,9 @@ def _load(network: nn.Module, tensors: Tensors, what: str) -> None:
                 got=f"shape {got[key]}" if key in got else "none",
                 remedy="use the version of osteomet that the model card names",
             )
-    network.load_state_dict({key: torch.tensor(value) for key, value in tensors.items()}, strict=False)
+    network.load_state_dict({key: torch.tensor(value) for key, value in tensors.items()})
 
 
 def _shapes(tensors: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Shape of each tensor by name, less the counters of training steps that batch normalisation keeps."""
-    return {key: tuple(value.shape) for key, value in tensors.items() if not key.endswith("num_batches_tracked")}
+    """Shape of each tensor by name."""
+    return {key: tuple(value.shape) for key, value in tensors.items()}

@@ -26,7 +26,7 @@ from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 
 from osteomet.core.errors import ModelError, UsageError
-from osteomet.core.model import PACKAGE_FORMAT, ModelDescription, ModelPart
+from osteomet.core.model import NORM_GROUPS, PACKAGE_FORMAT, ModelDescription, ModelPart
 
 DESCRIPTION_FILE = "model.json"
 CARD_FILE = "card.md"
@@ -287,16 +287,21 @@ def _check_description(description: ModelDescription) -> None:
 
 def _check_part(part: ModelPart) -> None:
     """Refuse a part whose outputs, patch, spacing, window and network do not fit each other."""
-    step = 2 ** (len(part.network.channels) - 1)
+    step = 2 ** len(part.network.channels)
+    n_inputs = len(part.windows) + (part.near_bone_mm is not None)
     rules = {
         "outputs named once each, background first, one for each channel of the network": part.outputs[:1]
         == ("background",)
         and len(set(part.outputs)) == len(part.outputs) == part.network.n_outputs,
-        "at least one positive number of channels": bool(part.network.channels) and min(part.network.channels) > 0,
+        f"channels that are positive multiples of {NORM_GROUPS}": bool(part.network.channels)
+        and all(n > 0 and n % NORM_GROUPS == 0 for n in part.network.channels),
         f"patch sides that are positive multiples of {step}": all(n > 0 and n % step == 0 for n in part.patch),
         "a finite positive spacing": all(0 < s < np.inf for s in part.spacing_mm),
-        "a window whose low end lies below its high end": -np.inf < part.window.low < part.window.high < np.inf,
-        "one input, or more": part.network.n_inputs > 0,
+        "windows whose low end lies below their high end": bool(part.windows)
+        and all(-np.inf < w.low < w.high < np.inf for w in part.windows),
+        "a distance from bone of zero or more, if any": part.near_bone_mm is None or 0 <= part.near_bone_mm < np.inf,
+        f"{n_inputs} inputs, one for each window and one for bones where it sees them": part.network.n_inputs
+        == n_inputs,
         "at least one file of weights": bool(part.weights),
     }
     for rule, holds in rules.items():

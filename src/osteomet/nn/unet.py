@@ -1,8 +1,11 @@
-"""U-Net for volumes.
+"""U-Net for volumes, working at half the resolution of its input and output.
 
 References
 ----------
 Çiçek Ö. et al. 3D U-Net: learning dense volumetric segmentation from sparse annotation. https://doi.org/10.1007/978-3-319-46723-8_49
+Shi W. et al. Real-time single image and video super-resolution using an efficient sub-pixel convolutional neural
+network. https://doi.org/10.1109/CVPR.2016.207
+Wu Y., He K. Group normalization. https://doi.org/10.1007/978-3-030-01261-8_1
 """
 
 from __future__ import annotations
@@ -14,30 +17,34 @@ import torch
 from torch import Tensor, nn
 
 from osteomet.core.errors import ModelError
-from osteomet.core.model import NetworkSpec
+from osteomet.core.model import NORM_GROUPS, NetworkSpec
 
 
-class UNet3d(nn.Module):
-    """Encoder and decoder with skip connections; up-sampling by nearest neighbour followed by convolution.
+class SubvoxelUNet3d(nn.Module):
+    """Strided stem, encoder and decoder with skip connections, and a head that answers for every voxel again.
 
-    Batch normalisation, not instance normalisation: absolute HU carry meaning (sclerosis is a value, not a contrast),
-    and a normalisation by each patch would remove them. In inference it folds into the convolutions.
+    Each position of the first level stands for 2 × 2 × 2 voxels: a strided convolution takes them in, a transposed one
+    gives a logit to each. A U-Net spends most of its time at full resolution; without that level a step on a processor
+    takes half as long, and the patches it saves are worth more than the level. Group normalisation, because batches of
+    a few volumes are too small for statistics that hold in inference.
 
     Parameters
     ----------
     n_inputs, n_outputs
         Channels of the image and of the logits.
     channels
-        Features at each resolution, finest first. Patch sides must be divisible by ``2 ** (len(channels) - 1)``.
+        Features at each resolution, finest (half that of the image) first; multiples of 8. Patch sides must be
+        divisible by ``2 ** len(channels)``.
     """
 
     def __init__(self, n_inputs: int, n_outputs: int, channels: tuple[int, ...]) -> None:
         super().__init__()
+        self.stem = nn.Conv3d(n_inputs, channels[0], kernel_size=4, stride=2, padding=1)
         self.encoders = nn.ModuleList(
-            _block(before, after) for before, after in zip((n_inputs, *channels[:-1]), channels, strict=True)
+            _block(before, after) for before, after in zip((channels[0], *channels[:-1]), channels, strict=True)
         )
         self.decoders = nn.ModuleList(_block(below + here, here) for here, below in pairwise(channels))
-        self.head = nn.Conv3d(channels[0], n_outputs, kernel_size=1)
+        self.head = nn.ConvTranspose3d(channels[0], n_outputs, kernel_size=2, stride=2)
         # Start from the odds of rare foreground (Lin et al. 2017, https://doi.org/10.1109/ICCV.2017.324): hundreds of
         # steps would else go into learning that most voxels are background.
         odds = torch.zeros(n_outputs)
@@ -47,7 +54,7 @@ class UNet3d(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Map images (n, n_inputs, i, j, k) to logits (n, n_outputs, i, j, k)."""
         skips: list[Tensor] = []
-        features = image
+        features = self.stem(image)
         for depth, encoder in enumerate(self.encoders):
             if depth:
                 features = nn.functional.max_pool3d(features, 2)
@@ -68,23 +75,23 @@ def build_network(spec: NetworkSpec) -> nn.Module:
     ModelError
         If this version of osteomet does not know the kind of network.
     """
-    if spec.kind != "unet3d":
+    if spec.kind != "subvoxel_unet3d":
         raise ModelError(
             "the model uses a network that this version does not know",
-            expected="unet3d",
+            expected="subvoxel_unet3d",
             got=spec.kind,
             remedy="install the version of osteomet that wrote the model",
         )
-    return UNet3d(spec.n_inputs, spec.n_outputs, spec.channels)
+    return SubvoxelUNet3d(spec.n_inputs, spec.n_outputs, spec.channels)
 
 
 def _block(before: int, after: int) -> nn.Sequential:
-    """Two convolutions, each followed by batch normalisation and ReLU."""
+    """Two convolutions, each followed by group normalisation and ReLU."""
     return nn.Sequential(
         nn.Conv3d(before, after, kernel_size=3, padding=1, bias=False),
-        nn.BatchNorm3d(after),
+        nn.GroupNorm(NORM_GROUPS, after),
         nn.ReLU(inplace=True),
         nn.Conv3d(after, after, kernel_size=3, padding=1, bias=False),
-        nn.BatchNorm3d(after),
+        nn.GroupNorm(NORM_GROUPS, after),
         nn.ReLU(inplace=True),
     )

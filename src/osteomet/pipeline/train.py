@@ -8,7 +8,7 @@ from pathlib import Path
 
 from osteomet import __version__
 from osteomet.core.errors import UsageError
-from osteomet.core.model import IntensityWindow, ModelDescription, ModelPart
+from osteomet.core.model import ModelDescription, ModelPart
 from osteomet.inference.engine import Device, choose_device
 from osteomet.io.model_package import Tensors, read_package, write_package
 from osteomet.pipeline.validate import VALIDATION_SEED, PhantomScore, validate_on_phantoms
@@ -72,8 +72,9 @@ def _package(
 
 def _describe_part(name: str, part: PartRecipe, file: str) -> ModelPart:
     """What the package says about one network."""
-    window = IntensityWindow(*part.window_hu)
-    return ModelPart(name, part.network, part.spacing_mm, part.patch, window, part.outputs, (file,))
+    return ModelPart(
+        name, part.network, part.spacing_mm, part.patch, part.windows, part.near_bone_mm, part.outputs, (file,)
+    )
 
 
 def _describe(recipe: Recipe, parts: tuple[ModelPart, ...], score: PhantomScore | None) -> ModelDescription:
@@ -97,6 +98,7 @@ def _describe(recipe: Recipe, parts: tuple[ModelPart, ...], score: PhantomScore 
 
 def _card(recipe: Recipe, score: PhantomScore) -> str:
     """The model card, Markdown."""
+    bones, lesions = recipe.bones, recipe.lesions
     return f"""# Model card: {recipe.name} {__version__}
 
 Research software, not a medical device.
@@ -104,7 +106,7 @@ Research software, not a medical device.
 ## What it does
 
 Finds bones, names vertebrae, and outlines lytic and sclerotic metastases on CT. Two 3D U-Nets: bones at
-{recipe.bones.spacing_mm[0]} mm, lesions at {recipe.lesions.spacing_mm[0]} mm inside the bone region only.
+{bones.spacing_mm[0]} mm, lesions at {lesions.spacing_mm[0]} mm inside the bone region only.
 
 ## Intended use
 
@@ -112,8 +114,9 @@ Finds bones, names vertebrae, and outlines lytic and sclerotic metastases on CT.
 
 ## Training data
 
-{_TRAINING_DATA} Made by `osteomet train {recipe.name} --out DIR`: {recipe.bones.n_steps} steps for bones and
-{recipe.lesions.n_steps} for lesions, seeds {recipe.bones.seed} and {recipe.lesions.seed}, two patches a step.
+{_TRAINING_DATA} Made by `osteomet train {recipe.name} --out DIR`:
+{bones.n_steps} steps of {bones.batch} patches for bones and {lesions.n_steps} of {lesions.batch} for lesions, seeds
+{bones.seed} and {lesions.seed}.
 
 ## What it was tested on
 

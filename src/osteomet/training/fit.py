@@ -19,7 +19,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from osteomet.nn.losses import dice_cross_entropy
+from osteomet.nn.inputs import network_inputs
+from osteomet.nn.losses import IGNORED, dice_cross_entropy
 from osteomet.nn.unet import build_network
 from osteomet.training.recipe import OptimiserRecipe, PartRecipe
 from osteomet.training.samples import Sample, draw_sample
@@ -51,9 +52,9 @@ def fit_part(
 ) -> dict[str, NDArray[Any]]:
     """Train one network of a recipe and return the mean weights.
 
-    Each step learns from one new sample and one from a pool of the last ones, so that making phantoms never holds the
-    network up; both are a function of the step alone, hence a stopped run resumes where its last checkpoint stood and
-    sees the same samples. Writes ``checkpoint.safetensors`` and ``log.csv`` into ``folder``.
+    Each step learns from one new sample and, for the rest of the batch, from a pool of the last ones, so that making
+    phantoms does not hold the network up. All are a function of the step alone, hence a stopped run resumes where its
+    last checkpoint stood and sees the same samples. Writes ``checkpoint.safetensors`` and ``log.csv`` into ``folder``.
     """
     torch.manual_seed(recipe.seed)
     folder.mkdir(parents=True, exist_ok=True)
@@ -75,7 +76,7 @@ def fit_part(
             group["lr"] = rate
 
         pool.append(next(samples))
-        images, targets = _batch(pool, np.random.default_rng([recipe.seed, 2, step]), device)
+        images, targets = _batch(pool, recipe, np.random.default_rng([recipe.seed, 2, step]), device)
         with torch.autocast(device_type=device, dtype=torch.bfloat16):
             logits = network(images)
         loss = dice_cross_entropy(logits, targets, foreground_weight=recipe.foreground_weight)
@@ -123,13 +124,13 @@ def _one_thread(_worker: int) -> None:
     torch.set_num_threads(1)
 
 
-def _batch(pool: deque[Sample], rng: np.random.Generator, device: str) -> tuple[Tensor, Tensor]:
-    """The newest sample and an older one whose brightness and contrast are drawn anew."""
-    old = pool[int(rng.integers(len(pool)))]
-    gain, shift = rng.uniform(0.9, 1.1), rng.normal(0, 0.03)
-    changed = np.clip((old.image + 1) * gain - 1 + shift, -1, 1).astype(np.float32)
-    images = torch.from_numpy(np.stack([pool[-1].image, changed]))
-    targets = torch.from_numpy(np.stack([pool[-1].target, old.target])).long()
+def _batch(pool: deque[Sample], recipe: PartRecipe, rng: np.random.Generator, device: str) -> tuple[Tensor, Tensor]:
+    """The newest sample and older ones, brightness and contrast of each drawn anew."""
+    chosen = [pool[-1]] + [pool[int(n)] for n in rng.integers(len(pool), size=recipe.batch - 1)]
+    changed = [sample.image_hu * rng.normal(1, 0.02) + rng.normal(0, 8) for sample in chosen]
+    inputs = [network_inputs(hu, recipe.windows, s.bones) for hu, s in zip(changed, chosen, strict=True)]
+    images = torch.from_numpy(np.stack(inputs))
+    targets = torch.from_numpy(np.stack([sample.target for sample in chosen])).long()
     return images.to(device).contiguous(memory_format=torch.channels_last_3d), targets.to(device)
 
 
@@ -143,19 +144,16 @@ def _learning_rate(step: int, n_steps: int, optimiser: OptimiserRecipe) -> float
 
 @torch.no_grad()
 def _update_mean(mean: dict[str, Tensor], network: nn.Module, decay: float) -> None:
-    """Exponential mean of weights and running statistics."""
+    """Exponential mean of the weights."""
     for name, value in network.state_dict().items():
-        if value.dtype.is_floating_point:
-            mean[name].lerp_(value, 1 - decay)
-        else:
-            mean[name].copy_(value)
+        mean[name].lerp_(value, 1 - decay)
 
 
 @torch.no_grad()
 def _hard_dice(logits: Tensor, targets: Tensor) -> float:
     """Mean Dice of the foreground classes in the batch's target; 1 where the batch shows none and none is called."""
-    n = logits.shape[1]
-    confusion = torch.bincount((targets * n + logits.argmax(dim=1)).reshape(-1), minlength=n * n).reshape(n, n)
+    n, asked = logits.shape[1], targets != IGNORED
+    confusion = torch.bincount((targets * n + logits.argmax(dim=1))[asked], minlength=n * n).reshape(n, n)
     truth, called = confusion.sum(dim=1)[1:], confusion.sum(dim=0)[1:]
     shown = truth > 0
     if not bool(shown.any()):

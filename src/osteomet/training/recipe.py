@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from osteomet.core.errors import UsageError
-from osteomet.core.model import NetworkSpec
+from osteomet.core.model import IntensityWindow, NetworkSpec
 from osteomet.core.volume import Modality
 
 _FOLDER = resources.files("osteomet") / "recipes"
@@ -22,26 +22,35 @@ _STRICT = ConfigDict(extra="forbid")
 class PartRecipe:
     """One network: its grid, shape and outputs, and how many steps on what kind of phantoms it learns.
 
-    ``patch`` is in voxels of ``spacing_mm``; ``window_hu`` is mapped to −1 … 1; ``n_metastases`` is the number in each
-    phantom body that samples are cut from; ``foreground_weight`` is that of a foreground voxel in the cross-entropy.
+    ``patch`` is in voxels of ``spacing_mm``; each of ``windows_hu`` is mapped to −1 … 1; ``batch`` patches make a step;
+    ``n_metastases`` is the number in each phantom body that samples are cut from; ``foreground_weight`` is that of a
+    foreground voxel in the cross-entropy. With ``near_bone_mm`` the network sees bones, and learns only that near them.
     """
 
     __pydantic_config__ = _STRICT
 
     spacing_mm: tuple[float, float, float]
     patch: tuple[int, int, int]
-    window_hu: tuple[float, float]
+    windows_hu: tuple[tuple[float, float], ...]
     channels: tuple[int, ...]
     outputs: tuple[str, ...]
     n_steps: int
+    batch: int
     foreground_weight: float
     n_metastases: int
     seed: int
+    near_bone_mm: float | None = None
 
     @property
     def network(self) -> NetworkSpec:
         """Shape of the network."""
-        return NetworkSpec("unet3d", 1, len(self.outputs), self.channels)
+        n_inputs = len(self.windows_hu) + (self.near_bone_mm is not None)
+        return NetworkSpec("subvoxel_unet3d", n_inputs, len(self.outputs), self.channels)
+
+    @property
+    def windows(self) -> tuple[IntensityWindow, ...]:
+        """How the network sees the image."""
+        return tuple(IntensityWindow(low, high) for low, high in self.windows_hu)
 
 
 @dataclass(frozen=True, slots=True)

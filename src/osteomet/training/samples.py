@@ -8,11 +8,13 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import zoom
 from scipy.spatial.transform import Rotation
 
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES, Group
-from osteomet.image.intensity import window
+from osteomet.image.distance import distance_inside_mm, distance_to_mm
+from osteomet.nn.losses import IGNORED
 from osteomet.phantom.body import Body, sample_body
 from osteomet.phantom.ct.rendering import CtPhantom, render_ct, sample_scanner
 from osteomet.phantom.skeleton.parts import BODY, is_posterior
@@ -22,14 +24,24 @@ CORE_DEPTH_MM = 2.5
 """A voxel of a vertebral body this far below its surface belongs to the core, so cores of neighbours never touch."""
 _CROPS_PER_BODY = 6
 _OUTSIDE_HU = -1024
+_LYTIC = 1
+_LYSIS_LEFT_OUT = 0.25
+_SURFACE_ERROR_MM = 1.2
+_KNOT_MM = 10.0
+_FAR_MM = 1e3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """A patch: image scaled to −1 … 1, float32, shape (1, i, j, k), and the class of each voxel, uint8, (i, j, k)."""
+    """A patch.
 
-    image: NDArray[np.float32]
+    ``image_hu`` is float32, ``target`` the class of each voxel or `IGNORED`, uint8, and ``bones`` what the network is
+    told of bones, or None, each of shape (i, j, k).
+    """
+
+    image_hu: NDArray[np.float32]
     target: NDArray[np.uint8]
+    bones: NDArray[np.bool_] | None
 
 
 def bone_targets(phantom: CtPhantom, outputs: tuple[str, ...]) -> NDArray[np.uint8]:
@@ -74,8 +86,25 @@ def draw_sample(part: str, recipe: PartRecipe, number: int) -> Sample:
     phantom = render_ct(body, grid, sample_scanner(rng), rng)
     image = phantom.volume.array.astype(np.float32)
     target = TARGETS[part](phantom, recipe.outputs)
-    _cut_field_of_view(image, target, rng)
-    return Sample(window(image, *recipe.window_hu)[None], target)
+    bones = None
+    if recipe.near_bone_mm is not None:
+        bones = _bones_as_found(phantom, grid, rng)
+        target[distance_to_mm(bones, grid.spacing_mm) > recipe.near_bone_mm] = IGNORED
+    _cut_field_of_view(image, target, bones, rng)
+    return Sample(image, target, bones)
+
+
+def _bones_as_found(phantom: CtPhantom, grid: Grid, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Bones with the errors of a coarse network: surfaces a voxel or two off, and now and then a lysis left out."""
+    bones = phantom.truth.bones > 0
+    if rng.random() < _LYSIS_LEFT_OUT:
+        bones &= phantom.truth.lesion_kinds != _LYTIC
+    outside_mm = distance_to_mm(bones, grid.spacing_mm)
+    depth_mm = np.where(bones, distance_inside_mm(bones, grid.spacing_mm), -outside_mm)
+    n_knots = [max(2, round(n * s / _KNOT_MM)) for n, s in zip(grid.shape, grid.spacing_mm, strict=True)]
+    coarse = rng.normal(0, _SURFACE_ERROR_MM, n_knots)
+    shift_mm = zoom(coarse, [n / k for n, k in zip(grid.shape, n_knots, strict=True)], order=1, grid_mode=False)
+    return np.asarray(np.nan_to_num(depth_mm, posinf=_FAR_MM, neginf=-_FAR_MM) + shift_mm > 0)
 
 
 @lru_cache(maxsize=2)
@@ -103,7 +132,9 @@ def _deposit_centre(body: Body, rng: np.random.Generator) -> NDArray[np.float64]
     return np.asarray(deposit.lobes_mm[0, :3] + rng.normal(0, 16, 3))
 
 
-def _cut_field_of_view(image: NDArray[np.float32], target: NDArray[np.uint8], rng: np.random.Generator) -> None:
+def _cut_field_of_view(
+    image: NDArray[np.float32], target: NDArray[np.uint8], bones: NDArray[np.bool_] | None, rng: np.random.Generator
+) -> None:
     """Blank one side of the patch, in place, as the edge of a scan or of a mask does."""
     if rng.random() < 0.7:
         return
@@ -112,4 +143,6 @@ def _cut_field_of_view(image: NDArray[np.float32], target: NDArray[np.uint8], rn
     side = slice(0, n) if rng.random() < 0.5 else slice(-n, None)
     index = tuple(side if a == axis else slice(None) for a in range(3))
     image[index] = _OUTSIDE_HU
-    target[index] = 0
+    target[index] = 0 if bones is None else IGNORED
+    if bones is not None:
+        bones[index] = False
