@@ -1,24 +1,26 @@
 """Phantom cohorts as data sets: tables equal maps, same seed same bytes, and nothing is left half done."""
 
 import csv
-import errno
 import gzip
 import hashlib
 import os
+import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from pydicom import dcmread
 from tests.conftest import LumbarPhantom
 
-from osteomet.core.errors import InputError, OsteometError, UsageError
+from osteomet.core.errors import InputError, OutputError, UsageError
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES, SequenceRole
 from osteomet.core.volume import LabelMap, Modality
@@ -248,52 +250,85 @@ def test_marks_are_read_by_the_evaluation(write: Write, tmp_path: Path) -> None:
             assert (index < np.array(image.grid.shape) + 1).all()
 
 
-def test_a_full_disk_leaves_nothing(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The device is full when the label maps of the second case are written."""
-    real, n_written = write_labels, 0
+@contextmanager
+def files_up_to(n_bytes: int) -> Iterator[None]:
+    """No file of this process may grow beyond a size: to write on fails as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
-    def write_until_full(labels: LabelMap, path: Path) -> None:
-        nonlocal n_written
-        n_written += 1
-        if n_written > 5:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        real(labels, path)
 
-    monkeypatch.setattr(synth, "write_labels", write_until_full)
-    with pytest.raises(OsteometError, match=r"could not be written.*No space left on device; remedy: free space"):
-        write(tmp_path / "set")
+@pytest.mark.parametrize("writer", ["write_volume", "write_labels", "write_studies", "_write_tables"])
+def test_a_full_disk_leaves_nothing(writer: str, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system refuses to write on in the middle of the second case, whatever is being written."""
+    real = getattr(synth, writer)
+    n_cases_done = 0 if writer == "_write_tables" else 1
+
+    def write_until_full(*arguments: Any, **options: Any) -> None:
+        n_done = len(list(tmp_path.glob(".set.partial-*/mimicsTr/case_0000.nii.gz")))
+        with files_up_to(150) if n_done >= n_cases_done else nullcontext():
+            real(*arguments, **options)
+
+    monkeypatch.setattr(synth, writer, write_until_full)
+    with pytest.raises(
+        OutputError, match=r"set could not be written; expected .*; got File too large; remedy: free space.*--out;"
+    ):
+        write(tmp_path / "set", dicom=True)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_killed_run_leaves_no_folder_that_looks_finished(tmp_path: Path) -> None:
-    """The process is killed once the first patient is written."""
-    script = (
-        "from functools import partial; from pathlib import Path; import sys, time\n"
-        "from osteomet.pipeline import synth\n"
-        "synth.draw_patient = partial(synth.draw_patient, coarse=6.0)\n"
-        "def stop(done, total):\n"
-        "    print(done, flush=True); time.sleep(600)\n"
-        "synth.write_cohort('graded', Path(sys.argv[1]), n_cases=2, seed=5, dicom=False, anatomy=None,"
-        " overwrite=False, progress=stop)\n"
-    )
-    run = subprocess.Popen([sys.executable, "-c", script, tmp_path / "set"], stdout=subprocess.PIPE, text=True)
-    assert run.stdout is not None
-    assert run.stdout.readline() == "1\n"
-    run.send_signal(signal.SIGKILL)
-    run.wait()
-    run.stdout.close()
-    assert not (tmp_path / "set").exists()
-    (partial_folder,) = tmp_path.iterdir()
-    assert partial_folder.name.startswith(".set.partial-")
-    written = {p.parent.name for p in partial_folder.rglob("case_0000*.nii.gz")}
-    assert written == {"imagesTr", "labelsTr", "instancesTr", "bonesTr", "mimicsTr"}
-    assert not list(partial_folder.rglob(".case*"))
+KILLED = """
+import os, signal, sys
+from functools import partial
+from pathlib import Path
+from osteomet.pipeline import synth
+
+synth.draw_patient = partial(synth.draw_patient, coarse=6.0)
+writer, n_calls, place = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+real = getattr(synth, writer)
+
+def kill_at_last(*arguments, **options):
+    global n_calls
+    n_calls -= 1
+    if n_calls == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(*arguments, **options)
+
+setattr(synth, writer, kill_at_last)
+options = {"n_cases": 2, "seed": 5, "anatomy": None, "overwrite": False, "progress": lambda done, total: None}
+synth.write_cohort("graded", Path(place), dicom=True, **options)
+"""
+
+
+@pytest.mark.parametrize(
+    ("writer", "n_calls"), [("write_volume", 4), ("write_labels", 6), ("write_studies", 2), ("_write_dataset", 1)]
+)
+def test_a_run_killed_within_a_case_leaves_whole_cases_alone_and_no_output(
+    writer: str, n_calls: int, write: Write, tmp_path: Path
+) -> None:
+    """SIGKILL within the second of two cases (with two images and four label maps each), or before the last file."""
+    command = [sys.executable, "-c", KILLED, writer, str(n_calls), str(tmp_path / "set")]
+    run = subprocess.run(command, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}, check=False)
+    assert run.returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".set.partial-")
+    assert not (left / "dataset.json").exists()
+    whole = ["case_0000"] if writer in ("write_volume", "write_labels") else ["case_0000", "case_0001"]
+    for name in ("labels", "instances", "bones", "mimics"):
+        assert sorted(p.name for p in (left / f"{name}Tr").iterdir()) == [f"{case}.nii.gz" for case in whole]
+    images = sorted(p.name for p in (left / "imagesTr").iterdir())
+    assert images == [f"{case}_000{channel}.nii.gz" for case in whole for channel in (0, 1)]
+    write(tmp_path / "set", n_cases=1)
+    assert [p.name for p in tmp_path.iterdir()] == ["set"]
 
 
 @pytest.mark.parametrize("n_cases", [0, -3])
 def test_a_cohort_without_cases_is_refused(n_cases: int, write: Write, tmp_path: Path) -> None:
     with pytest.raises(
-        UsageError, match=rf"a cohort has at least one case; got --cases {n_cases}; remedy: pass --cases 1"
+        UsageError, match=rf"a cohort has at least one case; expected .*; got --cases {n_cases}; remedy: pass --cases 1"
     ):
         write(tmp_path / "set", n_cases=n_cases)
     assert not (tmp_path / "set").exists()

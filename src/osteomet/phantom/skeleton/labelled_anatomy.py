@@ -11,7 +11,7 @@ Raya S. P., Udupa J. K. Shape-based interpolation of multidimensional objects. h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +65,10 @@ class LabelledBones:
     """The bones of one label map."""
 
     bones: tuple[LabelledBone, ...]
+
+    def only(self, owners: Collection[int]) -> LabelledBones:
+        """Those of some bones, by vocabulary id."""
+        return LabelledBones(tuple(bone for bone in self.bones if bone.owner in owners))
 
     def corners_mm(self) -> NDArray[np.float64]:
         """Lowest and highest coordinates of all bones, shape (2, 3), LPS mm."""
@@ -127,7 +131,12 @@ def bones_from_labels(labels: LabelMap, parts: LabelMap | None = None) -> Labell
         part = None if parts is None else _part_codes(parts, box)
         bones.append(bone_from_mask(mask, labels.grid.crop(start, mask.shape), owner=owner, parts=part))
     if not bones:
-        raise InputError("the anatomy has no bones", remedy="pass a label map of vertebrae, sacrum or hips")
+        raise InputError(
+            "the anatomy has no bones",
+            expected="labels above 0",
+            got="0 everywhere",
+            remedy="pass a label map of vertebrae, sacrum or hips",
+        )
     return LabelledBones(tuple(bones))
 
 
