@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pydicom import dcmread
 from tests.conftest import LumbarPhantom
 from tests.pipeline.tiny_cohort import draw_tiny
 
@@ -27,11 +26,8 @@ from osteomet.core.vocabulary import STRUCTURES, SequenceRole
 from osteomet.core.volume import LabelMap, Modality
 from osteomet.evaluation.mark_files import read_readings
 from osteomet.evaluation.marks import BoxMark
-from osteomet.io.dicom_series import SeriesHeader, find_series, read_series
 from osteomet.io.formats import read_labels, read_volume, write_labels
-from osteomet.io.sequence_roles import decide_role
 from osteomet.phantom.cohorts import draw as cohorts
-from osteomet.phantom.cohorts.case import Image
 from osteomet.phantom.cohorts.ct import ct_case
 from osteomet.phantom.cohorts.draw import PatientCases, draw_identity
 from osteomet.phantom.skeleton.labelled_anatomy import LabelledBones
@@ -159,43 +155,6 @@ def test_stacks_of_a_patient_of_the_external_centre(write: Write, tmp_path: Path
         volumes.setdefault(row["lesion"], set()).add(f"{row['site']} {row['true_volume_ml']} {row['type']}")
     assert volumes
     assert all(len(seen) == 1 and "marrow" in min(seen) for seen in volumes.values())
-
-
-@pytest.mark.parametrize(
-    ("cohort", "roles"),
-    [
-        ("mr-spine", {"T1", "CE"}),
-        ("mr-pelvis", {"DWI", "ADC", "T1-IP"}),
-        ("ce-dynamic", {"dynamic"}),
-        ("graded", {"T1", "T2"}),
-    ],
-)
-def test_exported_series_are_recognised_and_read_back(
-    cohort: str, roles: set[str], write: Write, tmp_path: Path
-) -> None:
-    write(tmp_path / "set", cohort=cohort, n_cases=1, dicom=True)
-    drawn = coarse_patient(cohort, 0)
-    (study,) = (tmp_path / "set" / "dicomTr").iterdir()
-    headers = find_series(study)
-    decided = [decide_role(h.tags, n_slices=h.n_slices) for h in headers]
-    assert {d.role for d in decided} == roles, [d.reason for d in decided]
-    images = [image for case in drawn.cases for image in case.images]
-    assert len(headers) == len(images)
-    assert len({h.identity.study_instance_uid for h in headers}) == 1
-    assert len({h.identity.frame_of_reference_uid for h in headers}) == 1
-    for header, decision in zip(headers, decided, strict=True):
-        volume, _ = read_series(header)
-        assert any(_same(volume.array, header, decision.role, image) for image in images)
-    uids = [dcmread(p, stop_before_pixels=True).SOPInstanceUID for p in study.rglob("*.dcm")]
-    assert len(set(uids)) == len(uids)
-
-
-def _same(array: np.ndarray, header: SeriesHeader, role: SequenceRole | None, image: object) -> bool:
-    """Whether a series read back is an image that was written."""
-    assert isinstance(image, Image)
-    if (image.role, image.b_s_per_mm2) != (role, header.tags.b_value_s_per_mm2 if role == "DWI" else None):
-        return False
-    return array.shape == image.volume.array.shape and bool((array == image.volume.array).all())
 
 
 def test_pelvis_exams_hold_a_high_b_value_and_psa() -> None:
