@@ -52,7 +52,7 @@ def _is_of(header: SeriesHeader, image: Image, stack: str) -> bool:
     tags = header.tags
     if decide_role(tags, n_slices=header.n_slices).role is not image.role:
         return False
-    if stack and not tags.description.endswith(f"stack {stack}"):
+    if stack and not tags.series_description.endswith(f"stack {stack}"):
         return False
     if image.b_s_per_mm2 is not None:
         return tags.b_value_s_per_mm2 == image.b_s_per_mm2

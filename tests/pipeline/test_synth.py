@@ -22,7 +22,7 @@ from tests.pipeline.tiny_cohort import draw_tiny
 
 from osteomet.core.errors import InputError, OutputError, UsageError
 from osteomet.core.grid import Grid
-from osteomet.core.vocabulary import STRUCTURES, SequenceRole
+from osteomet.core.vocabulary import LIU2021_STRUCTURES, STRUCTURES, SequenceRole
 from osteomet.core.volume import LabelMap, Modality
 from osteomet.evaluation.mark_files import read_readings
 from osteomet.evaluation.marks import BoxMark
@@ -155,6 +155,16 @@ def test_stacks_of_a_patient_of_the_external_centre(write: Write, tmp_path: Path
         volumes.setdefault(row["lesion"], set()).add(f"{row['site']} {row['true_volume_ml']} {row['type']}")
     assert volumes
     assert all(len(seen) == 1 and "marrow" in min(seen) for seen in volumes.values())
+
+
+def test_pelvis_exams_name_the_structures_of_their_study() -> None:
+    """Ids of the eight structures of liu2021 on both sides, of the femora below their necks, and of no whole hip bone."""
+    (case,) = coarse_patient("mr-pelvis", 0).cases
+    present = set(case.bones.present())
+    halves = {f"{stem}_{side}" for stem in ("ilium", "ischium", "pubis", "femoral_head") for side in ("left", "right")}
+    assert halves <= present
+    assert not {"hip_left", "hip_right"} & present
+    assert present <= {name for names in LIU2021_STRUCTURES.values() for name in names} | {"femur_left", "femur_right"}
 
 
 def test_pelvis_exams_hold_a_high_b_value_and_psa() -> None:

@@ -96,7 +96,10 @@ def draw_mr_pelvis(
     coarse: float = 1.0,
     labelled: LabelledBones | None = None,
 ) -> Case:
-    """Draw one pelvic exam: 1, 2–3, 4–5 or more metastases with the odds of liu2021, or none."""
+    """Draw one pelvic exam: 1, 2–3, 4–5 or more metastases with the odds of liu2021, or none.
+
+    The bones are the eight structures of that study.
+    """
     n = 0
     if patient.diagnosis == METASTASIS:
         low, high = _draw_limits(rng, _LIU_EXTERNAL_COUNTS if exam.split == EXTERNAL else _LIU_COUNTS)
@@ -104,7 +107,7 @@ def draw_mr_pelvis(
     body = _body(patient, rng, labelled)
     body = _planted(body, rng, shown(body, _PELVIS), share_of(body, _PELVIS, n), _LIU_VOLUMES_ML)
     session = _session(plan, patient, exam, body, rng)
-    return _imaged(session, _planned(plan, pelvic_box(body), rng, coarse), rng, name=exam.name)
+    return _imaged(session, _planned(plan, pelvic_box(body), rng, coarse), rng, name=exam.name, structures=True)
 
 
 def draw_ce_dynamic(
@@ -198,7 +201,15 @@ def _planned(plan: Preset, box: Box, rng: np.random.Generator, coarse: float) ->
     return stack if coarse == 1.0 else replace(stack, n_layers=1)
 
 
-def _imaged(session: MrSession, stack: Stack, rng: np.random.Generator, *, name: str, stack_name: str = "") -> Case:
+def _imaged(
+    session: MrSession,
+    stack: Stack,
+    rng: np.random.Generator,
+    *,
+    name: str,
+    stack_name: str = "",
+    structures: bool = False,
+) -> Case:
     """Image one stack with every protocol; the first is where the truth lies, others are displaced by motion."""
     scene = compose(session.body, stack.fine, session.marrow, tumour=session.tumour)
     images: list[Image] = []
@@ -223,7 +234,7 @@ def _imaged(session: MrSession, stack: Stack, rng: np.random.Generator, *, name:
         found=tuple(found),
         semantic=semantic,
         notes={"stack": stack_name, "displacement_mm": " ".join(f"{m:.2f}" for m in moved)},
-        **label_maps(truth, images[0].volume),
+        **label_maps(truth, images[0].volume, structures=structures),
     )
 
 
