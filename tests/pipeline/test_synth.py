@@ -158,7 +158,7 @@ def test_stacks_of_a_patient_of_the_external_centre(write: Write, tmp_path: Path
 
 
 def test_pelvis_exams_name_the_structures_of_their_study() -> None:
-    """Ids of the eight structures of liu2021 on both sides, of the femora below their necks, and of no whole hip bone."""
+    """The eight structures of liu2021 on both sides and the femora below their necks, but no whole hip bone."""
     (case,) = coarse_patient("mr-pelvis", 0).cases
     present = set(case.bones.present())
     halves = {f"{stem}_{side}" for stem in ("ilium", "ischium", "pubis", "femoral_head") for side in ("left", "right")}

@@ -28,6 +28,7 @@ from osteomet.phantom.mr.scene import Marrow, compose, in_slices, sample_marrow
 from osteomet.phantom.mr.sequences import Sequence, b_name, phase_name
 from osteomet.phantom.mr.tissues import Tissue
 from osteomet.phantom.skeleton.labelled_anatomy import LabelledBones
+from osteomet.phantom.skeleton.parts import structure_table
 
 MR_LABELS = {"metastasis": 1}
 DYNAMIC_LABELS = {"metastasis": 1, "primary_tumour": 2}
@@ -210,7 +211,10 @@ def _imaged(
     stack_name: str = "",
     structures: bool = False,
 ) -> Case:
-    """Image one stack with every protocol; the first is where the truth lies, others are displaced by motion."""
+    """Image one stack with every protocol; the first is where the truth lies, others are displaced by motion.
+
+    With ``structures`` hip bones and femora are labelled by `structure_table`.
+    """
     scene = compose(session.body, stack.fine, session.marrow, tumour=session.tumour)
     images: list[Image] = []
     moved = []
@@ -219,7 +223,10 @@ def _imaged(
         acquired = acquire(scene.composition, protocol, scanner, rng, stack)
         images += _named(acquired, protocol, stack)
         moved.append(float(np.linalg.norm(acquired.displacement_mm)))
-    truth = in_slices(scene.truth, stack)
+    fine = scene.truth
+    if structures:
+        fine = replace(fine, bones=structure_table()[fine.bones, fine.parts])
+    truth = in_slices(fine, stack)
     is_dynamic = session.protocols[0].role is SequenceRole.DYNAMIC
     code = DYNAMIC_LABELS["primary_tumour" if session.tumour is Tissue.PRIMARY_TUMOUR else "metastasis"]
     semantic = LabelMap(
@@ -234,7 +241,7 @@ def _imaged(
         found=tuple(found),
         semantic=semantic,
         notes={"stack": stack_name, "displacement_mm": " ".join(f"{m:.2f}" for m in moved)},
-        **label_maps(truth, images[0].volume, structures=structures),
+        **label_maps(truth, images[0].volume),
     )
 
 
