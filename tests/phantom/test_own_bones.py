@@ -10,6 +10,7 @@ from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES, Group
 from osteomet.core.volume import LabelMap
 from osteomet.phantom.body import Body, sample_body
+from osteomet.phantom.cohorts import follow_up
 from osteomet.phantom.cohorts.draw import COHORTS, draw_patient
 from osteomet.phantom.cohorts.fields import labelled_box, pelvic_box, spine_boxes
 from osteomet.phantom.cohorts.follow_up import Change, draw_changes
@@ -113,7 +114,8 @@ def test_lesions_of_two_time_points_lie_in_the_labelled_bone() -> None:
     assert {d.owner for d in lesions} == {L3}
 
 
-def test_bones_without_room_for_a_change_are_refused() -> None:
+def test_bones_without_room_for_a_change_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follow_up, "_ATTEMPTS", 3)
     small = bones_from_labels(block(L3, shape=(3, 3, 3), origin_mm=(0.0, 0.0, 0.0)))
     body = body_around(small)
     with pytest.raises(InputError, match=r"no room for a lesion that changes; expected .*; got none after .*; remedy"):
