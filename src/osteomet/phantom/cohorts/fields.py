@@ -42,8 +42,8 @@ def spine_boxes(body: Body, n_stacks: int, *, half_width_mm: float) -> list[Box]
     edges = np.linspace(top, low, n_stacks + 1)
     boxes = []
     for upper, lower in zip(edges[:-1] + _OVERLAP_MM / 2, edges[1:] - _OVERLAP_MM / 2, strict=True):
-        inside = centres[(centres[:, 2] > lower) & (centres[:, 2] < upper)]
-        x, y = inside[:, 0].mean(), inside[:, 1].mean()
+        beside = np.maximum(np.abs(centres[:, 2] - (upper + lower) / 2) - (upper - lower) / 2, 0)
+        x, y, _ = centres[beside == beside.min()].mean(axis=0)
         boxes.append(np.array([[x - half_width_mm, y - 90, lower], [x + half_width_mm, y + 100, upper]]))
     return boxes
 

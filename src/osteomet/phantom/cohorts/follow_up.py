@@ -131,7 +131,7 @@ def draw_changes(
         )
         prior += fate.prior
         current += fate.current
-    if not links:
+    if changes and not links:
         raise InputError(
             "the labelled bones have no room for a lesion that changes",
             expected=f"room for a lesion of {_LEAST_VOLUME_ML:g} ml or more that may grow",
