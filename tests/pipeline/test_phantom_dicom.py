@@ -108,8 +108,9 @@ def test_simpleitk_brings_back_every_voxel_to_its_place(exported: Exported) -> N
         back = SimpleITK.ReadImage([str(frame.file.path) for frame in frames])
         grid = image.volume.grid
         np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(back).T, image.volume.array)
-        np.testing.assert_allclose(back.GetSpacing(), grid.spacing_mm, atol=1e-5)  # type: ignore[no-untyped-call]
-        np.testing.assert_allclose(back.GetOrigin(), grid.origin_mm, atol=1e-5)  # type: ignore[no-untyped-call]
+        spacing, origin = np.array(back.GetSpacing()), np.array(back.GetOrigin())  # type: ignore[no-untyped-call]
+        np.testing.assert_allclose(spacing, np.array(grid.spacing_mm), atol=1e-5)
+        np.testing.assert_allclose(origin, np.array(grid.origin_mm), atol=1e-5)
         direction = np.reshape(back.GetDirection(), (3, 3))  # type: ignore[no-untyped-call]
         np.testing.assert_allclose(direction, grid.direction, atol=1e-6)
 

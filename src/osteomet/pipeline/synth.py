@@ -112,12 +112,11 @@ def write_cohort(
         raise UsageError(
             "a seed is not negative", expected="0 or more", got=f"--seed {seed}", remedy="pass --seed 0 or more"
         )
-    sources = () if anatomy is None else list_anatomies(anatomy)[:n_cases]
-    bones_of = lru_cache(maxsize=_KEPT_SUBJECTS)(_read_subject)
-    for source in sources:
-        check_bones(cohort, {bone.owner for bone in bones_of(source).bones}, source=f"the bones of {source.name}")
-    tables = _Tables()
+    tables, bones_of = _Tables(), lru_cache(maxsize=_KEPT_SUBJECTS)(_read_subject)
     with output_folder(out, overwrite=overwrite) as folder:
+        sources = () if anatomy is None else list_anatomies(anatomy)[:n_cases]
+        for source in sources:
+            check_bones(cohort, {bone.owner for bone in bones_of(source).bones}, source=f"the bones of {source.name}")
         (folder / "imagesTr").mkdir()
         for name in _MAPS:
             (folder / f"{name}Tr").mkdir()
