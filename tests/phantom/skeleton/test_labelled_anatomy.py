@@ -176,7 +176,7 @@ def test_an_empty_map_has_no_bones() -> None:
         bones_from_labels(LabelMap(np.zeros(grid.shape, dtype=np.uint8), grid, NAMES))
 
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data" / "anatomy"
+DATA = Path(__file__).parents[3].parent / "shared" / "data" / "anatomy"
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"no real anatomy at {DATA}")
