@@ -152,7 +152,7 @@ CASES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "duplicates that differ": (differing_duplicate, r"different pixels; .*\(0, 0, 10\) mm"),
     "mixed spacing": (mixed_spacing, r"not evenly spaced; .* at \(0, 0, [\d.]+\) mm"),
     "NaN": (nifti(put_nan), r"not numbers \(NaN or infinite\); got 1 of 11520 voxels; remedy"),
-    "zero spacing": (nifti(no_spacing), r"spacing must be positive; got .*0"),
+    "zero spacing": (nifti(no_spacing), r"spacing must be positive; .*got .*0"),
     "sheared affine": (nifti(shear), r"not perpendicular \(sheared affine\); got .*; remedy"),
 }
 
