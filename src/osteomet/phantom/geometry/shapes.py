@@ -17,19 +17,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from osteomet.core.grid import Grid
 from osteomet.phantom.geometry import kernels
-from osteomet.phantom.geometry.kernels import (
-    BLEND,
+from osteomet.phantom.geometry.distances import (
     CAPSULE,
     CUP,
     ELLIPSOID,
-    HOLE,
-    MODE,
+    LOFT,
     PLATE,
     QUAD,
-    SOLID,
     VERTEBRAL_BODY,
+    distance,
 )
-from osteomet.phantom.geometry.lofts import LOFT
+from osteomet.phantom.geometry.kernels import BLEND, HOLE, MODE, SOLID
 
 _N_PARAMETERS = 21
 FAR_MM = 60.0
@@ -37,7 +35,7 @@ FAR_MM = 60.0
 JOINT_GAP_MM = 1.8
 """Least width of the space that `cut` leaves between two owners: joint cartilage, which no CT shows as bone."""
 _HOLE_REACH_MM = 3.0
-# No signed distance of `kernels` changes faster than this, mm per mm.
+# No signed distance of `distances` changes faster than this, mm per mm.
 _STEEPEST_DISTANCE = 1.25
 
 
@@ -148,7 +146,8 @@ class ShapeTable:
                 [*(np.minimum(low[1:3], high[1:3]) - reach), low[0]],
                 [*(np.maximum(low[1:3], high[1:3]) + reach), high[0]],
             ]
-            self._add(LOFT, [low[0], high[0], *low[1:], *high[1:], squareness], box, owner, part)
+            ends = [[*knot[1:5], np.cos(knot[5]), np.sin(knot[5])] for knot in (low, high)]
+            self._add(LOFT, [low[0], high[0], *ends[0], *ends[1], squareness], box, owner, part)
 
     def freeze(self) -> Shapes:
         """Return the finished table."""
@@ -247,18 +246,19 @@ def cut(shapes: Shapes, points: NDArray[np.float32], grid: Grid, warp: Warp, *, 
     Inside several parts of one owner the lowest part code wins. Between two owners that overlap or nearly touch stays a
     joint space of `JOINT_GAP_MM`, shared half and half. ``points`` are the `warped_points` of ``grid`` under ``warp``.
     """
-    distance = np.full(grid.shape, FAR_MM, dtype=np.float32)
-    other = np.full(grid.shape, np.inf, dtype=np.float32)
-    owner = np.zeros(grid.shape, dtype=np.uint8)
-    part = np.zeros(grid.shape, dtype=np.uint8)
+    found = (
+        np.full(grid.shape, FAR_MM, dtype=np.float32),
+        np.zeros(grid.shape, dtype=np.uint8),
+        np.zeros(grid.shape, dtype=np.uint8),
+    )
     margins = np.maximum(shapes.parameters[:, BLEND], max(margin_mm, JOINT_GAP_MM)) + _HOLE_REACH_MM * ~shapes.is_solid
     half_block = float(np.linalg.norm(grid.spacing_mm)) * kernels.BLOCK / 2 * (1 + warp.steepest)
     kernels.nearest(
-        points, shapes.kinds, shapes.parameters, blocks_of(shapes, grid, warp, margins), shapes.owners, shapes.parts,
-        margins, _STEEPEST_DISTANCE * half_block, (distance, other, owner, part),
+        points, shapes.kinds, shapes.parameters, blocks_of(shapes, grid, warp, margins),
+        np.stack([shapes.owners, shapes.parts], axis=1).astype(np.uint8), margins, _STEEPEST_DISTANCE * half_block,
+        JOINT_GAP_MM, found,
     )  # fmt: skip
-    kernels.separate(distance.reshape(-1), other.reshape(-1), JOINT_GAP_MM)
-    return Cut(distance, owner, part)
+    return Cut(*found)
 
 
 def blocks_of(shapes: Shapes, grid: Grid, warp: Warp, margin_mm: float | NDArray[np.float64]) -> NDArray[np.int64]:
@@ -286,4 +286,4 @@ def blocks_of(shapes: Shapes, grid: Grid, warp: Warp, margin_mm: float | NDArray
 
 def distance_to_one(shapes: Shapes, row: int, point: NDArray[np.float64]) -> float:
     """Signed distance of one point (mm, unwarped frame) to one primitive."""
-    return float(kernels.distance(int(shapes.kinds[row]), point, shapes.parameters[row]))
+    return float(distance(int(shapes.kinds[row]), point, shapes.parameters[row]))

@@ -6,7 +6,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from osteomet.phantom.geometry.kernels import BLOCK, distance
+from osteomet.phantom.geometry.distances import distance
+from osteomet.phantom.geometry.kernels import BLOCK
 from osteomet.phantom.geometry.textures import noise
 
 

@@ -1,0 +1,70 @@
+"""Blocks of voxels: which primitives reach one, and its voxels side by side for loops that work on many at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+
+@njit(cache=True)
+def pick(
+    rows: NDArray[np.int64],
+    count: int,
+    reach: NDArray[np.int64],
+    span: tuple[int, int, int],
+    out: NDArray[np.int64],
+) -> int:
+    """Keep those of the first ``count`` rows whose index range meets a span (axis, start, stop); returns how many.
+
+    ``reach`` holds the range (start, stop) of each primitive along three axes, shape (n, 2, 3).
+    """
+    axis, start, stop = span
+    found = 0
+    for n in range(count):
+        row = rows[n]
+        if reach[row, 0, axis] < stop and reach[row, 1, axis] > start:
+            out[found] = row
+            found += 1
+    return found
+
+
+@njit(cache=True)
+def middle_of(
+    points: NDArray[np.float32], first: tuple[int, int, int], edge: int, middle: NDArray[np.float64]
+) -> float:
+    """Find the middle of a block, shape (3,); returns its diagonal, mm."""
+    i, j, k = first
+    it, jt, kt = min(i + edge, points.shape[0]), min(j + edge, points.shape[1]), min(k + edge, points.shape[2])
+    diagonal2 = 0.0
+    for axis in range(3):
+        low, high = points[i, j, k, axis], points[it - 1, jt - 1, kt - 1, axis]
+        middle[axis] = 0.5 * (low + high)
+        diagonal2 += (high - low) ** 2
+    return float(np.sqrt(diagonal2))
+
+
+@njit(cache=True)
+def gather(points: NDArray[np.float32], first: tuple[int, int, int], edge: int, xyz: NDArray[np.float64]) -> int:
+    """Copy the points of a block side by side into ``xyz``, shape (3, n); returns their number."""
+    n = 0
+    for i in range(first[0], min(first[0] + edge, points.shape[0])):
+        for j in range(first[1], min(first[1] + edge, points.shape[1])):
+            for k in range(first[2], min(first[2] + edge, points.shape[2])):
+                for axis in range(3):
+                    xyz[axis, n] = points[i, j, k, axis]
+                n += 1
+    return n
+
+
+@njit(cache=True)
+def scatter(values: NDArray[Any], onto: NDArray[Any], first: tuple[int, int, int], edge: int) -> None:
+    """Copy the values of a block to its place on a grid."""
+    n = 0
+    for i in range(first[0], min(first[0] + edge, onto.shape[0])):
+        for j in range(first[1], min(first[1] + edge, onto.shape[1])):
+            for k in range(first[2], min(first[2] + edge, onto.shape[2])):
+                onto[i, j, k] = values[n]
+                n += 1
