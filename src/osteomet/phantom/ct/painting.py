@@ -7,14 +7,12 @@ from numba import njit
 from numpy.typing import NDArray
 
 from osteomet.core.grid import Grid
-from osteomet.phantom.geometry.blocks import gather, middle_of, pick, scatter
+from osteomet.phantom.geometry.blocks import edge_of, gather, middle_of, pick, scatter
 from osteomet.phantom.geometry.distances import beside, distances
 from osteomet.phantom.geometry.shapes import Warp, blocks_of
-from osteomet.phantom.geometry.textures import noise, seen_share
+from osteomet.phantom.geometry.textures import noises, seen_share
 from osteomet.phantom.soft_tissue.assembly import SoftTissue
 
-_BLOCK = 8
-"""Voxels along an edge of the blocks that are painted one after another."""
 _SLACK = 0.65
 """Half the diagonal of a block, and a third more, since first-order distances of slanted shapes are too long."""
 _HIDDEN = np.float32(1e-3)
@@ -44,23 +42,21 @@ def paint_soft_tissue(
     # A ramp of half width s spreads as a Gaussian of s over the root of three.
     softness = spread_mm * np.sqrt(3)
     image = np.full(grid.shape, -1000.0, dtype=np.float32)
-    seen = np.zeros(grid.shape, dtype=np.uint8)
     names = ("air", *dict.fromkeys(tissue.tissues))
     codes = np.array([names.index(name) for name in tissue.tissues], dtype=np.uint8)
     shapes = tissue.shapes
-    _paint(
-        points, shapes.kinds, shapes.parameters, blocks_of(shapes, grid, warp, softness), (tissue.values_hu, codes),
-        softness, image, seen,
-    )  # fmt: skip
     amplitudes, lengths = np.zeros(len(names)), np.ones((len(names), 3))
     for code, name in enumerate(names):
         if name in _GRAINS:
             amplitude, length = _GRAINS[name]
             amplitudes[code], lengths[code] = amplitude * seen_share(np.array(length), spread_mm), length
     muscle = names.index("muscle") if "muscle" in names else 255
-    _grain(
-        points, seen, (amplitudes, lengths), (muscle, tissue.streaks, tissue.fat_hu, np.array(_STREAK_MM)),
-        tissue.seed % 2**31, image,
+    texture = (
+        (amplitudes, lengths), (muscle, tissue.streaks, tissue.fat_hu, np.array(_STREAK_MM)), tissue.seed % 2**31
+    )  # fmt: skip
+    _paint(
+        points, shapes.kinds, shapes.parameters, blocks_of(shapes, grid, warp, softness), (tissue.values_hu, codes),
+        (softness, edge_of(grid)), texture, image,
     )  # fmt: skip
     return image
 
@@ -72,42 +68,45 @@ def _paint(
     parameters: NDArray[np.float64],
     reach: NDArray[np.int64],
     paints: tuple[NDArray[np.float64], NDArray[np.uint8]],
-    softness_mm: float,
+    sizes: tuple[float, int],
+    texture: tuple[
+        tuple[NDArray[np.float64], NDArray[np.float64]], tuple[int, float, float, NDArray[np.float64]], int
+    ],
     image: NDArray[np.float32],
-    tissue: NDArray[np.uint8],
 ) -> None:
-    """Blend primitives, the last one on top, over what is there, block by block.
+    """Blend primitives, the last one on top, over what is there, block by block; then add the grain of each tissue.
 
-    They are visited from the last to the first, until nothing below can be seen.
+    They are visited from the last to the first, until nothing below can be seen. ``sizes`` are the softness of edges,
+    mm, and the voxels along an edge of a block.
     """
-    shape = image.shape
+    (softness_mm, edge), shape = sizes, image.shape
     rows = np.arange(kinds.size)
     in_i, in_j, in_k = np.empty_like(rows), np.empty_like(rows), np.empty_like(rows)
-    middle, xyz, d = np.empty(3), np.empty((3, _BLOCK**3)), np.empty(_BLOCK**3)
-    value, clear = np.empty(_BLOCK**3, dtype=np.float32), np.empty(_BLOCK**3, dtype=np.float32)
-    code = np.empty(_BLOCK**3, dtype=np.uint8)
-    for i in range(0, shape[0], _BLOCK):
-        n_i = pick(rows, rows.size, reach, (0, i, i + _BLOCK), in_i)
-        for j in range(0, shape[1], _BLOCK):
-            n_j = pick(in_i, n_i, reach, (1, j, j + _BLOCK), in_j)
-            for k in range(0, shape[2], _BLOCK):
-                n_k = pick(in_j, n_j, reach, (2, k, k + _BLOCK), in_k)
+    middle, xyz, d = np.empty(3), np.empty((3, edge**3)), np.empty(edge**3)
+    value, clear = np.empty(edge**3, dtype=np.float32), np.empty(edge**3, dtype=np.float32)
+    code = np.empty(edge**3, dtype=np.uint8)
+    for i in range(0, shape[0], edge):
+        n_i = pick(rows, rows.size, reach, (0, i, i + edge), in_i)
+        for j in range(0, shape[1], edge):
+            n_j = pick(in_i, n_i, reach, (1, j, j + edge), in_j)
+            for k in range(0, shape[2], edge):
+                n_k = pick(in_j, n_j, reach, (2, k, k + edge), in_k)
                 first, n = (i, j, k), 0
-                far = softness_mm + _SLACK * middle_of(points, first, _BLOCK, middle)
+                far = softness_mm + _SLACK * middle_of(points, first, edge, middle)
                 for row in in_k[:n_k][::-1]:
                     kind, q = kinds[row], parameters[row]
                     if beside(kind, middle, q) > far:
                         continue
                     if n == 0:
-                        n = gather(points, first, _BLOCK, xyz)
+                        n = gather(points, first, edge, xyz)
                         value[:n], clear[:n], code[:n] = 0.0, 1.0, 0
                     distances(kind, xyz[0, :n], xyz[1, :n], xyz[2, :n], q, d[:n])
                     if _lay(d[:n], softness_mm, (paints[0][row], paints[1][row]), value, clear, code) == 0:
                         break
                 if n > 0:
                     value[:n] += clear[:n] * image[i, j, k]
-                    scatter(value, image, first, _BLOCK)
-                    scatter(code, tissue, first, _BLOCK)
+                    _grain(xyz[:, :n], code[:n], texture[0], texture[1], texture[2], value)
+                    scatter(value, image, first, edge)
 
 
 @njit(cache=True, error_model="numpy")
@@ -139,27 +138,34 @@ def _lay(
 
 @njit(cache=True, error_model="numpy")
 def _grain(
-    points: NDArray[np.float32],
-    tissue: NDArray[np.uint8],
+    xyz: NDArray[np.float64],
+    code: NDArray[np.uint8],
     grains: tuple[NDArray[np.float64], NDArray[np.float64]],
     muscle: tuple[int, float, float, NDArray[np.float64]],
     seed: int,
-    image: NDArray[np.float32],
+    value: NDArray[np.float32],
 ) -> None:
-    """Add the grain of each tissue, and streaks of fat to muscle."""
+    """Add the grain of each tissue, and streaks of fat to muscle, to the voxels of a block."""
     amplitudes, lengths = grains
     muscle_code, streaks, fat_hu, streak_mm = muscle
-    for i in range(image.shape[0]):
-        for j in range(image.shape[1]):
-            for k in range(image.shape[2]):
-                code = tissue[i, j, k]
-                x, y, z = points[i, j, k, 0], points[i, j, k, 1], points[i, j, k, 2]
-                if code == muscle_code:
-                    fine = noise(x / streak_mm[0, 0], y / streak_mm[0, 1], z / streak_mm[0, 2], seed + 1)
-                    broad = noise(x / streak_mm[1, 0], y / streak_mm[1, 1], z / streak_mm[1, 2], seed + 2)
-                    excess = 0.55 * fine + 0.85 * broad - 1.9 + 2.2 * streaks
-                    share = min(0.8, max(0.0, 0.38 * excess))
-                    image[i, j, k] += 3.0 * fine + share * (fat_hu - image[i, j, k])
-                elif amplitudes[code] > 0:
-                    grain = noise(x / lengths[code, 0], y / lengths[code, 1], z / lengths[code, 2], seed + code)
-                    image[i, j, k] += amplitudes[code] * grain
+    rows, here, fine, broad = np.empty(code.size, np.int64), np.empty(xyz.shape), np.empty(code.size), np.empty(code.size)
+    for tissue in range(amplitudes.size):
+        if tissue != muscle_code and amplitudes[tissue] == 0:
+            continue
+        n = 0
+        for m in range(code.size):
+            if code[m] == tissue:
+                rows[n], here[:, n] = m, xyz[:, m]
+                n += 1
+        if n == 0:
+            continue
+        if tissue != muscle_code:
+            noises(here[:, :n], lengths[tissue], seed + tissue, fine[:n])
+            for m in range(n):
+                value[rows[m]] += amplitudes[tissue] * fine[m]
+            continue
+        noises(here[:, :n], streak_mm[0], seed + 1, fine[:n])
+        noises(here[:, :n], streak_mm[1], seed + 2, broad[:n])
+        for m in range(n):
+            share = min(0.8, max(0.0, 0.38 * (0.55 * fine[m] + 0.85 * broad[m] - 1.9 + 2.2 * streaks)))
+            value[rows[m]] += 3.0 * fine[m] + share * (fat_hu - value[rows[m]])

@@ -8,6 +8,16 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from osteomet.core.grid import Grid
+
+
+_EDGE_MM, _LEAST, _MOST = 7.0, 2, 8
+
+
+def edge_of(grid: Grid) -> int:
+    """Voxels along an edge of a block: about `_EDGE_MM`, so small that few primitives reach it."""
+    return int(np.clip(round(_EDGE_MM / float(np.mean(grid.spacing_mm))), _LEAST, _MOST))
+
 
 @njit(cache=True)
 def pick(

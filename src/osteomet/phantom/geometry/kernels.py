@@ -59,44 +59,43 @@ def nearest(
     reach: NDArray[np.int64],
     labels: NDArray[np.uint8],
     margins_mm: NDArray[np.float64],
-    slack_mm: float,
-    gap_mm: float,
+    sizes: tuple[int, float, float],
     found: tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.uint8]],
 ) -> None:
     """Put the smallest distance at each voxel, its owner and its part into ``found``, where it is near.
 
     ``labels`` holds owner and part of each primitive, shape (n, 2). A primitive is felt up to its ``margins_mm``.
-    Blocks of voxels whose middle lies ``slack_mm`` farther off than that are passed over. Where two owners come close
-    a joint space of at least ``gap_mm`` is opened.
+    ``sizes`` are the voxels along an edge of a block, how much farther off than its margin a primitive may be from the
+    middle of a block that it reaches, and the least width of the joint space between two owners, mm.
     """
-    distance_mm, owner, part = found
+    (edge, slack_mm, gap_mm), (distance_mm, owner, part) = sizes, found
     shape = distance_mm.shape
     rows = np.arange(kinds.size)
     in_i, in_j, in_k = np.empty_like(rows), np.empty_like(rows), np.empty_like(rows)
-    middle, xyz, d = np.empty(3), np.empty((3, BLOCK**3)), np.empty(BLOCK**3)
-    near, names = np.empty((2, BLOCK**3), dtype=np.float32), np.empty((2, BLOCK**3), dtype=np.uint8)
-    for i in range(0, shape[0], BLOCK):
-        n_i = pick(rows, rows.size, reach, (0, i, i + BLOCK), in_i)
-        for j in range(0, shape[1], BLOCK):
-            n_j = pick(in_i, n_i, reach, (1, j, j + BLOCK), in_j)
-            for k in range(0, shape[2], BLOCK):
-                n_k = pick(in_j, n_j, reach, (2, k, k + BLOCK), in_k)
+    middle, xyz, d = np.empty(3), np.empty((3, edge**3)), np.empty(edge**3)
+    near, names = np.empty((2, edge**3), dtype=np.float32), np.empty((2, edge**3), dtype=np.uint8)
+    for i in range(0, shape[0], edge):
+        n_i = pick(rows, rows.size, reach, (0, i, i + edge), in_i)
+        for j in range(0, shape[1], edge):
+            n_j = pick(in_i, n_i, reach, (1, j, j + edge), in_j)
+            for k in range(0, shape[2], edge):
+                n_k = pick(in_j, n_j, reach, (2, k, k + edge), in_k)
                 first, n = (i, j, k), 0
-                middle_of(points, first, BLOCK, middle)
+                middle_of(points, first, edge, middle)
                 for row in in_k[:n_k]:
                     margin = margins_mm[row]
                     if distance(kinds[row], middle, parameters[row]) > margin + slack_mm:
                         continue
                     if n == 0:
-                        n = gather(points, first, BLOCK, xyz)
+                        n = gather(points, first, edge, xyz)
                         near[0, :n], near[1, :n], names[:, :n] = distance_mm[i, j, k], np.inf, 0
                     distances(kinds[row], xyz[0, :n], xyz[1, :n], xyz[2, :n], parameters[row], d[:n])
                     _join(d[:n], margin, parameters[row], labels[row], near, names)
                 if n > 0:
                     _open_joints(near, n, gap_mm)
-                    scatter(near[0], distance_mm, first, BLOCK)
-                    scatter(names[0], owner, first, BLOCK)
-                    scatter(names[1], part, first, BLOCK)
+                    scatter(near[0], distance_mm, first, edge)
+                    scatter(names[0], owner, first, edge)
+                    scatter(names[1], part, first, edge)
 
 
 @njit(cache=True, error_model="numpy")

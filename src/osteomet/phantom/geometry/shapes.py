@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from osteomet.core.grid import Grid
 from osteomet.phantom.geometry import kernels
+from osteomet.phantom.geometry.blocks import edge_of
 from osteomet.phantom.geometry.distances import (
     CAPSULE,
     CUP,
@@ -252,11 +253,12 @@ def cut(shapes: Shapes, points: NDArray[np.float32], grid: Grid, warp: Warp, *, 
         np.zeros(grid.shape, dtype=np.uint8),
     )
     margins = np.maximum(shapes.parameters[:, BLEND], max(margin_mm, JOINT_GAP_MM)) + _HOLE_REACH_MM * ~shapes.is_solid
-    half_block = float(np.linalg.norm(grid.spacing_mm)) * kernels.BLOCK / 2 * (1 + warp.steepest)
+    edge = edge_of(grid)
+    half_block = float(np.linalg.norm(grid.spacing_mm)) * edge / 2 * (1 + warp.steepest)
     kernels.nearest(
         points, shapes.kinds, shapes.parameters, blocks_of(shapes, grid, warp, margins),
-        np.stack([shapes.owners, shapes.parts], axis=1).astype(np.uint8), margins, _STEEPEST_DISTANCE * half_block,
-        JOINT_GAP_MM, found,
+        np.stack([shapes.owners, shapes.parts], axis=1).astype(np.uint8), margins,
+        (edge, _STEEPEST_DISTANCE * half_block, JOINT_GAP_MM), found,
     )  # fmt: skip
     return Cut(*found)
 
@@ -267,21 +269,24 @@ def blocks_of(shapes: Shapes, grid: Grid, warp: Warp, margin_mm: float | NDArray
     A voxel at p shows the shape at p + shift(p), so the box moves against the shift at its centre and grows by what the
     shift can change within the box.
     """
-    picks = np.stack(np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij"), axis=-1).reshape(8, 3)
-    move = warp.shift_mm(shapes.boxes.mean(axis=1))
-    reach = warp.steepest * (
-        np.linalg.norm(shapes.boxes[:, 1] - shapes.boxes[:, 0], axis=1) / 2 + margin_mm + np.linalg.norm(move, axis=1)
+    margin = np.reshape(margin_mm, (-1, 1))
+    most = np.abs(warp.amplitudes_mm).sum(axis=0)
+    corners = grid.corners_xyz_mm()
+    near = (shapes.boxes[:, 0] - margin - most <= corners.max(axis=0)) & (
+        shapes.boxes[:, 1] + margin + most >= corners.min(axis=0)
     )
+    rows = near.all(axis=1)
+    margin, boxes = np.broadcast_to(margin, (len(shapes), 1))[rows], shapes.boxes[rows]
+    middle, half = boxes.mean(axis=1), (boxes[:, 1] - boxes[:, 0]) / 2
+    move = warp.shift_mm(middle)
+    reach = warp.steepest * (np.linalg.norm(half, axis=1) + margin[:, 0] + np.linalg.norm(move, axis=1))
     # However far apart, no two shifts differ by more than twice the sum of the waves.
-    farthest = 2 * np.abs(warp.amplitudes_mm).sum(axis=0)
-    grow = np.minimum(reach[:, None], farthest) + np.reshape(margin_mm, (-1, 1))
-    low, high = shapes.boxes[:, 0] - move - grow, shapes.boxes[:, 1] - move + grow
-    corners = np.where(picks[None], high[:, None], low[:, None])
-    index = grid.to_ijk(corners)
-    start = np.floor(index.min(axis=1)).astype(np.int64)
-    stop = np.ceil(index.max(axis=1)).astype(np.int64) + 1
-    limit = np.array(grid.shape)
-    return np.stack([np.clip(start, 0, limit), np.clip(stop, 0, limit)], axis=1)
+    half = half + np.minimum(reach[:, None], 2 * most) + margin
+    index, step = grid.to_ijk(middle - move), half @ np.abs(np.linalg.inv(grid.affine[:3, :3])).T
+    blocks = np.zeros((len(shapes), 2, 3), dtype=np.int64)
+    blocks[rows, 0] = np.clip(np.floor(index - step), 0, grid.shape)
+    blocks[rows, 1] = np.clip(np.ceil(index + step) + 1, 0, grid.shape)
+    return blocks
 
 
 def distance_to_one(shapes: Shapes, row: int, point: NDArray[np.float64]) -> float:
