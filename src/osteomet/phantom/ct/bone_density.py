@@ -81,7 +81,7 @@ def _fill(
     at, uvw, porous, grain = np.empty((2, most), np.int64), np.empty((3, most)), np.empty(most), np.empty(most)
     for i in range(depth.shape[0]):
         n = _gather_near(points[i], owner[i], depth[i], margin, frames, at, uvw)
-        noises(uvw[:, :n], _POROUS_MM, seed + 3, porous[:n])
+        noises(uvw[0, :n], uvw[1, :n], uvw[2, :n], _POROUS_MM, seed + 3, porous[:n])
         for m in range(n):
             j, k = at[0, m], at[1, m]
             d, o, height = depth[i, j, k], owner[i, j, k], half_height[owner[i, j, k]]
@@ -104,7 +104,7 @@ def _fill(
             cortex[i, j, k] = wall * (1.0 + 0.3 * min(1.8, max(-1.8, porous[m])))
             density[i, j, k] = hu
         for g in range(weights.size):
-            noises(uvw[:, :n], lengths[g], seed + 7919 * g, grain[:n])
+            noises(uvw[0, :n], uvw[1, :n], uvw[2, :n], lengths[g], seed + 7919 * g, grain[:n])
             for m in range(n):
                 density[i, at[0, m], at[1, m]] += weights[g] * grain[m]
 

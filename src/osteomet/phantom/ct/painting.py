@@ -7,7 +7,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from osteomet.core.grid import Grid
-from osteomet.phantom.geometry.blocks import edge_of, gather, middle_of, pick, scatter
+from osteomet.phantom.geometry.blocks import corners_of, edge_of, gather, middle_of, pick, scatter
 from osteomet.phantom.geometry.distances import beside, distances
 from osteomet.phantom.geometry.shapes import Warp, blocks_of
 from osteomet.phantom.geometry.textures import noises, seen_share
@@ -82,7 +82,7 @@ def _paint(
     (softness_mm, edge), shape = sizes, image.shape
     rows = np.arange(kinds.size)
     in_i, in_j, in_k = np.empty_like(rows), np.empty_like(rows), np.empty_like(rows)
-    middle, xyz, d = np.empty(3), np.empty((3, edge**3)), np.empty(edge**3)
+    middle, corners, xyz, d = np.empty(3), np.empty((3, 8)), np.empty((3, edge**3)), np.empty(edge**3)
     value, clear = np.empty(edge**3, dtype=np.float32), np.empty(edge**3, dtype=np.float32)
     code = np.empty(edge**3, dtype=np.uint8)
     for i in range(0, shape[0], edge):
@@ -100,12 +100,18 @@ def _paint(
                     if n == 0:
                         n = gather(points, first, edge, xyz)
                         value[:n], clear[:n], code[:n] = 0.0, 1.0, 0
-                    distances(kind, xyz[0, :n], xyz[1, :n], xyz[2, :n], q, d[:n])
+                        corners_of(points, first, edge, corners)
+                    distances(kind, corners[0], corners[1], corners[2], q, d[:8])
+                    # What holds the corners of a block holds all of it: no primitive here is hollow.
+                    if d[:8].max() < -softness_mm:
+                        d[:n] = -softness_mm
+                    else:
+                        distances(kind, xyz[0, :n], xyz[1, :n], xyz[2, :n], q, d[:n])
                     if _lay(d[:n], softness_mm, (paints[0][row], paints[1][row]), value, clear, code) == 0:
                         break
                 if n > 0:
                     value[:n] += clear[:n] * image[i, j, k]
-                    _grain(xyz[:, :n], code[:n], texture[0], texture[1], texture[2], value)
+                    _grain(xyz, code[:n], texture[0], texture[1], texture[2], value)
                     scatter(value, image, first, edge)
 
 
@@ -148,24 +154,26 @@ def _grain(
     """Add the grain of each tissue, and streaks of fat to muscle, to the voxels of a block."""
     amplitudes, lengths = grains
     muscle_code, streaks, fat_hu, streak_mm = muscle
-    rows, here, fine, broad = np.empty(code.size, np.int64), np.empty(xyz.shape), np.empty(code.size), np.empty(code.size)
+    rows, here = np.empty(code.size, dtype=np.int64), np.empty((3, code.size))
+    fine, broad = np.empty(code.size), np.empty(code.size)
+    counts = np.zeros(amplitudes.size, dtype=np.int64)
+    for m in range(code.size):
+        counts[code[m]] += 1
     for tissue in range(amplitudes.size):
-        if tissue != muscle_code and amplitudes[tissue] == 0:
+        if counts[tissue] == 0 or (tissue != muscle_code and amplitudes[tissue] == 0):
             continue
         n = 0
         for m in range(code.size):
             if code[m] == tissue:
-                rows[n], here[:, n] = m, xyz[:, m]
+                rows[n], here[0, n], here[1, n], here[2, n] = m, xyz[0, m], xyz[1, m], xyz[2, m]
                 n += 1
-        if n == 0:
-            continue
         if tissue != muscle_code:
-            noises(here[:, :n], lengths[tissue], seed + tissue, fine[:n])
+            noises(here[0, :n], here[1, :n], here[2, :n], lengths[tissue], seed + tissue, fine[:n])
             for m in range(n):
                 value[rows[m]] += amplitudes[tissue] * fine[m]
             continue
-        noises(here[:, :n], streak_mm[0], seed + 1, fine[:n])
-        noises(here[:, :n], streak_mm[1], seed + 2, broad[:n])
+        noises(here[0, :n], here[1, :n], here[2, :n], streak_mm[0], seed + 1, fine[:n])
+        noises(here[0, :n], here[1, :n], here[2, :n], streak_mm[1], seed + 2, broad[:n])
         for m in range(n):
             share = min(0.8, max(0.0, 0.38 * (0.55 * fine[m] + 0.85 * broad[m] - 1.9 + 2.2 * streaks)))
             value[rows[m]] += 3.0 * fine[m] + share * (fat_hu - value[rows[m]])

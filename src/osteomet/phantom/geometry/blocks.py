@@ -57,6 +57,20 @@ def middle_of(
 
 
 @njit(cache=True)
+def corners_of(
+    points: NDArray[np.float32], first: tuple[int, int, int], edge: int, corners: NDArray[np.float64]
+) -> None:
+    """Copy the points of the eight corner voxels of a block into ``corners``, shape (3, 8)."""
+    shape = points.shape
+    for n in range(8):
+        i = min(first[0] + edge, shape[0]) - 1 if n & 1 else first[0]
+        j = min(first[1] + edge, shape[1]) - 1 if n & 2 else first[1]
+        k = min(first[2] + edge, shape[2]) - 1 if n & 4 else first[2]
+        for axis in range(3):
+            corners[axis, n] = points[i, j, k, axis]
+
+
+@njit(cache=True)
 def gather(points: NDArray[np.float32], first: tuple[int, int, int], edge: int, xyz: NDArray[np.float64]) -> int:
     """Copy the points of a block side by side into ``xyz``, shape (3, n); returns their number."""
     n = 0

@@ -102,7 +102,7 @@ def _capsule(x: float, y: float, z: float, q: Numbers) -> float:
     ab0, ab1, ab2 = q[3] - q[0], q[4] - q[1], q[5] - q[2]
     ap0, ap1, ap2 = x - q[0], y - q[1], z - q[2]
     length2 = ab0 * ab0 + ab1 * ab1 + ab2 * ab2 + 1e-9
-    t = min(1.0, max(0.0, (ap0 * ab0 + ap1 * ab1 + ap2 * ab2) / length2))
+    t = min(1.0, max(0.0, (ap0 * ab0 + ap1 * ab1 + ap2 * ab2) * (1.0 / length2)))
     d0, d1, d2 = ap0 - t * ab0, ap1 - t * ab1, ap2 - t * ab2
     return np.sqrt(d0 * d0 + d1 * d1 + d2 * d2) - (q[6] + t * (q[7] - q[6]))
 
@@ -130,14 +130,14 @@ def _to_triangle2(x: float, y: float, z: float, a: Numbers, b: Numbers, c: Numbe
     d1, s1 = _edge((x - b[0], y - b[1], z - b[2]), e1, normal)
     d2, s2 = _edge((x - c[0], y - c[1], z - c[2]), e2, normal)
     height = _dot(normal, p)
-    above = height * height / (_dot(normal, normal) + 1e-12)
+    above = height * height * (1.0 / (_dot(normal, normal) + 1e-12))
     return above if min(s0, s1, s2) > 0.0 else min(d0, d1, d2)
 
 
 @njit(cache=True, error_model="numpy", forceinline=True)
 def _edge(p: Numbers, e: Numbers, n: Numbers) -> tuple[float, float]:
     """Squared distance of p to the edge e from the origin, and on which side of it p lies in the plane of normal n."""
-    t = min(1.0, max(0.0, _dot(p, e) / (_dot(e, e) + 1e-12)))
+    t = min(1.0, max(0.0, _dot(p, e) * (1.0 / (_dot(e, e) + 1e-12))))
     d = (p[0] - t * e[0], p[1] - t * e[1], p[2] - t * e[2])
     return _dot(d, d), _dot(_cross(e, n), p)
 
@@ -164,11 +164,12 @@ def _dot(a: Numbers, b: Numbers) -> float:
 def _ellipsoid(x: float, y: float, z: float, q: Numbers) -> float:
     """Ellipsoid, exact for a ball, first order else; the least radius deep in its middle."""
     s0, s1, s2 = x - q[0], y - q[1], z - q[2]
-    u = (q[3] * s0 + q[6] * s1 + q[9] * s2) / q[12]
-    v = (q[4] * s0 + q[7] * s1 + q[10] * s2) / q[13]
-    w = (q[5] * s0 + q[8] * s1 + q[11] * s2) / q[14]
+    per_a, per_b, per_c = 1.0 / q[12], 1.0 / q[13], 1.0 / q[14]
+    u = (q[3] * s0 + q[6] * s1 + q[9] * s2) * per_a
+    v = (q[4] * s0 + q[7] * s1 + q[10] * s2) * per_b
+    w = (q[5] * s0 + q[8] * s1 + q[11] * s2) * per_c
     k0 = np.sqrt(u * u + v * v + w * w)
-    k1 = np.sqrt((u / q[12]) ** 2 + (v / q[13]) ** 2 + (w / q[14]) ** 2)
+    k1 = np.sqrt((u * per_a) ** 2 + (v * per_b) ** 2 + (w * per_c) ** 2)
     return k0 * (k0 - 1.0) / k1 if k0 > 1e-6 else -min(q[12], min(q[13], q[14]))
 
 
@@ -195,19 +196,17 @@ def _section(x: float, y: float, z: float, q: Numbers) -> float:
 
     A section lies between an ellipse and a super-ellipse of exponent 4; neither needs a power function.
     """
-    f = min(1.0, max(0.0, (z - q[0]) / (q[1] - q[0])))
-    x, y = x - q[2] - f * (q[8] - q[2]), y - q[3] - f * (q[9] - q[3])
-    a, b = q[4] + f * (q[10] - q[4]), q[5] + f * (q[11] - q[5])
-    c, s = q[6] + f * (q[12] - q[6]), q[7] + f * (q[13] - q[7])
-    turn = 1.0 / np.sqrt(c * c + s * s)
-    u, v = abs(c * x + s * y) * turn / a, abs(c * y - s * x) * turn / b
+    f = min(1.0, max(0.0, (z - q[0]) * (1.0 / (q[1] - q[0]))))
+    x, y = x - q[2] - f * (q[6] - q[2]), y - q[3] - f * (q[7] - q[3])
+    a, b = q[4] + f * (q[8] - q[4]), q[5] + f * (q[9] - q[5])
+    per_a, per_b = 1.0 / a, 1.0 / b
+    u, v = abs(q[10] * x + q[11] * y) * per_a, abs(q[10] * y - q[11] * x) * per_b
     u2, v2 = u * u, v * v
     r, r4 = np.sqrt(u2 + v2), np.sqrt(np.sqrt(u2 * u2 + v2 * v2))
-    cube = r4 * r4 * r4
-    slope_u, slope_v = u / (a * r), v / (b * r)
-    slope_u += q[14] * (u * u2 / (a * cube) - slope_u)
-    slope_v += q[14] * (v * v2 / (b * cube) - slope_v)
-    d = (r + q[14] * (r4 - r) - 1.0) / np.sqrt(slope_u * slope_u + slope_v * slope_v)
+    per_r, per_cube = 1.0 / r, 1.0 / (r4 * r4 * r4)
+    slope_u = u * per_a * (per_r + q[12] * (u2 * per_cube - per_r))
+    slope_v = v * per_b * (per_r + q[12] * (v2 * per_cube - per_r))
+    d = (r + q[12] * (r4 - r) - 1.0) / np.sqrt(slope_u * slope_u + slope_v * slope_v)
     return d if u + v > 1e-6 else -min(a, b)
 
 

@@ -111,8 +111,8 @@ def _join(
 
     ``near`` holds the smallest distance and that of the next other owner, ``names`` owner and part, shape (2, n).
     """
-    closest, other = near
-    owner, part = names
+    closest, other = near[0], near[1]
+    owner, part = names[0], names[1]
     mode, blend = q[MODE], q[BLEND]
     for n in range(distances_mm.size):
         d = distances_mm[n]
@@ -144,7 +144,7 @@ def _join(
 @njit(cache=True)
 def _open_joints(near: NDArray[np.float32], count: int, gap_mm: float) -> None:
     """Open a joint space of at least ``gap_mm`` where two owners come close."""
-    closest, other = near
+    closest, other = near[0], near[1]
     for n in range(count):
         if np.isfinite(other[n]):
             closest[n] = max(closest[n], 0.5 * (gap_mm - (other[n] - closest[n])))

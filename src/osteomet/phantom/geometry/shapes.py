@@ -130,25 +130,24 @@ class ShapeTable:
         reach = radius_mm + half_thickness_mm
         self._add(CUP, [*centre, radius_mm, half_thickness_mm, *axis], [centre - reach, centre + reach], owner, part)
 
-    def loft(self, knots: ArrayLike, *, squareness: float = 0.0, owner: int, part: int = 0) -> None:
+    def loft(
+        self, knots: ArrayLike, *, squareness: float = 0.0, turn_rad: float = 0.0, owner: int, part: int = 0
+    ) -> None:
         """Cross-sections in horizontal slices, blended linearly from knot to knot; ellipses at ``squareness`` 0.
 
-        ``knots`` has shape (n, 6), by ascending height: z, centre x and y, half width, half depth (mm) and the turn of
-        the section to posterior of the left, rad. The ends are flat and sharp.
+        ``knots`` has shape (n, 5), by ascending height: z, centre x and y, half width, half depth (mm). Sections turn
+        from left to posterior by ``turn_rad``. The ends are flat and sharp.
         """
-        rows = np.asarray(knots, dtype=float)
-        for low, high in pairwise(rows):
-            reach = np.array(
-                [max(low[3], high[3], low[4], high[4])] * 2
-                if low[5] or high[5]
-                else [max(low[3], high[3]), max(low[4], high[4])]
-            )
+        for low, high in pairwise(np.asarray(knots, dtype=float)):
+            reach = np.maximum(low[3:], high[3:])
+            if turn_rad:
+                reach = np.full(2, reach.max())
             box = [
                 [*(np.minimum(low[1:3], high[1:3]) - reach), low[0]],
                 [*(np.maximum(low[1:3], high[1:3]) + reach), high[0]],
             ]
-            ends = [[*knot[1:5], np.cos(knot[5]), np.sin(knot[5])] for knot in (low, high)]
-            self._add(LOFT, [low[0], high[0], *ends[0], *ends[1], squareness], box, owner, part)
+            turn = np.cos(turn_rad), np.sin(turn_rad)
+            self._add(LOFT, [low[0], high[0], *low[1:], *high[1:], *turn, squareness], box, owner, part)
 
     def freeze(self) -> Shapes:
         """Return the finished table."""

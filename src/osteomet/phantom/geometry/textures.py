@@ -43,9 +43,15 @@ def noise(x: float, y: float, z: float, seed: int) -> float:
 
 
 @njit(cache=True, error_model="numpy")
-def noises(xyz: NDArray[np.float64], lengths: NDArray[np.float64], seed: int, out: NDArray[np.float64]) -> None:
-    """`noise` at many points, shape (3, n), with a grain of these extents along three axes, into ``out``."""
-    x, y, z = xyz
+def noises(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    z: NDArray[np.float64],
+    lengths: NDArray[np.float64],
+    seed: int,
+    out: NDArray[np.float64],
+) -> None:
+    """`noise` at many points with a grain of these extents along three axes, into ``out``."""
     a, b, c = 1.0 / lengths[0], 1.0 / lengths[1], 1.0 / lengths[2]
     for n in range(out.size):
         out[n] = noise(a * x[n], b * y[n], c * z[n], seed)
