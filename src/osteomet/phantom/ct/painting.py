@@ -69,9 +69,7 @@ def _paint(
     reach: NDArray[np.int64],
     paints: tuple[NDArray[np.float64], NDArray[np.uint8]],
     sizes: tuple[float, int],
-    texture: tuple[
-        tuple[NDArray[np.float64], NDArray[np.float64]], tuple[int, float, float, NDArray[np.float64]], int
-    ],
+    texture: tuple[tuple[NDArray[np.float64], NDArray[np.float64]], tuple[int, float, float, NDArray[np.float64]], int],
     image: NDArray[np.float32],
 ) -> None:
     """Blend primitives, the last one on top, over what is there, block by block; then add the grain of each tissue.
