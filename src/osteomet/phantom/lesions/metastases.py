@@ -35,7 +35,7 @@ _KIND_ODDS = ((0.85, 0.05, 0.10), (0.05, 0.85, 0.10), (0.40, 0.30, 0.30))
 _PATIENT_ODDS = (0.42, 0.33, 0.25)
 _TREATED_ODDS = 0.2
 _PERMEATIVE_ODDS = 0.3
-_PERMEATIVE_CONTRAST_HU = 2.5 * LEAST_LYTIC_CONTRAST_HU
+_PERMEATIVE_CONTRAST_HU = 4 * LEAST_LYTIC_CONTRAST_HU
 """Least contrast between marrow and filling of a permeative lysis, which takes only a half of it at its surface."""
 _CONCENTRATED = (Group.CERVICAL, Group.THORACIC, Group.LUMBAR, Group.SACRAL, Group.PELVIS)
 
@@ -222,7 +222,7 @@ def _permeated(rng: np.random.Generator, deposit: Deposit, *, marrow_hu: float) 
     is_plain = marrow_hu - deposit.fill_hu > _PERMEATIVE_CONTRAST_HU and not deposit.treated
     if LesionType.LYTIC not in deposit.types or not is_plain or rng.random() > _PERMEATIVE_ODDS:
         return deposit
-    edge = max(deposit.edge_mm, min(1.5, 0.5 * deposit.lobes_mm[0, 3]))
+    edge = np.clip(deposit.edge_mm, min(1.5, 0.5 * deposit.lobes_mm[0, 3]), 2.5)
     return replace(deposit, hole_mm=float(rng.uniform(1.8, 4.0)), edge_mm=float(edge), rim_hu=0.0)
 
 
