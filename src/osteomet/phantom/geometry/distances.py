@@ -84,7 +84,7 @@ def beside(kind: int, p: NDArray[np.float64], row: NDArray[np.float64]) -> float
     if kind != LOFT:
         return distance(kind, p, row)
     q = _numbers(row)
-    return max(_section(p[0], p[1], p[2], q), max(q[0] - p[2], p[2] - q[1]))
+    return float(max(_section(p[0], p[1], p[2], q), max(q[0] - p[2], p[2] - q[1])))
 
 
 @njit(cache=True, forceinline=True)
@@ -104,20 +104,21 @@ def _capsule(x: float, y: float, z: float, q: Numbers) -> float:
     length2 = ab0 * ab0 + ab1 * ab1 + ab2 * ab2 + 1e-9
     t = min(1.0, max(0.0, (ap0 * ab0 + ap1 * ab1 + ap2 * ab2) * (1.0 / length2)))
     d0, d1, d2 = ap0 - t * ab0, ap1 - t * ab1, ap2 - t * ab2
-    return np.sqrt(d0 * d0 + d1 * d1 + d2 * d2) - (q[6] + t * (q[7] - q[6]))
+    return float(np.sqrt(d0 * d0 + d1 * d1 + d2 * d2) - (q[6] + t * (q[7] - q[6])))
 
 
 @njit(cache=True, error_model="numpy", forceinline=True)
 def _plate(x: float, y: float, z: float, q: Numbers) -> float:
     """Rounded triangle."""
-    return np.sqrt(_to_triangle2(x, y, z, (q[0], q[1], q[2]), (q[3], q[4], q[5]), (q[6], q[7], q[8]))) - q[9]
+    a, b, c = (q[0], q[1], q[2]), (q[3], q[4], q[5]), (q[6], q[7], q[8])
+    return float(np.sqrt(_to_triangle2(x, y, z, a, b, c)) - q[9])
 
 
 @njit(cache=True, error_model="numpy", forceinline=True)
 def _quad(x: float, y: float, z: float, q: Numbers) -> float:
     """Rounded quadrilateral, folded along its first diagonal."""
     a, b, c, d = (q[0], q[1], q[2]), (q[3], q[4], q[5]), (q[6], q[7], q[8]), (q[9], q[10], q[11])
-    return np.sqrt(min(_to_triangle2(x, y, z, a, b, c), _to_triangle2(x, y, z, a, c, d))) - q[12]
+    return float(np.sqrt(min(_to_triangle2(x, y, z, a, b, c), _to_triangle2(x, y, z, a, c, d))) - q[12])
 
 
 @njit(cache=True, error_model="numpy", forceinline=True)
@@ -178,7 +179,7 @@ def _cup(x: float, y: float, z: float, q: Numbers) -> float:
     """Spherical shell, open on one side."""
     d0, d1, d2 = x - q[0], y - q[1], z - q[2]
     shell = abs(np.sqrt(d0 * d0 + d1 * d1 + d2 * d2) - q[3]) - q[4]
-    return max(shell, d0 * q[5] + d1 * q[6] + d2 * q[7] - 4.0)
+    return float(max(shell, d0 * q[5] + d1 * q[6] + d2 * q[7] - 4.0))
 
 
 @njit(cache=True, error_model="numpy", forceinline=True)
@@ -236,4 +237,4 @@ def _body(x: float, y: float, z: float, q: Numbers) -> float:
     side = max(side, -thick)
     end = abs(w) - (height - concavity * max(0.0, 1.0 - r * r))
     out_side, out_end = max(side, 0.0), max(end, 0.0)
-    return np.sqrt(out_side * out_side + out_end * out_end) + min(0.0, max(side, end))
+    return float(np.sqrt(out_side * out_side + out_end * out_end) + min(0.0, max(side, end)))
