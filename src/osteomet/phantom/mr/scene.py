@@ -120,7 +120,7 @@ def _gathered(labels: NDArray[np.uint8], stack: Stack) -> NDArray[np.uint8]:
 
 def _soft_layers(soft: SoftTissue, scene: Scene, softness_mm: float) -> Layers:
     """Shapes laid over air in order, and streaks of fat in muscle."""
-    grid, shape = scene.grid, scene.grid.shape
+    shape = scene.grid.shape
     first, second = np.full(shape, Tissue.AIR, dtype=np.uint8), np.full(shape, Tissue.AIR, dtype=np.uint8)
     layers = first, second, np.zeros(shape, dtype=np.float32)
     tissues = np.array([Tissue[name.upper()] for name in soft.tissues], dtype=np.uint8)
