@@ -24,6 +24,8 @@ _LATTICE = 6
 _CHI_STEP = 2
 _CHI_PAD = 6
 _SHIM_POINTS = 2000
+_SHIM_REACH_PPM = 1.0
+"""Tissue whose field differs by more than this from the median of all tissue lies near metal."""
 _QUANTILES = ndtri((np.arange(1 << 16) + 0.5) / (1 << 16)).astype(np.float32)
 
 
@@ -90,7 +92,8 @@ def susceptibility_field_ppm(chi_ppm: Image, grid: Grid) -> Image:
 
     The dipole kernel is applied in k-space on a lattice of every second voxel, the picture continued at its edges as it
     is there. As scanners do before they image, a polynomial of second order is then subtracted that fits the field
-    where ``chi_ppm`` is 0, which stands for soft tissue.
+    where ``chi_ppm`` is 0, which stands for soft tissue. What lies near metal is left out of the fit, or the whole
+    field of view would be off for its sake.
 
     References
     ----------
@@ -105,7 +108,10 @@ def susceptibility_field_ppm(chi_ppm: Image, grid: Grid) -> Image:
     field = fft.irfftn(fft.rfftn(padded) * kernel, padded.shape)
     inner = tuple(slice(a, a + n) for (a, _), n in zip(pads, coarse.shape, strict=True))
     weights = [_linear_weights(n, _CHI_STEP, m) for n, m in zip(grid.shape, coarse.shape, strict=True)]
-    return _upsampled(_shimmed(field[inner], coarse == 0), weights)
+    field, tissue = field[inner], coarse == 0
+    if tissue.any():
+        tissue &= np.abs(field - np.median(field[tissue])) < _SHIM_REACH_PPM
+    return _upsampled(_shimmed(field, tissue), weights)
 
 
 def _shimmed(field: Image, tissue: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -28,6 +28,8 @@ _CHI_PPM = {
     Tissue.CORTICAL_BONE: -1.5,
 }
 _FAT_SATURATION_PPM = 1.6
+_WATER_BAND_PPM, _SLICE_BAND_HZ = 1.6, 1200.0
+"""Half the band that pulses excite: of the water alone in echo-planar imaging, of the whole slice in other sequences."""
 _MARROW = np.array([Tissue.MIXED_MARROW, Tissue.RED_MARROW, Tissue.YELLOW_MARROW], dtype=np.int64)
 
 
@@ -139,12 +141,19 @@ class Run:
         return part
 
     def _disturbed(self, water: Image, fat: Image, contrast: Contrast) -> tuple[Image, Image]:
-        """What an uneven field does: missed fat saturation, dephased gradient echoes, displaced signal."""
+        """What an uneven field does: missed fat saturation, signal that no pulse reaches, dephasing, displacement."""
         sequence, stack = self.sequence, self.stack
         if self.field_hz is None:
             fat *= np.float32(sequence.fat_left)
             return water, fat
         fat *= self._fat_left(self.field_hz)
+        if _has_metal(self.composition):
+            is_planar = np.isfinite(sequence.phase_hz_per_px)
+            band_hz = _WATER_BAND_PPM * self.scanner.hz_per_ppm if is_planar else _SLICE_BAND_HZ
+            square = (self.field_hz / np.float32(band_hz)) ** 2
+            excited = np.exp(-square * square)
+            water *= excited
+            fat *= excited
         if sequence.method in (Method.GRADIENT_ECHO, Method.DIXON):
             te_ms = sequence.opposed_te_ms if contrast.name == OPPOSED else sequence.te_ms
             left = np.exp(artefacts.dephasing_rate(self.field_hz) * np.float32(-(te_ms**2)))

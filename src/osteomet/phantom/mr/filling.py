@@ -87,27 +87,40 @@ def add_metal(
 @njit(cache=True, error_model="numpy")
 def add_streaks(
     points: NDArray[np.float32],
-    muscle_and_fat: tuple[int, int],
+    tissues: tuple[int, int, int],
     streaks: float,
     seed: int,
     first: NDArray[np.uint8],
     second: NDArray[np.uint8],
     share: NDArray[np.float32],
 ) -> None:
-    """Lay streaks of fat along the fibres of pure muscle; ``streaks`` (0-1) is how far fat has replaced it."""
-    muscle, fat = muscle_and_fat
+    """Lay fat between the bundles of pure muscle, and thin septa through pure fat.
+
+    ``tissues`` are muscle, fat and what septa are made of, ``streaks`` (0-1) is how far fat has replaced muscle.
+    """
+    muscle, fat, septum = tissues
     for i in range(first.shape[0]):
         for j in range(first.shape[1]):
             for k in range(first.shape[2]):
-                if first[i, j, k] != muscle or share[i, j, k] > 0.02:
+                if share[i, j, k] > 0.02 or (first[i, j, k] != muscle and first[i, j, k] != fat):
                     continue
                 x, y, z = points[i, j, k, 0], points[i, j, k, 1], points[i, j, k, 2]
-                fine = noise(x / 1.6, y / 1.6, z / 14.0, seed + 1)
-                broad = noise(x / 4.5, y / 4.5, z / 30.0, seed + 2)
-                part = min(0.85, max(0.0, 0.6 * (0.7 * fine + 0.7 * broad - 2.3 + 2.4 * streaks)))
-                if part > 0.02:
+                if first[i, j, k] == fat:
+                    second[i, j, k] = septum
+                    part = 0.3 * _ridge(noise(x / 15.0, y / 15.0, z / 20.0, seed + 6), 0.07)
+                else:
                     second[i, j, k] = fat
-                    share[i, j, k] = part
+                    broad = noise(x / 9.0, y / 9.0, z / 40.0, seed + 2)
+                    bundle = _ridge(noise(x / 4.5, y / 4.5, z / 35.0, seed + 1), 0.25)
+                    part = (0.1 + 0.55 * streaks) * bundle * min(1.0, max(0.0, 0.6 + 0.5 * broad))
+                    part = max(part, min(0.85, 0.5 * (broad - 2.6 + 2.6 * streaks)))
+                share[i, j, k] = part if part > 0.02 else 0.0
+
+
+@njit(cache=True, error_model="numpy", inline="always")
+def _ridge(value: float, width: float) -> float:
+    """Height (0-1) of the ridges where noise passes zero: sheets in space, curved lines in a picture."""
+    return max(0.0, 1.0 - abs(value) / width)
 
 
 @njit(cache=True, error_model="numpy")

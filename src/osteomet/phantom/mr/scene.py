@@ -119,7 +119,7 @@ def _gathered(labels: NDArray[np.uint8], stack: Stack) -> NDArray[np.uint8]:
 
 
 def _soft_layers(soft: SoftTissue, scene: Scene, softness_mm: float) -> Layers:
-    """Shapes laid over air in order, and streaks of fat in muscle."""
+    """Shapes laid over air in order, streaks of fat in muscle and septa in fat."""
     shape = scene.grid.shape
     first, second = np.full(shape, Tissue.AIR, dtype=np.uint8), np.full(shape, Tissue.AIR, dtype=np.uint8)
     layers = first, second, np.zeros(shape, dtype=np.float32)
@@ -129,8 +129,8 @@ def _soft_layers(soft: SoftTissue, scene: Scene, softness_mm: float) -> Layers:
         scene.points_mm, shapes.kinds, shapes.parameters, shapes.boxes, chains_of(shapes, tissues), tissues,
         softness_mm, *layers,
     )  # fmt: skip
-    names = int(Tissue.MUSCLE), int(Tissue.SUBCUTANEOUS_FAT)
-    mr_filling.add_streaks(scene.points_mm, names, soft.streaks, soft.seed % 2**31, *layers)
+    parts = int(Tissue.MUSCLE), int(Tissue.SUBCUTANEOUS_FAT), int(Tissue.LIGAMENT)
+    mr_filling.add_streaks(scene.points_mm, parts, soft.streaks, soft.seed % 2**31, *layers)
     return layers
 
 

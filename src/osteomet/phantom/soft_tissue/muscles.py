@@ -47,6 +47,6 @@ def _add_psoas(
     back = np.interp(places, [17.8, 20, 22, 23.6], [8, 5, -4, -14]) * patient.scale
     path = levels.at(places, side * out, back)
     low = np.array([(side * 104, -6, -62), (side * 101, -24, -34), (side * 96, -36, 0), (side * 88, -32, 24)])
-    width = np.concatenate([np.array([6, 12, 18, 17]) * strong, radius * 0.92])
-    deep = np.concatenate([np.array([7, 12, 14, 15]) * strong, radius * 1.12])
+    width = np.concatenate([np.array([9, 16, 21, 19]) * strong, radius * 0.92])
+    deep = np.concatenate([np.array([9, 15, 17, 17]) * strong, radius * 1.12])
     canvas.belly(np.vstack([low * patient.scale, path]), width, deep, patient, hu=rng.normal(3, 3))

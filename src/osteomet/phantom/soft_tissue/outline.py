@@ -30,10 +30,11 @@ _HIGH = (
 
 # How far back the skin lies in the middle, below the loins, without fat.
 _MIDLINE = ((-330, 40), (-80, 48), (-50, 66), (-20, 86), (20, 98), (60, 102), (95, 104))
-# Sections of a buttock without fat: height, left and back of its middle, half width, half depth.
+# Sections of a buttock: height, left and back of its middle, half width, half depth without fat, how much fat it has.
 _BUTTOCK = (
-    (-112, 84, 36, 54, 44), (-85, 76, 45, 64, 55), (-50, 69, 53, 69, 59), (-15, 66, 57, 71, 60), (20, 66, 58, 71, 55),
-    (55, 64, 59, 67, 46), (90, 60, 60, 59, 37), (120, 56, 58, 50, 30),
+    (-112, 84, 36, 56, 44, 0.9), (-85, 77, 45, 68, 54, 1.0), (-50, 71, 53, 73, 57, 1.0), (-15, 69, 57, 75, 58, 1.0),
+    (20, 71, 58, 77, 53, 1.0), (55, 74, 57, 78, 46, 0.85), (90, 70, 55, 70, 36, 0.6), (120, 60, 48, 50, 24, 0.4),
+    (145, 50, 38, 28, 10, 0.0),
 )  # fmt: skip
 _CREST_MM = 112.0
 _THIGH_MM = -90.0
@@ -138,7 +139,8 @@ def _buttock(outline: Outline, patient: Patient, side: float) -> Sections:
     table = np.array(_BUTTOCK) * patient.scale
     middle = np.interp(table[:, 0], outline.z_mm, outline.middle_x_mm)
     points = np.column_stack([middle + side * table[:, 1], table[:, 2], table[:, 0]])
-    return points, table[:, 3] + 0.5 * patient.fat_mm, table[:, 4] + 1.1 * patient.fat_mm
+    fat = np.array(_BUTTOCK)[:, 5] * patient.fat_mm
+    return points, table[:, 3] + 0.5 * fat, table[:, 4] + 1.1 * fat
 
 
 def _thigh(outline: Outline, patient: Patient, side: float, highest_mm: float = -63.0) -> Sections:
