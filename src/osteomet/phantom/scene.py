@@ -95,16 +95,17 @@ def view_body(body: Body, grid: Grid, *, margin_mm: float) -> Scene:
 
 
 def _widen(found: Cut, body: Body, points: NDArray[np.float32], grid: Grid, margin_mm: float) -> None:
-    """Cut anew, in place, the surroundings of deposits that leave their bone by more than the margin."""
-    for deposit in sorted(body.deposits, key=lambda d: d.outgrowth_mm().max()):
+    """Look farther, in place, where deposits leave their bone by more than the margin."""
+    for deposit in body.deposits:
         reach_mm = float(deposit.outgrowth_mm().max()) + 1
         box = _box_of(deposit, grid, body.warp) if reach_mm > max(margin_mm, 1) else None
         if box is not None:
             start, stop = np.array([(s.start, s.stop) for s in box]).T
             near = grid.crop(start.tolist(), (stop - start).tolist())
             farther = cut(body.bones, points[box].copy(), near, body.warp, margin_mm=reach_mm)
-            found.distance_mm[box], found.owner[box] = farther.distance_mm, farther.owner
-            found.part[box] = farther.part
+            unknown = found.distance_mm[box] > margin_mm
+            for name in ("distance_mm", "owner", "part"):
+                getattr(found, name)[box][unknown] = getattr(farther, name)[unknown]
 
 
 def lobes_in(scene: Scene, deposits: Sequence[Deposit]) -> Iterator[LobeInScene]:

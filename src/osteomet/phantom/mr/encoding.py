@@ -29,7 +29,7 @@ _CHI_PPM = {
 }
 _FAT_SATURATION_PPM = 1.6
 _WATER_BAND_PPM, _SLICE_BAND_HZ = 1.6, 1200.0
-"""Half the band that pulses excite: of the water alone in echo-planar imaging, of the whole slice in other sequences."""
+"""Half the band that pulses excite: of the water alone in echo-planar imaging, of the whole slice elsewhere."""
 _MARROW = np.array([Tissue.MIXED_MARROW, Tissue.RED_MARROW, Tissue.YELLOW_MARROW], dtype=np.int64)
 
 

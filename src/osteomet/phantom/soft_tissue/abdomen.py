@@ -56,7 +56,9 @@ def _add_lower_wall(canvas: Canvas, outline: Outline, patient: Patient) -> None:
     """Muscle in front of the pelvis, from one inguinal ligament to the other; the cavity is cut out of it."""
     s = patient.scale
     z = np.linspace(-26, 130, 14) * s
-    front, fat, half = (np.interp(z, outline.z_mm, a) for a in (outline.front_mm, outline.fat_mm, outline.half_width_mm))
+    front, fat, half = (
+        np.interp(z, outline.z_mm, a) for a in (outline.front_mm, outline.fat_mm, outline.half_width_mm)
+    )
     front, back = front + 1.1 * fat, -22.0 * s
     half_width = np.minimum(np.interp(z / s, [-26, 30, 82, 112], [24, 74, 124, 150]) * s, half - fat)
     points = np.column_stack([np.interp(z, outline.z_mm, outline.middle_x_mm), (front + back) / 2, z])
