@@ -114,8 +114,8 @@ def test_muscles_have_the_volumes_of_people(name: str, low_ml: float, high_ml: f
 
 def test_sections_ascend_and_have_extent() -> None:
     for parts in HIP_MUSCLES.values():
-        for part in parts:
-            table = np.array(part)
+        for _, sections in parts:
+            table = np.array(sections)
             assert (np.diff(table[:, 0]) > 0).all()
             assert (table[:, 3:5] > 0).all()
 

@@ -103,7 +103,8 @@ def _widen(found: Cut, body: Body, points: NDArray[np.float32], grid: Grid, marg
             start, stop = np.array([(s.start, s.stop) for s in box]).T
             near = grid.crop(start.tolist(), (stop - start).tolist())
             farther = cut(body.bones, points[box].copy(), near, body.warp, margin_mm=reach_mm)
-            unknown = found.distance_mm[box] > margin_mm
+            known_mm = found.distance_mm[box]
+            unknown = (known_mm > margin_mm) & (farther.distance_mm < known_mm)
             for name in ("distance_mm", "owner", "part"):
                 getattr(found, name)[box][unknown] = getattr(farther, name)[unknown]
 

@@ -104,7 +104,9 @@ def add_streaks(
             for k in range(first.shape[2]):
                 if share[i, j, k] > 0.02 or (first[i, j, k] != muscle and first[i, j, k] != fat):
                     continue
-                x, y, z = points[i, j, k, 0], points[i, j, k, 1], points[i, j, k, 2]
+                u, v, z = points[i, j, k, 0], points[i, j, k, 1], points[i, j, k, 2]
+                # Noise has a lattice, which ought not to lie along the axes of pictures.
+                x, y = 0.8 * u + 0.6 * v + 0.15 * z, 0.8 * v - 0.6 * u + 0.1 * z
                 if first[i, j, k] == fat:
                     second[i, j, k] = septum
                     part = 0.3 * _ridge(noise(x / 15.0, y / 15.0, z / 20.0, seed + 6), 0.07)

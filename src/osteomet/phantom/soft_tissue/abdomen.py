@@ -60,7 +60,7 @@ def _add_lower_wall(canvas: Canvas, outline: Outline, patient: Patient) -> None:
         np.interp(z, outline.z_mm, a) for a in (outline.front_mm, outline.fat_mm, outline.half_width_mm)
     )
     front, back = front + 1.1 * fat, -22.0 * s
-    half_width = np.minimum(np.interp(z / s, [-26, 30, 82, 112], [24, 74, 124, 150]) * s, half - fat)
+    half_width = np.minimum(np.interp(z / s, [-26, 30, 82, 112, 130], [24, 72, 114, 124, 140]) * s, half - fat)
     points = np.column_stack([np.interp(z, outline.z_mm, outline.middle_x_mm), (front + back) / 2, z])
     canvas.loft(points, half_width, np.maximum((back - front) / 2, 5.0), "muscle", patient.muscle_hu, squareness=0.4)
 
