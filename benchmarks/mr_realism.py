@@ -30,6 +30,7 @@ from osteomet.phantom.mr.geometry import Stack
 from osteomet.phantom.mr.protocols import preset
 from osteomet.phantom.mr.scanner import Composition, MrScanner, sample_mr_scanner
 from osteomet.phantom.mr.scene import Marrow, compose
+from osteomet.phantom.mr.sequences import Sequence
 from osteomet.phantom.mr.tissues import Tissue
 from osteomet.phantom.skeleton.anatomy import Sex
 
@@ -44,10 +45,10 @@ PELVIC_SERIES = {"T2": "4.*", "DWI": "6.*", "ADC": "7.*"}
 LUMBAR_BOXES: Mapping[str, tuple[Box, ...]] = {
     "marrow": ((14, 22, 92, 104, 112, 122), (14, 22, 96, 108, 80, 90), (14, 22, 86, 98, 142, 150)),
     "disc": ((17, 21, 94, 104, 100, 102), (17, 21, 102, 110, 67, 69), (17, 21, 86, 96, 160, 162)),
-    "fluid": ((20, 22, 84, 86, 84, 92), (20, 22, 80, 82, 100, 108)),
-    "cord": ((20, 22, 67, 69, 160, 176),),
-    "muscle": ((4, 8, 58, 66, 90, 120), (32, 35, 58, 66, 90, 120)),
-    "fat": ((14, 22, 39, 42, 120, 128), (14, 22, 41, 43, 110, 118)),
+    "fluid": ((20, 22, 86, 88, 87, 89), (20, 22, 80, 84, 102, 106), (20, 22, 73, 74, 168, 172)),
+    "cord": ((20, 22, 67, 70, 160, 176),),
+    "muscle": ((4, 6, 52, 57, 98, 112), (32, 34, 64, 67, 100, 110)),
+    "fat": ((18, 22, 43, 46, 119, 121), (18, 22, 39, 42, 139, 141), (18, 22, 46, 47, 87, 89)),
     "air": ((4, 34, 230, 250, 120, 190),),
 }
 T2_BOXES: Mapping[str, tuple[Box, ...]] = {
@@ -93,7 +94,7 @@ TISSUES: Mapping[str, tuple[Tissue, ...]] = {
     "muscle": (Tissue.MUSCLE,),
     "fat": (Tissue.SUBCUTANEOUS_FAT,),
     "urine": (Tissue.URINE,),
-    "gland": (Tissue.LYMPH_NODE,),
+    "gland": (Tissue.NUCLEUS_HYDRATED,),
     "air": (Tissue.AIR,),
 }
 
@@ -107,14 +108,14 @@ def in_truth(composition: Composition, stack: Stack) -> Places:
     return {name: binary_erosion(np.isin(tissue, some), thin) for name, some in TISSUES.items()}
 
 
+_LEAST_VOXELS = 20
+
+
 def means(scan: Scan) -> dict[str, float]:
     """Median signal of each tissue that the scan shows."""
     return {
         name: float(np.median(scan.picture[mask])) for name, mask in scan.places.items() if mask.sum() > _LEAST_VOXELS
     }
-
-
-_LEAST_VOXELS = 20
 
 
 def grain(scan: Scan, name: str) -> float:
@@ -131,9 +132,10 @@ def grain(scan: Scan, name: str) -> float:
 def skin_rise_mm(scan: Scan, axis: int, *, from_end: bool) -> float:
     """Median 10–90 % rise from air into the fat below the skin along an axis, from its start or its end."""
     lines = np.moveaxis(scan.picture, axis, -1)[..., :: -1 if from_end else 1]
-    spacing, rises = scan.spacing_mm[axis], []
-    air = float(np.median(scan.picture[scan.places["air"]]))
-    fat = float(np.median(scan.picture[scan.places["fat"]]))
+    spacing, rises, median = scan.spacing_mm[axis], [], means(scan)
+    if not {"air", "fat"} <= set(median):
+        return float("nan")
+    air, fat = median["air"], median["fat"]
     middle = lines.shape[0] // 2
     for line in lines[middle - lines.shape[0] // 6 : middle + lines.shape[0] // 6].reshape(-1, lines.shape[-1]):
         above = np.flatnonzero(line > air + 0.5 * (fat - air))
@@ -152,7 +154,7 @@ def figures(scan: Scan, kind: str, *, skin_axis: int, from_end: bool) -> dict[st
     """Everything that the table compares."""
     median = means(scan)
     found = {f"{a}/{b}": median[a] / median[b] if a in median and b in median else np.nan for a, b in RATIOS[kind]}
-    found["air/marrow"] = median["air"] / median["marrow"]
+    found["air/marrow"] = median["air"] / median["marrow"] if "air" in median else np.nan
     found["grain of marrow"], found["grain of muscle"] = grain(scan, "marrow"), grain(scan, "muscle")
     found["skin 10–90 %, mm"] = skin_rise_mm(scan, skin_axis, from_end=from_end)
     return found
@@ -184,33 +186,39 @@ def make_lumbar(seed: int) -> dict[str, Scan]:
     """Sagittal phantoms in voxels of 1 mm: T2 as in the scan, T1 and STIR in slices of 4 mm for the picture."""
     body = _patient(seed, Sex.FEMALE, age_years=38.0)
     middle = body.column.nearest("L2").centre_mm
-    marrow, scanner = Marrow(0.36, 0.05), _scanner(seed, 1.5)
+    marrow, scanner = Marrow(0.42, 0.09), _scanner(seed, 1.5)
     scans = {}
     for name, slice_mm, n in (("T2", 1.0, 38), ("T1", 4.0, 9), ("STIR", 4.0, 9)):
         direction = np.array([[0, 0, 1], [1, 0, 0], [0, 1, 0]], dtype=np.float64)
         shape, spacing = (257, 201, n), (1.0, 1.0, slice_mm)
         half = direction @ (np.array(spacing) * (np.array(shape) - 1) / 2)
-        origin = middle + [0.0, -38.0, -10.0] - half
+        origin = middle + [0.0, -22.0, -10.0] - half
         grid = Grid.from_spacing(shape, spacing, origin_mm=origin.tolist(), direction=direction)
         stack = Stack(grid, slice_mm, 1 if slice_mm == 1 else 4, slice_axis=2, phase_axis=1)
-        scans[name] = _imaged(body, stack, marrow, scanner, SequenceRole[name], seed, turn=(2, 0, 1))
+        sequence = preset(SequenceRole[name], 1.5)
+        if name == "T2":
+            sequence = replace(sequence, tr_ms=2000.0, te_ms=115.0, train_ms=250.0)
+        scans[name] = _imaged(body, stack, marrow, scanner, sequence, seed, turn=(2, 0, 1))
     return scans
 
 
 def make_pelvis(seed: int) -> dict[str, Scan]:
     """Axial phantoms of a man: T2 in the voxels of the scan, a T2 of the whole width, diffusion."""
     body = _patient(seed, Sex.MALE, age_years=62.0)
-    scale, marrow, scanner = body.column.scale, Marrow(0.45, 0.05), _scanner(seed, 3.0)
+    scale, marrow, scanner = body.column.scale, Marrow(0.45, 0.08), _scanner(seed, 3.0)
     scans = {}
     for name, role, spacing, shape, front_mm in (
-        ("T2", SequenceRole.T2, (0.5, 0.5, 3.0), (384, 384, 19), -92.0),
+        ("T2", SequenceRole.T2, (0.5, 0.5, 3.0), (384, 384, 19), -118.0),
         ("wide T2", SequenceRole.T2, (1.1, 1.1, 6.0), (360, 240, 15), -120.0),
         ("DWI", SequenceRole.DWI, (2.0, 2.0, 3.0), (190, 128, 19), -120.0),
         ("ADC", SequenceRole.ADC, (2.0, 2.0, 3.0), (190, 128, 19), -120.0),
     ):
         origin = (-(shape[0] - 1) * spacing[0] / 2, front_mm, -20.0 * scale - (shape[2] - 1) * spacing[2] / 2)
         stack = Stack(Grid.from_spacing(shape, spacing, origin_mm=origin), spacing[2], 2, slice_axis=2, phase_axis=1)
-        scans[name] = _imaged(body, stack, marrow, scanner, role, seed)
+        sequence = preset(role, 3.0)
+        if role is SequenceRole.T2:
+            sequence = replace(sequence, tr_ms=5660.0, te_ms=104.0)
+        scans[name] = _imaged(body, stack, marrow, scanner, sequence, seed)
     return scans
 
 
@@ -231,13 +239,13 @@ def _imaged(
     stack: Stack,
     marrow: Marrow,
     scanner: MrScanner,
-    role: SequenceRole,
+    sequence: Sequence,
     seed: int,
     turn: tuple[int, int, int] = (0, 1, 2),
 ) -> Scan:
     """One acquisition and its truth, with axes turned to the left, back and head."""
     composition = compose(body, stack.fine, marrow).composition
-    sequence = replace(preset(role, scanner.field_strength_t), sampled=(0.85, 0.75))
+    sequence = replace(sequence, sampled=(0.85, 0.75))
     acquired = acquire(composition, sequence, scanner, np.random.default_rng(seed), stack)
     volume = acquired.images[acquired.main]
     places = {name: mask.transpose(turn) for name, mask in in_truth(composition, stack).items()}
@@ -284,9 +292,9 @@ def save(rows: list[NDArray[np.uint8]], path: Path) -> None:
 def table(title: str, real: dict[str, float] | None, phantom: dict[str, float]) -> str:
     """Lines of a table with one figure a line."""
     rows = [f"| {title} | real | phantom |", "|---|---|---|"]
-    for name, value in phantom.items():
-        other = "–" if real is None or np.isnan(real[name]) else f"{real[name]:.2f}"
-        rows.append(f"| {name} | {other} | {value:.2f} |")
+    for name in phantom:
+        values = (float("nan") if found is None else found[name] for found in (real, phantom))
+        rows.append(f"| {name} | " + " | ".join("–" if np.isnan(v) else f"{v:.2f}" for v in values) + " |")
     return "\n".join(rows)
 
 

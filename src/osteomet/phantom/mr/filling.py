@@ -135,14 +135,13 @@ def marrow_fat(
     seed: int,
     out: NDArray[np.float32],
 ) -> None:
-    """Fat fraction of marrow: by bone, with patches of two sizes; only at and inside the surface."""
+    """Fat fraction of marrow: by bone, with patches of three sizes; only at and inside the surface."""
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
             for k in range(out.shape[2]):
                 if depth[i, j, k] < -1.0:
                     continue
                 x, y, z = points[i, j, k, 0], points[i, j, k, 1], points[i, j, k, 2]
-                uneven = 0.8 * noise(x / 5.0, y / 5.0, z / 6.0, seed + 3) + 0.6 * noise(
-                    x / 13.0, y / 13.0, z / 13.0, seed + 4
-                )
+                uneven = 0.7 * noise(x / 2.4, y / 2.4, z / 3.2, seed + 7) + 0.6 * noise(x / 5, y / 5, z / 6, seed + 3)
+                uneven += 0.4 * noise(x / 13.0, y / 13.0, z / 13.0, seed + 4)
                 out[i, j, k] = min(0.95, max(0.05, by_bone[owner[i, j, k]] + mottle * uneven))

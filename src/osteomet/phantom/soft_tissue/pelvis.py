@@ -45,7 +45,7 @@ def _add_prostate(canvas: Canvas, patient: Patient, rng: np.random.Generator) ->
     centre = np.array([0, -6, -38]) * s
     size = np.array([25, 18, 19]) * s * grown
     canvas.ellipsoid(centre, size + 1.2, "ligament", 50.0)
-    canvas.ellipsoid(centre, size, "lymph_node", 45.0)
+    canvas.ellipsoid(centre, size, "nucleus_hydrated", 45.0)
     inner = centre + [0, -0.28 * size[1], 0.15 * size[2]]
     canvas.ellipsoid(inner, size * [0.68, 0.66, 0.74], "annulus", 48.0)
     for _ in range(int(2 + 8 * patient.wear)):
