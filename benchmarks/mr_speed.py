@@ -74,7 +74,7 @@ def main() -> None:
         print("this version:", flush=True)
     print(describe_machine("scipy", "numba"))
     measure(len(LEVELS))
-    measured = np.array([measure(seed) for seed in range(2 * len(LEVELS))])
+    measured = np.array([measure(seed) for seed in range(len(LEVELS))])
     print(describe("composing", measured[:, 0].tolist()))
     for column, roles in enumerate(COMBINATIONS, start=1):
         names = ", ".join(role.value for role in roles)

@@ -4,7 +4,8 @@ from numpy.typing import NDArray
 
 from osteomet.core.errors import UsageError
 from osteomet.core.vocabulary import STRUCTURES, Group, LesionType
-from osteomet.phantom.geometry.kernels import HOLE, MODE, VERTEBRAL_BODY
+from osteomet.phantom.geometry.distances import VERTEBRAL_BODY
+from osteomet.phantom.geometry.kernels import HOLE, MODE
 from osteomet.phantom.geometry.shapes import Shapes, ShapeTable
 from osteomet.phantom.lesions.metastases import (
     LARGEST_DIAMETER_MM,

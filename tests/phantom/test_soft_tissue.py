@@ -34,7 +34,7 @@ def tissue_at(tissue: SoftTissue, point: NDArray[np.float64]) -> tuple[str, floa
 
 def loft_at(point: tuple[float, float, float], *, turn: float = 0.0, squareness: float = 0.0) -> float:
     table = ShapeTable()
-    table.loft([[0, 0, 0, 10, 5, turn], [20, 8, 0, 10, 5, turn]], squareness=squareness, owner=0)
+    table.loft([[0, 0, 0, 10, 5], [20, 8, 0, 10, 5]], squareness=squareness, turn_rad=turn, owner=0)
     return distance_to_one(table.freeze(), 0, np.array(point))
 
 

@@ -96,10 +96,9 @@ def view_body(body: Body, grid: Grid, *, margin_mm: float) -> Scene:
 
 def _widen(found: Cut, body: Body, points: NDArray[np.float32], grid: Grid, margin_mm: float) -> None:
     """Look farther, in place, where deposits leave their bone by more than the margin."""
-    for deposit in body.deposits:
+    for deposit, box in zip(body.deposits, _boxes_of(body.deposits, grid, body.warp), strict=True):
         reach_mm = float(deposit.outgrowth_mm().max()) + 1
-        box = _box_of(deposit, grid, body.warp) if reach_mm > max(margin_mm, 1) else None
-        if box is not None:
+        if box is not None and reach_mm > max(margin_mm, 1):
             start, stop = np.array([(s.start, s.stop) for s in box]).T
             near = grid.crop(start.tolist(), (stop - start).tolist())
             farther = cut(body.bones, points[box].copy(), near, body.warp, margin_mm=reach_mm)
@@ -112,9 +111,8 @@ def _widen(found: Cut, body: Body, points: NDArray[np.float32], grid: Grid, marg
 def lobes_in(scene: Scene, deposits: Sequence[Deposit]) -> Iterator[LobeInScene]:
     """Every deposit that the grid sees, each type of its lobes apart, in the order in which they are laid down."""
     number = 0
-    for deposit in deposits:
+    for deposit, box in zip(deposits, _boxes_of(deposits, scene.grid, scene.warp), strict=True):
         number += deposit.is_metastasis
-        box = _box_of(deposit, scene.grid, scene.warp)
         if box is not None:
             for kind in dict.fromkeys(deposit.types):
                 yield _fuse(scene, deposit, number, kind, box)
@@ -196,22 +194,30 @@ def _fuse(
     return LobeInScene(deposit, number, kind, box, distance, share, own, grain)
 
 
-def _box_of(deposit: Deposit, grid: Grid, warp: Warp) -> tuple[slice, slice, slice] | None:
-    """Block of voxels that a deposit can touch, None when it lies outside of the grid.
+def _boxes_of(deposits: Sequence[Deposit], grid: Grid, warp: Warp) -> list[tuple[slice, slice, slice] | None]:
+    """Block of voxels that each deposit can touch, None where it lies outside of the grid.
 
     A voxel at p shows what lies at p + shift(p), so each lobe moves against the shift at its centre and grows by what
     the shift can change within it.
     """
-    centres = deposit.lobes_mm[:, :3]
-    moves = warp.shift_mm(centres)
-    reach = deposit.lobes_mm[:, 3] * deposit.longest + deposit.ripple_mm + 3 * deposit.edge_mm
+    if not deposits:
+        return []
+    counts = [len(d.lobes_mm) for d in deposits]
+    longest = 1 / np.linalg.svd(np.stack([d.form for d in deposits]), compute_uv=False)[:, -1]
+    beyond = np.array([d.ripple_mm + 3 * d.edge_mm for d in deposits])
+    lobes = np.concatenate([d.lobes_mm for d in deposits])
+    moves = warp.shift_mm(lobes[:, :3])
+    reach = lobes[:, 3] * np.repeat(longest, counts) + np.repeat(beyond, counts)
     reach = reach + warp.steepest * (reach + np.linalg.norm(moves, axis=1))
     step = reach[:, None] * np.linalg.norm(np.linalg.inv(grid.affine[:3, :3]), axis=1)
-    index = grid.to_ijk(centres - moves)
-    start = np.maximum(np.floor((index - step).min(axis=0)), 0).astype(int)
-    stop = np.minimum(np.ceil((index + step).max(axis=0)) + 1, grid.shape).astype(int)
-    if (start >= stop).any():
-        return None
+    index, firsts = grid.to_ijk(lobes[:, :3] - moves), np.cumsum([0, *counts[:-1]])
+    start = np.maximum(np.floor(np.minimum.reduceat(index - step, firsts)), 0).astype(int)
+    stop = np.minimum(np.ceil(np.maximum.reduceat(index + step, firsts)) + 1, grid.shape).astype(int)
+    return [_slices(a, b) if (a < b).all() else None for a, b in zip(start, stop, strict=True)]
+
+
+def _slices(start: NDArray[np.int_], stop: NDArray[np.int_]) -> tuple[slice, slice, slice]:
+    """Slices along three axes."""
     i, j, k = (slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
     return i, j, k
 

@@ -12,7 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from osteomet.core.vocabulary import STRUCTURES, Group
-from osteomet.phantom.geometry.textures import noise, seen_share
+from osteomet.phantom.geometry.textures import noises, seen_share
 from osteomet.phantom.scene import Scene
 from osteomet.phantom.skeleton.anatomy import Column
 from osteomet.phantom.skeleton.bones import spongiosa_hu
@@ -21,6 +21,7 @@ from osteomet.phantom.skeleton.parts import BODY, is_posterior
 _GRAINS_MM = np.array([[0.9, 0.9, 2.6], [2.2, 2.2, 4.5], [7.0, 7.0, 9.0]])
 """Extent of trabeculae, of bundles of them and of patches of marrow: across, across and along the bone."""
 _GRAIN_WEIGHTS = np.array([1.6, 1.15, 1.0])
+_POROUS_MM = np.full(3, 4.0)
 _SHELL_MM = {Group.PELVIS: 0.8, Group.FEMUR: 1.6, Group.THORAX: 0.7, Group.SACRAL: 0.7}
 _VERTEBRAL_WALL_MM, _END_PLATE_MM, _ARCH_MM = 0.40, 0.62, 0.95
 
@@ -73,39 +74,59 @@ def _fill(
     density: NDArray[np.float32],
     cortex: NDArray[np.float32],
 ) -> None:
-    """Fill density and cortex wherever bone is nearer than the margin."""
+    """Fill density and cortex wherever bone is nearer than the margin, plane by plane."""
     spongiosa, shell, frames, half_height, posterior = bones
     lengths, weights, seed = grains
+    most = depth.shape[1] * depth.shape[2]
+    at, uvw, porous, grain = np.empty((2, most), np.int64), np.empty((3, most)), np.empty(most), np.empty(most)
     for i in range(depth.shape[0]):
-        for j in range(depth.shape[1]):
-            for k in range(depth.shape[2]):
-                d = depth[i, j, k]
-                if d < -margin:
-                    continue
-                o = owner[i, j, k]
-                f = frames[o]
-                x, y, z = points[i, j, k, 0], points[i, j, k, 1], points[i, j, k, 2]
-                u = f[0, 0] * x + f[0, 1] * y + f[0, 2] * z + f[0, 3]
-                v = f[1, 0] * x + f[1, 1] * y + f[1, 2] * z + f[1, 3]
-                w = f[2, 0] * x + f[2, 1] * y + f[2, 2] * z + f[2, 3]
-                hu, wall = spongiosa[o], shell[o]
-                if half_height[o] > 0 and part[i, j, k] == BODY:
-                    # End plates are thicker than the wall, and trabeculae grow dense towards both.
-                    end = min(1.0, max(0.0, (abs(w) / half_height[o] - 0.72) / 0.16))
-                    wall += end * (plates[0] - wall)
-                    hu += (55.0 + 0.25 * hu) * np.exp(-max(d - wall, 0.0) / (1.3 + 0.8 * end))
-                    # The plexus of the basivertebral vein leaves the middle looser than the ends.
-                    hu *= 0.93 + 0.12 * min(1.0, (w / half_height[o]) ** 2)
-                elif posterior[part[i, j, k]]:
-                    wall = plates[1]
-                    hu += 130.0 * np.exp(-max(d - wall, 0.0) / 2.5)
-                elif half_height[o] < 0:
-                    shaft = min(1.0, max(0.0, (-z - 35.0) / 60.0))
-                    wall += 4.0 * shaft
-                    hu -= shaft * (hu + 60.0)
-                # Shells are porous and uneven.
-                wall *= 1.0 + 0.3 * min(1.8, max(-1.8, noise(u / 4.0, v / 4.0, w / 4.0, seed + 3)))
-                for g in range(weights.size):
-                    hu += weights[g] * noise(u / lengths[g, 0], v / lengths[g, 1], w / lengths[g, 2], seed + 7919 * g)
-                density[i, j, k] = hu
-                cortex[i, j, k] = wall
+        n = _gather_near(points[i], owner[i], depth[i], margin, frames, at, uvw)
+        noises(uvw[0, :n], uvw[1, :n], uvw[2, :n], _POROUS_MM, seed + 3, porous[:n])
+        for m in range(n):
+            j, k = at[0, m], at[1, m]
+            d, o, height = depth[i, j, k], owner[i, j, k], half_height[owner[i, j, k]]
+            hu, wall = spongiosa[o], shell[o]
+            if height > 0 and part[i, j, k] == BODY:
+                # End plates are thicker than the wall, and trabeculae grow dense towards both.
+                end = min(1.0, max(0.0, (abs(uvw[2, m]) / height - 0.72) / 0.16))
+                wall += end * (plates[0] - wall)
+                hu += (55.0 + 0.25 * hu) * np.exp(-max(d - wall, 0.0) / (1.3 + 0.8 * end))
+                # The plexus of the basivertebral vein leaves the middle looser than the ends.
+                hu *= 0.93 + 0.12 * min(1.0, (uvw[2, m] / height) ** 2)
+            elif posterior[part[i, j, k]]:
+                wall = plates[1]
+                hu += 130.0 * np.exp(-max(d - wall, 0.0) / 2.5)
+            elif height < 0:
+                shaft = min(1.0, max(0.0, (-points[i, j, k, 2] - 35.0) / 60.0))
+                wall += 4.0 * shaft
+                hu -= shaft * (hu + 60.0)
+            # Shells are porous and uneven.
+            cortex[i, j, k] = wall * (1.0 + 0.3 * min(1.8, max(-1.8, porous[m])))
+            density[i, j, k] = hu
+        for g in range(weights.size):
+            noises(uvw[0, :n], uvw[1, :n], uvw[2, :n], lengths[g], seed + 7919 * g, grain[:n])
+            for m in range(n):
+                density[i, at[0, m], at[1, m]] += weights[g] * grain[m]
+
+
+@njit(cache=True, error_model="numpy")
+def _gather_near(
+    points: NDArray[np.float32],
+    owner: NDArray[np.uint8],
+    depth: NDArray[np.float32],
+    margin: float,
+    frames: NDArray[np.float64],
+    at: NDArray[np.int64],
+    uvw: NDArray[np.float64],
+) -> int:
+    """Note where in a plane bone is nearer than the margin, and where that lies in its frame; returns how many."""
+    n = 0
+    for j in range(depth.shape[0]):
+        for k in range(depth.shape[1]):
+            if depth[j, k] >= -margin:
+                f, p = frames[owner[j, k]], points[j, k]
+                at[0, n], at[1, n] = j, k
+                for row in range(3):
+                    uvw[row, n] = f[row, 0] * p[0] + f[row, 1] * p[1] + f[row, 2] * p[2] + f[row, 3]
+                n += 1
+    return n

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from osteomet.core.errors import UsageError
 from osteomet.core.vocabulary import STRUCTURES, Group, LesionType
-from osteomet.phantom.geometry.kernels import VERTEBRAL_BODY
+from osteomet.phantom.geometry.distances import VERTEBRAL_BODY
 from osteomet.phantom.geometry.shapes import Shapes
 from osteomet.phantom.lesions.deposits import BREACH_MM, METASTASIS, Deposit, random_phase
 from osteomet.phantom.lesions.sites import Look, Place, cast, metastatic_point, site_odds

@@ -10,11 +10,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from osteomet.phantom.geometry.kernels import BLOCK, distance
-from osteomet.phantom.geometry.lofts import LOFT
+from osteomet.phantom.geometry.blocks import gather, scatter
+from osteomet.phantom.geometry.distances import LOFT, distance, distances
 from osteomet.phantom.geometry.shapes import Shapes
 
-_CELL = 4 * BLOCK
+_BLOCK, _CELL = 4, 16
+"""Voxels along an edge of a block, and of a cell of blocks."""
 _OPEN = 0.02
 """A voxel with less than this left is full."""
 _STEEPEST = 1.5
@@ -53,8 +54,10 @@ def lay(
     ``chains`` are those of `chains_of`, ``softness`` the width of an edge to either side, mm.
     """
     n_i, n_j, n_k = first.shape
-    bounds = np.empty((2, 3))
-    near = np.empty_like(chains)
+    bounds, near = np.empty((2, 3)), np.empty_like(chains)
+    room = (
+        np.empty((5, _BLOCK**3)), np.empty((3, _BLOCK**3), dtype=np.float32), np.empty((2, _BLOCK**3), dtype=np.uint8)
+    )  # fmt: skip
     for i in range(0, n_i, _CELL):
         for j in range(0, n_j, _CELL):
             for k in range(0, n_k, _CELL):
@@ -66,13 +69,14 @@ def lay(
                     if low < high:
                         near[n_near, 0], near[n_near, 1] = low, high
                         n_near += 1
-                for a in range(i, it, BLOCK):
-                    for b in range(j, jt, BLOCK):
-                        for c in range(k, kt, BLOCK):
-                            at, bt, ct = min(a + BLOCK, it), min(b + BLOCK, jt), min(c + BLOCK, kt)
+                for a in range(i, it, _BLOCK):
+                    for b in range(j, jt, _BLOCK):
+                        for c in range(k, kt, _BLOCK):
+                            at, bt, ct = min(a + _BLOCK, it), min(b + _BLOCK, jt), min(c + _BLOCK, kt)
+                            filled = first[a:at, b:bt, c:ct], second[a:at, b:bt, c:ct], share[a:at, b:bt, c:ct]
                             _fill(
                                 points[a:at, b:bt, c:ct], kinds, parameters, boxes, near[:n_near], tissues, softness,
-                                bounds, first[a:at, b:bt, c:ct], second[a:at, b:bt, c:ct], share[a:at, b:bt, c:ct],
+                                bounds, room, filled,
                             )  # fmt: skip
 
 
@@ -119,32 +123,40 @@ def _fill(
     tissues: NDArray[np.uint8],
     softness: float,
     bounds: NDArray[np.float64],
-    first: NDArray[np.uint8],
-    second: NDArray[np.uint8],
-    share: NDArray[np.float32],
+    room: tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.uint8]],
+    filled: tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]],
 ) -> None:
-    """Fill one block from the shapes near it, given from the last to the first; ``bounds`` is room for its box."""
-    left = np.ones(first.shape, dtype=np.float32)
-    most, next_ = np.zeros(first.shape, dtype=np.float32), np.zeros(first.shape, dtype=np.float32)
+    """Fill one block from the shapes near it, given from the last to the first.
+
+    ``bounds`` and ``room`` are room for its box, for its points and their distances to two rows, shape (5, n), for what
+    is left of each voxel and the two largest shares, (3, n), and for their tissues, (2, n).
+    """
+    values, shares, names = room
+    n = gather(points, (0, 0, 0), _BLOCK, values[:3])
+    values, shares, names = values[:, :n], shares[:, :n], names[:, :n]
+    shares[0], shares[1:], names[:] = 1.0, 0.0, 0
     _bound(points, bounds)
-    n_open = first.size
-    for n in range(near.shape[0]):
-        low, high = _within(near[n, 0], near[n, 1], boxes, bounds, softness)
+    for entry in range(near.shape[0]):
+        low, high = _within(near[entry, 0], near[entry, 1], boxes, bounds, softness)
         if low < high:
             covers = _covers(kinds[low], parameters, boxes, low, high, bounds, softness)
-            if covers >= 0:
-                n_open -= _put(
-                    points, kinds[low], parameters, boxes, low, high, tissues[low], softness, covers,
-                    left, first, second, most, next_,
-                )  # fmt: skip
-                if n_open == 0:
-                    break
-    for a in range(first.shape[0]):
-        for b in range(first.shape[1]):
-            for c in range(first.shape[2]):
-                if left[a, b, c] >= _OPEN:
-                    _rank(0, left[a, b, c], first, second, most, next_, a, b, c)
-                share[a, b, c] = next_[a, b, c] / max(most[a, b, c] + next_[a, b, c], 1e-6)
+            if covers > 0:
+                values[3] = -np.inf
+            elif covers == 0:
+                distances(kinds[low], values[0], values[1], values[2], parameters[low], values[3])
+                for row in range(low + 1, high):
+                    distances(kinds[row], values[0], values[1], values[2], parameters[row], values[4])
+                    for voxel in range(n):
+                        values[3, voxel] = min(values[3, voxel], values[4, voxel])
+            if covers >= 0 and _put(values[3], tissues[low], softness, shares, names) == 0:
+                break
+    for voxel in range(n):
+        if shares[0, voxel] >= _OPEN:
+            _rank(0, shares[0, voxel], shares, names, voxel)
+        shares[0, voxel] = shares[2, voxel] / max(shares[1, voxel] + shares[2, voxel], 1e-6)
+    scatter(names[0], filled[0], (0, 0, 0), _BLOCK)
+    scatter(names[1], filled[1], (0, 0, 0), _BLOCK)
+    scatter(shares[0], filled[2], (0, 0, 0), _BLOCK)
 
 
 @njit(cache=True, error_model="numpy")
@@ -189,67 +201,38 @@ def _covers(
 
 @njit(cache=True, error_model="numpy")
 def _put(
-    points: NDArray[np.float32],
-    kind: int,
-    parameters: NDArray[np.float64],
-    boxes: NDArray[np.float64],
-    low: int,
-    high: int,
+    distances_mm: NDArray[np.float64],
     tissue: int,
     softness: float,
-    covers: int,
-    left: NDArray[np.float32],
-    first: NDArray[np.uint8],
-    second: NDArray[np.uint8],
-    most: NDArray[np.float32],
-    next_: NDArray[np.float32],
+    shares: NDArray[np.float32],
+    names: NDArray[np.uint8],
 ) -> int:
-    """Put one shape under what a block holds; return how many voxels became full."""
-    p = np.empty(3)
-    n_filled = 0
-    for a in range(first.shape[0]):
-        for b in range(first.shape[1]):
-            for c in range(first.shape[2]):
-                if left[a, b, c] < _OPEN:
-                    continue
-                cover = 1.0
-                if covers == 0:
-                    for axis in range(3):
-                        p[axis] = points[a, b, c, axis]
-                    d = _distance(kind, p, parameters, boxes, low, high)
-                    # A section without width has no distance at all.
-                    if not d < softness:
-                        continue
-                    cover = min(1.0, 0.5 - 0.5 * d / softness)
-                weight = left[a, b, c] * cover
-                left[a, b, c] -= weight
-                n_filled += left[a, b, c] < _OPEN
-                _rank(tissue, weight, first, second, most, next_, a, b, c)
-    return n_filled
+    """Put one shape under what a block holds; return how many voxels are not full."""
+    n_open = 0
+    for n in range(distances_mm.size):
+        if shares[0, n] < _OPEN:
+            continue
+        # A section without width has no distance at all.
+        if distances_mm[n] < softness:
+            weight = shares[0, n] * min(1.0, 0.5 - 0.5 * distances_mm[n] / softness)
+            shares[0, n] -= weight
+            _rank(tissue, weight, shares, names, n)
+        n_open += shares[0, n] >= _OPEN
+    return n_open
 
 
 @njit(cache=True, error_model="numpy", inline="always")
-def _rank(
-    tissue: int,
-    weight: float,
-    first: NDArray[np.uint8],
-    second: NDArray[np.uint8],
-    most: NDArray[np.float32],
-    next_: NDArray[np.float32],
-    a: int,
-    b: int,
-    c: int,
-) -> None:
+def _rank(tissue: int, weight: float, shares: NDArray[np.float32], names: NDArray[np.uint8], n: int) -> None:
     """Add a tissue to a voxel that keeps the two with the largest weights."""
-    if most[a, b, c] > 0 and first[a, b, c] == tissue:
-        most[a, b, c] += weight
-    elif next_[a, b, c] > 0 and second[a, b, c] == tissue:
-        next_[a, b, c] += weight
-        if next_[a, b, c] > most[a, b, c]:
-            first[a, b, c], second[a, b, c] = second[a, b, c], first[a, b, c]
-            most[a, b, c], next_[a, b, c] = next_[a, b, c], most[a, b, c]
-    elif weight > most[a, b, c]:
-        second[a, b, c], next_[a, b, c] = first[a, b, c], most[a, b, c]
-        first[a, b, c], most[a, b, c] = tissue, weight
-    elif weight > next_[a, b, c]:
-        second[a, b, c], next_[a, b, c] = tissue, weight
+    if shares[1, n] > 0 and names[0, n] == tissue:
+        shares[1, n] += weight
+    elif shares[2, n] > 0 and names[1, n] == tissue:
+        shares[2, n] += weight
+        if shares[2, n] > shares[1, n]:
+            names[0, n], names[1, n] = names[1, n], names[0, n]
+            shares[1, n], shares[2, n] = shares[2, n], shares[1, n]
+    elif weight > shares[1, n]:
+        names[1, n], shares[2, n] = names[0, n], shares[1, n]
+        names[0, n], shares[1, n] = tissue, weight
+    elif weight > shares[2, n]:
+        names[1, n], shares[2, n] = tissue, weight
