@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
+import SimpleITK
 from machine import describe_machine
 from numpy.typing import NDArray
 from PIL import Image
@@ -162,19 +162,19 @@ def figures(scan: Scan, kind: str, *, skin_axis: int, from_end: bool) -> dict[st
 
 def read_lumbar(data: Path) -> Scan:
     """The sagittal T2; its axes already run as those of the boxes do."""
-    image = sitk.ReadImage(str(data / LUMBAR))
-    picture = np.ascontiguousarray(sitk.GetArrayFromImage(image).T.astype(np.float32))
+    image = SimpleITK.ReadImage(str(data / LUMBAR))
+    picture = np.ascontiguousarray(SimpleITK.GetArrayFromImage(image).T.astype(np.float32))
     return Scan(picture, image.GetSpacing(), in_boxes(picture.shape, LUMBAR_BOXES))
 
 
 def read_pelvis(data: Path, name: str) -> Scan:
     """One series of the pelvis; of the diffusion series the images of the highest b value."""
     folder = next((data / PELVIS).glob(PELVIC_SERIES[name]))
-    reader = sitk.ImageSeriesReader()
+    reader = SimpleITK.ImageSeriesReader()
     files = reader.GetGDCMSeriesFileNames(str(folder))
-    places = [sitk.ReadImage(f) for f in files]
+    places = [SimpleITK.ReadImage(f) for f in files]
     heights = np.array([image.GetOrigin()[2] for image in places])
-    stacked = [sitk.GetArrayFromImage(image)[0].T for image in places]
+    stacked = [SimpleITK.GetArrayFromImage(image)[0].T for image in places]
     order = np.argsort(heights, kind="stable")
     repeats = len(files) // np.unique(np.round(heights, 1)).size
     picture = np.stack([stacked[n] for n in order[repeats - 1 :: repeats]], axis=-1).astype(np.float32)
@@ -265,12 +265,12 @@ def side_by_side(panels: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
 
 
 def lumbar_row(scans: list[Scan], *, back_is_left: bool) -> NDArray[np.uint8]:
-    """Middle sagittal plane of each scan, and the axial and coronal plane of the first."""
+    """Middle sagittal plane of each scan, with the back to the left."""
     panels = []
     for scan in scans:
-        plane = scan.picture[scan.picture.shape[0] // 2].T[::-1]
-        panels.append(grey(plane if back_is_left else plane[:, ::-1], (scan.spacing_mm[2] * 1.6, scan.spacing_mm[1] * 1.6),
-                           float(np.percentile(scan.picture, 99.5))))  # fmt: skip
+        plane = scan.picture[scan.picture.shape[0] // 2].T[::-1, :: 1 if back_is_left else -1]
+        factors = scan.spacing_mm[2] * 1.6, scan.spacing_mm[1] * 1.6
+        panels.append(grey(plane, factors, float(np.percentile(scan.picture, 99.5))))
     return side_by_side(panels)
 
 
@@ -308,8 +308,8 @@ def main() -> None:
     print(describe_machine("scipy", "SimpleITK"))
     lumbar, pelvis = make_lumbar(2), make_pelvis(7)
     save([lumbar_row([lumbar[n] for n in ("T2", "T1", "STIR")], back_is_left=False)], arguments.out / "mr-lumbar.png")
-    phantom_rows = [pelvis_row(pelvis["wide T2"], (0.3, 0.6, 0.9), 0.9), pelvis_row(pelvis["T2"], (0.2, 0.5, 0.8), 1.2),
-                    pelvis_row(pelvis["DWI"], (0.2, 0.5, 0.8), 0.7), pelvis_row(pelvis["ADC"], (0.2, 0.5, 0.8), 0.7)]  # fmt: skip
+    factors = {"wide T2": 0.9, "T2": 1.2, "DWI": 0.7, "ADC": 0.7}
+    phantom_rows = [pelvis_row(pelvis[name], (0.2, 0.5, 0.8), factor) for name, factor in factors.items()]
     save(phantom_rows, arguments.out / "mr-pelvis.png")
     found = {"lumbar": (arguments.data / LUMBAR).exists(), "pelvis": (arguments.data / PELVIS).exists()}
     real = read_lumbar(arguments.data) if found["lumbar"] else None

@@ -233,7 +233,7 @@ def test_what_metal_does_to_diffusion_stays_near_it() -> None:
     scanner = MrScanner(tissue_table(3.0), level=1000, has_susceptibility=True)
     plain, found = picture(bars, sequence, scanner).astype(float), picture(metal, sequence, scanner)
     change = np.abs(found - plain) / plain.mean()
-    assert change[38:].mean() < 0.1
+    assert change[38:].mean() < 0.15
     assert change[8:13, 18:23].mean() > 0.5
     assert found[7:14, 19:22, 7:10].mean() < 0.3 * plain.mean()
 

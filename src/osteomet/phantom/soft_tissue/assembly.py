@@ -64,10 +64,9 @@ class SoftTissue:
 
     ``values_hu`` and ``tissues`` have an entry a shape; names are those of the table of tissues that MR images, in
     lower case. Where that table has no row of its own, the name is that of the tissue it resembles: spleen and other
-    glands are ``lymph_node``, the outer zone of the prostate ``nucleus_hydrated``, the heart ``bowel_wall``, the table
-    ``gas``. ``streaks`` (0–1) is how far fat has
-    replaced muscle.
-    ``seed`` gives every tissue of this body its texture, bone included.
+    glands are ``lymph_node``, the outer zone of the prostate ``nucleus_hydrated`` and the inner one ``bowel_wall``, as
+    the heart is, the table ``gas``. ``streaks`` (0–1) is how far fat has replaced muscle. ``seed`` gives
+    every tissue of this body its texture, bone included.
     """
 
     shapes: Shapes

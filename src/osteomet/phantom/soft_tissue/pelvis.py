@@ -22,11 +22,11 @@ def add_pelvic_organs(canvas: Canvas, levels: Levels, sex: Sex, patient: Patient
 def _add_bladder(canvas: Canvas, patient: Patient, rng: np.random.Generator) -> None:
     """Urine in a wall that is thinner the fuller the bladder is; two overlapping bodies, flat on top and behind."""
     s = patient.scale
-    filled = float(rng.uniform(0.65, 1.2))
-    wall = 5.0 - 2.5 * filled
+    filled = float(rng.uniform(0.65, 1.15))
+    wall = 5.5 - 2.5 * filled
     parts = [
-        (np.array([0, -24, 0]) * s, np.array([41, 27, 24]) * s * filled),
-        (np.array([0, -30, 12 * filled]) * s, np.array([34, 23, 22]) * s * filled),
+        (np.array([0, -22, 2]) * s, np.array([34, 24, 23]) * s * filled),
+        (np.array([0, -30, 14 * filled]) * s, np.array([31, 23, 22]) * s * filled),
     ]
     for centre, size in parts:
         canvas.ellipsoid(centre, size + wall, "bowel_wall", 40.0)
@@ -47,7 +47,7 @@ def _add_prostate(canvas: Canvas, patient: Patient, rng: np.random.Generator) ->
     canvas.ellipsoid(centre, size + 1.2, "ligament", 50.0)
     canvas.ellipsoid(centre, size, "nucleus_hydrated", 45.0)
     inner = centre + [0, -0.28 * size[1], 0.15 * size[2]]
-    canvas.ellipsoid(inner, size * [0.68, 0.66, 0.74], "annulus", 48.0)
+    canvas.ellipsoid(inner, size * [0.68, 0.66, 0.74], "bowel_wall", 48.0)
     for _ in range(int(2 + 8 * patient.wear)):
         place = inner + rng.uniform(-0.42, 0.42, 3) * size
         canvas.ellipsoid(place, rng.uniform(2, 5.5, 3) * s * grown, str(rng.choice(["kidney", "muscle"])), 46.0)
