@@ -186,7 +186,7 @@ def make_lumbar(seed: int) -> dict[str, Scan]:
     """Sagittal phantoms in voxels of 1 mm: T2 as in the scan, T1 and STIR in slices of 4 mm for the picture."""
     body = _patient(seed, Sex.FEMALE, age_years=38.0)
     middle = body.column.nearest("L2").centre_mm
-    marrow, scanner = Marrow(0.42, 0.09), _scanner(seed, 1.5)
+    marrow, scanner = Marrow(0.42, 0.075), _scanner(seed, 1.5)
     scans = {}
     for name, slice_mm, n in (("T2", 1.0, 38), ("T1", 4.0, 9), ("STIR", 4.0, 9)):
         direction = np.array([[0, 0, 1], [1, 0, 0], [0, 1, 0]], dtype=np.float64)
@@ -265,10 +265,11 @@ def side_by_side(panels: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
 
 
 def lumbar_row(scans: list[Scan], *, back_is_left: bool) -> NDArray[np.uint8]:
-    """Middle sagittal plane of each scan, with the back to the left."""
+    """Sagittal plane with most fluid of each scan, with the back to the left."""
     panels = []
     for scan in scans:
-        plane = scan.picture[scan.picture.shape[0] // 2].T[::-1, :: 1 if back_is_left else -1]
+        middle = int(np.argmax(scan.places["fluid"].sum(axis=(1, 2))))
+        plane = scan.picture[middle].T[::-1, :: 1 if back_is_left else -1]
         factors = scan.spacing_mm[2] * 1.6, scan.spacing_mm[1] * 1.6
         panels.append(grey(plane, factors, float(np.percentile(scan.picture, 99.5))))
     return side_by_side(panels)

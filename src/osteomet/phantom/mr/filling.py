@@ -142,6 +142,6 @@ def marrow_fat(
                 if depth[i, j, k] < -1.0:
                     continue
                 x, y, z = points[i, j, k, 0], points[i, j, k, 1], points[i, j, k, 2]
-                uneven = 0.7 * noise(x / 2.4, y / 2.4, z / 3.2, seed + 7) + 0.6 * noise(x / 5, y / 5, z / 6, seed + 3)
-                uneven += 0.4 * noise(x / 13.0, y / 13.0, z / 13.0, seed + 4)
+                uneven = 0.8 * noise(x / 2.4, y / 2.4, z / 3.2, seed + 7) + 0.5 * noise(x / 5, y / 5, z / 6, seed + 3)
+                uneven += 0.3 * noise(x / 13.0, y / 13.0, z / 13.0, seed + 4)
                 out[i, j, k] = min(0.95, max(0.05, by_bone[owner[i, j, k]] + mottle * uneven))

@@ -67,7 +67,7 @@ def sample_marrow(rng: np.random.Generator, age_years: float) -> Marrow:
     of 8 % among people of one age (after Kugel H. et al., J Magn Reson Imaging 2001;13:263-268).
     """
     fat = 0.25 + 0.005 * (age_years - 20) + 0.08 * rng.normal()
-    return Marrow(float(np.clip(fat, 0.15, 0.7)), float(rng.uniform(0.03, 0.11)))
+    return Marrow(float(np.clip(fat, 0.15, 0.7)), float(rng.uniform(0.03, 0.1)))
 
 
 def compose(body: Body, grid: Grid, marrow: Marrow, *, tumour: Tissue = Tissue.METASTASIS) -> TissueScene:
