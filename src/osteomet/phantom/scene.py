@@ -12,6 +12,7 @@ from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import LesionType
 from osteomet.phantom.body import Body
 from osteomet.phantom.geometry.shapes import Cut, Warp, cut, warped_points
+from osteomet.phantom.geometry.textures import noises
 from osteomet.phantom.lesions.deposit_kernels import fuse_lobes
 from osteomet.phantom.lesions.deposits import Deposit, Realm
 from osteomet.phantom.lesions.hardware import Hardware
@@ -20,6 +21,8 @@ from osteomet.phantom.lesions.mimic_names import MIMICS
 KIND_CODES = {LesionType.LYTIC: 1, LesionType.SCLEROTIC: 2, LesionType.MARROW: 3}
 """Value of each type of voxel in `Truth.lesion_kinds`."""
 _RIM_REACH_MM = 4.0
+_CONFLUENT_FROM = 0.6
+"""Depth, in radii of the first lobe, from which nine in ten parts of bone are gone where lysis comes as small holes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,8 +47,8 @@ class LobeInScene:
 
     ``box`` is the block of voxels they can touch. All arrays have its shape: ``distance_mm`` (negative inside),
     ``share`` (0–1, what they take of the voxel), ``own`` (whether they may lie there at all: in their bone, or as far
-    outside of it as they may grow) and ``grain`` (noise of mean zero, for uneven density, or the struts of a deposit
-    that has some, 0–1). ``number`` counts metastases from 1 in the order of the deposits.
+    outside of it as they may grow) and ``grain`` (noise of mean zero, for uneven density, or the struts or the holes of
+    a deposit that has some, 0–1). ``number`` counts metastases from 1 in the order of the deposits.
     """
 
     deposit: Deposit
@@ -56,6 +59,11 @@ class LobeInScene:
     share: NDArray[np.float32]
     own: NDArray[np.bool_]
     grain: NDArray[np.float32]
+
+    @property
+    def lysed(self) -> NDArray[np.float32]:
+        """Share of the bone of each voxel that lysis takes, 0–1: less than ``share`` where it comes as small holes."""
+        return self.share * self.grain if self.deposit.hole_mm else self.share
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,6 +188,8 @@ def _fuse(
     )
     if deposit.strut_mm:
         grain = _struts(deposit, scene.points_mm[box])
+    elif deposit.hole_mm:
+        grain = _holes(deposit, scene.points_mm[box], distance)
     depth = scene.depth_mm[box]
     share = np.clip(0.5 - distance / (2 * deposit.edge_mm), 0, 1).astype(np.float32)
     if deposit.realm is Realm.BONE:
@@ -233,3 +243,15 @@ def _struts(deposit: Deposit, points: NDArray[np.float32]) -> NDArray[np.float32
     )
     thinner = 0.5 * np.sin(0.27 * u + 0.19 * v)
     return np.asarray(np.clip((lattice - 0.6 - thinner) / 1.2, 0, 1), dtype=np.float32)
+
+
+def _holes(deposit: Deposit, points: NDArray[np.float32], distance_mm: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Small holes, 0–1: scattered at the surface of a lysis, where they take half, and confluent deep in it."""
+    x, y, z = np.ascontiguousarray(points.reshape(-1, 3).T, dtype=np.float64)
+    coarse, fine = np.empty(x.size), np.empty(x.size)
+    seed = int(deposit.phase[3, 0] * 1e6)
+    noises(x, y, z, np.full(3, deposit.hole_mm), seed, coarse)
+    noises(x, y, z, np.full(3, deposit.hole_mm / 2), seed + 1, fine)
+    deep = np.clip(-distance_mm / (_CONFLUENT_FROM * deposit.lobes_mm[0, 3]), 0, 1)
+    excess = deep - (0.8 * coarse + 0.6 * fine).reshape(distance_mm.shape)
+    return np.asarray(np.clip(0.5 + 1.5 * excess, 0, 1), dtype=np.float32)

@@ -32,6 +32,8 @@ _GRAINS: dict[str, tuple[float, tuple[float, float, float]]] = {
     "lymph_node": (5.0, (3.0, 3.0, 3.0)),
 }
 """Standard deviation in HU and extent in mm of the grain of a tissue. Muscle has streaks of fat instead."""
+_RAGGED_MM, _RAGGED_MEAN, _RAGS_MM = 1.1, 0.5, (5.0, 5.0, 14.0)
+"""How unevenly the surface of a muscle lies below that of its form: deviation, mean depth in deviations, extent."""
 _STREAK_MM = ((2.2, 2.2, 16.0), (6.0, 6.0, 34.0))
 
 
@@ -69,9 +71,7 @@ def _paint(
     reach: NDArray[np.int64],
     paints: tuple[NDArray[np.float64], NDArray[np.uint8]],
     sizes: tuple[float, int],
-    texture: tuple[
-        tuple[NDArray[np.float64], NDArray[np.float64]], tuple[int, float, float, NDArray[np.float64]], int
-    ],
+    texture: tuple[tuple[NDArray[np.float64], NDArray[np.float64]], tuple[int, float, float, NDArray[np.float64]], int],
     image: NDArray[np.float32],
 ) -> None:
     """Blend primitives, the last one on top, over what is there, block by block; then add the grain of each tissue.
@@ -84,7 +84,8 @@ def _paint(
     in_i, in_j, in_k = np.empty_like(rows), np.empty_like(rows), np.empty_like(rows)
     middle, corners, xyz, d = np.empty(3), np.empty((3, 8)), np.empty((3, edge**3)), np.empty(edge**3)
     value, clear = np.empty(edge**3, dtype=np.float32), np.empty(edge**3, dtype=np.float32)
-    code = np.empty(edge**3, dtype=np.uint8)
+    code, rags = np.empty(edge**3, dtype=np.uint8), np.empty(edge**3)
+    muscle, rags_mm = texture[1][0], np.array(_RAGS_MM)
     for i in range(0, shape[0], edge):
         n_i = pick(rows, rows.size, reach, (0, i, i + edge), in_i)
         for j in range(0, shape[1], edge):
@@ -103,10 +104,14 @@ def _paint(
                         corners_of(points, first, edge, corners)
                     distances(kind, corners[0], corners[1], corners[2], q, d[:8])
                     # What holds the corners of a block holds all of it: no primitive here is hollow.
-                    if d[:8].max() < -softness_mm:
+                    ragged = _RAGGED_MM if paints[1][row] == muscle else 0.0
+                    if d[:8].max() < -softness_mm - 3 * ragged:
                         d[:n] = -softness_mm
                     else:
                         distances(kind, xyz[0, :n], xyz[1, :n], xyz[2, :n], q, d[:n])
+                        if ragged > 0:
+                            noises(xyz[0, :n], xyz[1, :n], xyz[2, :n], rags_mm, texture[2], rags[:n])
+                            d[:n] += ragged * np.minimum(3.0, np.maximum(0.0, _RAGGED_MEAN + rags[:n]))
                     if _lay(d[:n], softness_mm, (paints[0][row], paints[1][row]), value, clear, code) == 0:
                         break
                 if n > 0:

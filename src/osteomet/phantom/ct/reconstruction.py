@@ -165,7 +165,7 @@ def noise_pair(
 def _fill_white(
     spectrum: NDArray[np.complex64], width: int, weights: NDArray[np.float32], first: int, seed: int
 ) -> None:
-    """Fill the half spectrum (i, j, slice) of white noise that slices share by weight; ``width`` is the plane's along j.
+    """Fill the half spectrum (i, j, slice) of white noise that slices share by weight; ``width``: the plane's along j.
 
     Before that each number depends on its slice and its place alone. It is evenly distributed: a voxel sums up many.
     """

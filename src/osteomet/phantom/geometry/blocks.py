@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from osteomet.core.grid import Grid
 
-
 _EDGE_MM, _LEAST, _MOST = 7.0, 2, 8
 
 
