@@ -254,8 +254,8 @@ def _imaged(
 
 
 def grey(plane: Picture, factors: tuple[float, float], top: float) -> NDArray[np.uint8]:
-    """A plane with head or front upwards at 1 mm or finer, its brightest half per cent white."""
-    return np.asarray(np.clip(zoom(plane, factors, order=1) / top * 255, 0, 255), dtype=np.uint8)
+    """A plane, enlarged, in 64 grey levels; what reaches ``top`` is white."""
+    return np.asarray(np.clip(np.floor(zoom(plane, factors, order=1) / top * 64) * 4, 0, 255), dtype=np.uint8)
 
 
 def side_by_side(panels: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
@@ -270,7 +270,7 @@ def lumbar_row(scans: list[Scan], *, back_is_left: bool) -> NDArray[np.uint8]:
     for scan in scans:
         middle = int(np.argmax(scan.places["fluid"].sum(axis=(1, 2))))
         plane = scan.picture[middle].T[::-1, :: 1 if back_is_left else -1]
-        factors = scan.spacing_mm[2] * 1.6, scan.spacing_mm[1] * 1.6
+        factors = scan.spacing_mm[2] * 1.2, scan.spacing_mm[1] * 1.2
         panels.append(grey(plane, factors, float(np.percentile(scan.picture, 99.5))))
     return side_by_side(panels)
 
@@ -309,7 +309,7 @@ def main() -> None:
     print(describe_machine("scipy", "SimpleITK"))
     lumbar, pelvis = make_lumbar(2), make_pelvis(7)
     save([lumbar_row([lumbar[n] for n in ("T2", "T1", "STIR")], back_is_left=False)], arguments.out / "mr-lumbar.png")
-    factors = {"wide T2": 0.9, "T2": 1.2, "DWI": 0.7, "ADC": 0.7}
+    factors = {"wide T2": 0.6, "T2": 0.9, "DWI": 0.55, "ADC": 0.55}
     phantom_rows = [pelvis_row(pelvis[name], (0.2, 0.5, 0.8), factor) for name, factor in factors.items()]
     save(phantom_rows, arguments.out / "mr-pelvis.png")
     found = {"lumbar": (arguments.data / LUMBAR).exists(), "pelvis": (arguments.data / PELVIS).exists()}
