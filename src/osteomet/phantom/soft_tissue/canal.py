@@ -97,9 +97,9 @@ def _add_fat_behind(canvas: Canvas, v: Vertebra, patient: Patient) -> None:
     back = v.depth_mm / 2 + v.sizes.canal_depth
     low = -0.5 * v.height_mm - 0.6 * v.disc_below_mm
     canvas.ellipsoid(v.at(0, back + 14 * size, low), np.array([2.6, 11, 6.5]) * size, "ligament", 70.0, axes=v.axes)
-    for behind, tall in ((9.0, 3.2), (16.5, 4.0), (23.0, 2.6)):
-        canvas.ellipsoid(v.at(0, back + behind * size, low - 1.5), np.array([1.9, 3.0, tall]) * size, "epidural_fat",
-                         patient.fat_hu + 12, axes=v.axes)  # fmt: skip
+    for behind, deep, up, tall in ((10.5, 4.5, -2.0, 1.7), (18.0, 6.0, 1.0, 1.3), (21.0, 5.0, -3.5, 2.2)):
+        canvas.ellipsoid(v.at(0, back + behind * size, low + up * size), np.array([1.9, deep, tall]) * size,
+                         "epidural_fat", patient.fat_hu + 12, axes=v.axes)  # fmt: skip
     canvas.ellipsoid(v.at(0, back - 0.5, low), np.array([6.0, 5.0, 9.5]) * size, "epidural_fat", patient.fat_hu + 15,
                      axes=v.axes)  # fmt: skip
 
