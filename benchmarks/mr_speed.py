@@ -50,6 +50,7 @@ def measure(seed: int) -> list[float]:
     composition = compose(body, grid, marrow).composition
     seconds = [time.process_time() - began]
     for roles in COMBINATIONS:
+        rng = np.random.default_rng(seed)
         scanner = sample_mr_scanner(rng, 3.0)
         began = time.process_time()
         for role in roles:
