@@ -18,9 +18,7 @@ from osteomet.radiomics.region import LevelRegion, flat_offsets
 from osteomet.radiomics.settings import Aggregation
 
 
-def co_occurrence_features(
-    region: LevelRegion, steps: NDArray[np.int64], aggregation: Aggregation
-) -> dict[str, float]:
+def co_occurrence_features(region: LevelRegion, steps: NDArray[np.int64], aggregation: Aggregation) -> dict[str, float]:
     """Features of the symmetric co-occurrence matrix, averaged over directions or of the matrix of all of them.
 
     Parameters
@@ -32,8 +30,8 @@ def co_occurrence_features(
 
     Returns
     -------
-    Feature by name; NaN where no two voxels are neighbours. A direction without neighbours is left out of all means, one
-    whose neighbours have a single level out of those of Correlation, Imc1 and MCC, which need two levels.
+    Feature by name; NaN where no two voxels are neighbours. A direction without neighbours is left out of all means;
+    one whose neighbours have a single level out of those of Correlation, Imc1 and MCC, which need two levels.
 
     Notes
     -----

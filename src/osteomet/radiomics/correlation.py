@@ -43,7 +43,7 @@ def largest_eigenvalue(
             for entry in range(first[k], first[k + 1]):
                 dense[k, columns[entry]] = scaled[entry]
             dense[k] -= root[k] * root
-        return np.abs(np.linalg.eigvalsh(dense)).max()
+        return float(np.abs(np.linalg.eigvalsh(dense)).max())
     return _lanczos(first, columns, scaled, root)
 
 
@@ -82,6 +82,6 @@ def _lanczos(
             values, vectors = np.linalg.eigh(small)
             best = np.abs(values).argmax()
             if ended or beside[step] * abs(vectors[step, best]) < _RESIDUAL:
-                return abs(values[best])
+                return float(abs(values[best]))
         vector = image / beside[step]
-    return np.nan
+    return float(np.nan)

@@ -2,7 +2,7 @@
 
 The definition is that of ITK's ``LaplacianRecursiveGaussianImageFilter`` with normalisation across scales, which other
 radiomics software uses too: Gaussians and their second derivatives are sums of two damped cosines (Deriche's fourth
-order), so that a line costs the same whatever the width. The value beyond the border of the image is that at the border.
+order), so that a line costs the same whatever the width. Beyond the border of the image its outermost values go on.
 
 References
 ----------
@@ -89,9 +89,7 @@ def _along_first(block: NDArray[np.float64], recursion: _Recursion, wanted: slic
     """Filter along the first axis, keep what is wanted of it, and move it to the end."""
     n, *rest = block.shape
     lines = np.ascontiguousarray(block.reshape(n, -1))
-    kept = _filter_lines(
-        lines, recursion.forward, recursion.backward, recursion.feedback, wanted.start, wanted.stop
-    )
+    kept = _filter_lines(lines, recursion.forward, recursion.backward, recursion.feedback, wanted.start, wanted.stop)
     return np.ascontiguousarray(kept.T).reshape(*rest, -1)
 
 

@@ -56,7 +56,7 @@ GLDM_FEATURES = (
     *("SmallDependenceLowGrayLevelEmphasis", "SmallDependenceHighGrayLevelEmphasis"),
     *("LargeDependenceLowGrayLevelEmphasis", "LargeDependenceHighGrayLevelEmphasis"),
 )
-"""The last three are in the order of `osteomet.radiomics.size_features`; an empty name is a figure that its class lacks."""
+"""The last three are in the order of `osteomet.radiomics.size_features`; an empty name is a figure not used."""
 
 INTENSITY_FEATURES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

@@ -18,9 +18,7 @@ from osteomet.radiomics.region import LevelRegion, flat_offsets
 from osteomet.radiomics.size_features import gather_entries, size_figures
 
 
-def neighbourhood_features(
-    region: LevelRegion, steps: NDArray[np.int64]
-) -> tuple[dict[str, float], dict[str, float]]:
+def neighbourhood_features(region: LevelRegion, steps: NDArray[np.int64]) -> tuple[dict[str, float], dict[str, float]]:
     """Features of GLDM and of NGTDM.
 
     Parameters

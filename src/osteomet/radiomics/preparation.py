@@ -56,7 +56,7 @@ def _normalise(array: NDArray[Any], scale: float) -> NDArray[np.float32]:
             got=f"the value {values.flat[0]:g} everywhere",
             remedy="leave out normalise_scale",
         )
-    return (((values - values.mean()) / deviation).astype(np.float32) * np.float32(scale)).astype(np.float32)
+    return np.asarray((values - values.mean()) / deviation * scale, dtype=np.float32)
 
 
 def _without_outliers(array: NDArray[Any], mask: NDArray[np.bool_], n_sigmas: float) -> NDArray[np.bool_]:
@@ -64,7 +64,9 @@ def _without_outliers(array: NDArray[Any], mask: NDArray[np.bool_], n_sigmas: fl
     values = array[mask].astype(np.float64)
     kept = np.abs(values - values.mean()) <= n_sigmas * values.std()
     if not kept.any():
-        raise InputError("within_sigmas leaves no voxel of the region", got=f"{n_sigmas:g}", remedy="choose a larger one")
+        raise InputError(
+            "within_sigmas leaves no voxel of the region", got=f"{n_sigmas:g}", remedy="choose a larger one"
+        )
     counted = np.zeros_like(mask)
     counted[mask] = kept
     return counted
@@ -79,8 +81,8 @@ def _resample(
     """Image by cubic B-splines and region by nearest neighbour, around the region only.
 
     The new lattice begins at the corner of the image and covers the region with a margin of five voxels. An axis along
-    which the region is one voxel wide keeps its spacing. An image of whole numbers stays one: values are cut off towards
-    zero. All of this is what PyRadiomics does.
+    which the region is one voxel wide keeps its spacing. An image of whole numbers stays one: its values are cut off
+    towards zero. All of this is what PyRadiomics does.
     """
     box = bounding_box(mask)
     assert box is not None

@@ -43,8 +43,8 @@ class LevelRegion:
 def find_levels(values: NDArray[np.float64], settings: RadiomicsSettings) -> NDArray[np.int32]:
     """Grey level, from 1, of each value of a region.
 
-    With a width W the level is ⌊x / W⌋ − ⌊min / W⌋ + 1, so that the borders of the levels lie at multiples of W whatever
-    the region. With a count the range from the lowest to the highest value is divided evenly; one value alone is level 1.
+    With a width W the level is ⌊x / W⌋ − ⌊min / W⌋ + 1: borders of levels lie at multiples of W whatever the region.
+    With a count the range from the lowest to the highest value is divided evenly; one value alone is level 1.
 
     Raises
     ------
@@ -82,8 +82,8 @@ def directions(distances: tuple[int, ...], *, in_plane: bool) -> NDArray[np.int6
 
     Examples
     --------
-    >>> len(directions((1,), in_plane=False)), len(directions((1,), in_plane=True)), len(directions((1, 2), in_plane=False))
-    (13, 4, 62)
+    >>> [len(directions((1,), in_plane=flat)) for flat in (False, True)], len(directions((1, 2), in_plane=False))
+    ([13, 4], 62)
     """
     reach = max(distances)
     steps = [

@@ -13,8 +13,8 @@ def shape_features(mask: NDArray[np.bool_], spacing_mm: tuple[float, float, floa
 
     Returns
     -------
-    Feature by name, in mm, mm² and mm³. Elongation and flatness of a single voxel are NaN. The names of the diameters in
-    a plane take the first array axis for that along which a row runs, the third for that of the slices.
+    Feature by name, in mm, mm² and mm³; elongation and flatness of a single voxel are NaN. ``Maximum2DDiameterRow``,
+    ``Column`` and ``Slice`` lie in planes across the first, the second and the third array axis.
 
     Notes
     -----
@@ -24,7 +24,7 @@ def shape_features(mask: NDArray[np.bool_], spacing_mm: tuple[float, float, floa
     Examples
     --------
     >>> features = shape_features(np.ones((3, 1, 1), dtype=bool), (2.0, 1.0, 1.0))
-    >>> features["VoxelVolume"], features["MajorAxisLength"].round(6), features["Flatness"]
+    >>> features["VoxelVolume"], round(features["MajorAxisLength"], 6), features["Flatness"]
     (6.0, 6.531973, 0.0)
     """
     surface = measure_surface(mask, spacing_mm)
@@ -33,19 +33,19 @@ def shape_features(mask: NDArray[np.bool_], spacing_mm: tuple[float, float, floa
     eigenvalues = np.maximum(np.linalg.eigvalsh(centred.T @ centred / len(points)), 0.0)
     eigenvalues[eigenvalues < 1e-12 * eigenvalues[-1]] = 0.0
     least, minor, major = np.sqrt(eigenvalues)
-    sphere = (36 * np.pi * surface.volume_mm3**2) ** (1 / 3)
+    sphere = float(36 * np.pi * surface.volume_mm3**2) ** (1 / 3)
     row, column, across = surface.diameters_in_plane_mm
     return {
-        "Elongation": minor / major if major > 0 else np.nan,
-        "Flatness": least / major if major > 0 else np.nan,
-        "LeastAxisLength": 4 * least,
-        "MajorAxisLength": 4 * major,
+        "Elongation": float(minor / major) if major > 0 else np.nan,
+        "Flatness": float(least / major) if major > 0 else np.nan,
+        "LeastAxisLength": 4 * float(least),
+        "MajorAxisLength": 4 * float(major),
         "Maximum2DDiameterColumn": column,
         "Maximum2DDiameterRow": row,
         "Maximum2DDiameterSlice": across,
         "Maximum3DDiameter": surface.diameter_mm,
         "MeshVolume": surface.volume_mm3,
-        "MinorAxisLength": 4 * minor,
+        "MinorAxisLength": 4 * float(minor),
         "Sphericity": sphere / surface.area_mm2,
         "SurfaceArea": surface.area_mm2,
         "SurfaceVolumeRatio": surface.area_mm2 / surface.volume_mm3,

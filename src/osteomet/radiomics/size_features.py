@@ -11,9 +11,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 N_FIGURES = 16
-"""Figures of `size_figures`: emphasis of small and of large sizes; non-uniformity of levels, and normalised; the same of
-sizes; share of entries in voxels; variance of levels and of sizes; entropy; emphasis of low and of high levels; of small
-sizes at low and at high levels; of large sizes at low and at high levels."""
+"""Figures of `size_figures`: emphasis of small and large sizes; non-uniformity of levels, and normalised; the same of
+sizes; number of entries for each voxel; variance of levels and of sizes; entropy; emphasis of low and high levels; of
+small sizes at low and at high levels; of large sizes at low and at high levels."""
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -74,9 +74,7 @@ def size_figures(entries: NDArray[np.int64], n_voxels: int) -> NDArray[np.float6
 
 
 @njit(cache=True, nogil=True)
-def gather_entries(
-    levels: NDArray[np.int64], sizes: NDArray[np.int64], starts: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def gather_entries(levels: NDArray[np.int64], sizes: NDArray[np.int64], starts: NDArray[np.int64]) -> NDArray[np.int64]:
     """Entries of single events: those of the k-th level stand in ``sizes[starts[k] : starts[k + 1]]``, 0 for none."""
     largest = 0
     for size in sizes:
