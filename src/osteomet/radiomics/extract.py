@@ -140,6 +140,8 @@ def _reason(name: str, region: LevelRegion) -> str:
     """Why a feature cannot be computed."""
     if region.n_voxels == 1:
         return _SINGLE
+    if name == "firstorder_RobustMeanAbsoluteDeviation":
+        return "no value lies between the 10th and the 90th percentile"
     if name.startswith("firstorder"):
         return "all voxels of the region have one value"
     if len(region.present) == 1:
