@@ -74,7 +74,7 @@ def test_what_is_no_series() -> None:
 
 def scene(grid: Grid, motion: np.ndarray, *, enhanced: bool) -> Volume:
     """Blobs of several tissues, one of which enhances, after a motion of the patient."""
-    xyz = grid.to_xyz_mm(np.stack(np.indices(grid.shape), axis=-1)) @ motion[:3, :3] - motion[:3, 3] @ motion[:3, :3]
+    xyz = grid.to_xyz_mm(np.moveaxis(np.indices(grid.shape), 0, -1)) @ motion[:3, :3] - motion[:3, 3] @ motion[:3, :3]
     rng = np.random.default_rng(0)
     array = np.zeros(grid.shape)
     for n in range(40):
