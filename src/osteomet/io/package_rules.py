@@ -61,9 +61,11 @@ def _check_nnunet(part: NnunetPart) -> None:
     steps = [1] * (3 - n_axes) + [math.prod(sides) for sides in zip(*net.strides, strict=False)]
     rules = {
         "two stages or more": stages >= 2,
-        "positive numbers of features and blocks for each stage": len(net.blocks) == stages == len(net.decoder_blocks) + 1
+        "positive numbers of features and blocks for each stage": len(net.blocks) == stages
+        and len(net.decoder_blocks) == stages - 1
         and min((*net.features, *net.blocks, *net.decoder_blocks), default=0) > 0,
-        f"kernels and strides of {n_axes} positive numbers for each stage": len(net.kernels) == stages == len(net.strides)
+        f"kernels and strides of {n_axes} positive numbers for each stage": len(net.kernels) == stages
+        and len(net.strides) == stages
         and all(len(size) == n_axes and min(size) > 0 for size in sizes),
         f"patch sides that are positive multiples of {steps}": len(steps) == 3
         and all(n > 0 and n % step == 0 for n, step in zip(part.patch, steps, strict=True)),

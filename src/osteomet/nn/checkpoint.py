@@ -114,6 +114,11 @@ def _asked_for(message: str) -> str:
     return words[1].split()[0] if len(words) > 1 else message.splitlines()[0]
 
 
+def _is_usable(value: Any) -> bool:
+    """Whether this is a tensor of finite numbers."""
+    return isinstance(value, torch.Tensor) and bool(torch.isfinite(value).all())
+
+
 def _understood(content: Any, name: str) -> Checkpoint:
     """What matters of a checkpoint; every part is checked, as anyone may have written it."""
     trainer, weights, settings, axes = (
@@ -129,7 +134,7 @@ def _understood(content: Any, name: str) -> Checkpoint:
         and len(set(mirrored)) == len(mirrored)
         and all(axis in (0, 1, 2) for axis in mirrored),
         "network_weights": isinstance(weights, dict)
-        and all(isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in weights.items()),
+        and all(isinstance(key, str) and _is_usable(value) for key, value in weights.items()),
     }
     wrong = [key for key, holds_it in holds.items() if not holds_it]
     if wrong:

@@ -57,7 +57,8 @@ def segment_case(
     """
     names = [channel.name for channel in part.channels]
     if len(volumes) != len(names):
-        raise InputError("a case must have one image for each channel", expected=", ".join(names), got=str(len(volumes)))
+        what = "a case must have one image for each channel"
+        raise InputError(what, expected=", ".join(names), got=f"{len(volumes)} images")
     for name, volume in zip(names[1:], volumes[1:], strict=True):
         check_same_grid(volumes[0].grid, volume.grid, names=(f"channel {names[0]}", f"channel {name}"))
     case = prepare_case(volumes, part)

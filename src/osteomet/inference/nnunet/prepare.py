@@ -98,14 +98,14 @@ def prepare_case(volumes: Sequence[Volume], part: NnunetPart) -> Prepared:
     target_mm = (part.spacing_mm[0] or first, part.spacing_mm[1], part.spacing_mm[2])
     turned = [turn.there(volume.array) for volume in volumes]
     nonzero = _nonzero(turned)
-    box = bounding_box(nonzero) or (slice(0, turned[0].shape[0]), slice(0, turned[0].shape[1]), slice(0, turned[0].shape[2]))
+    a, b, c = nonzero.shape
+    box = bounding_box(nonzero) or (slice(0, a), slice(0, b), slice(0, c))
     inside = nonzero[box]
     shape = resampled_shape(inside.shape, source_mm, target_mm)
     image = np.empty((len(volumes), *shape), dtype=np.float32)
     for target, values, channel in zip(image, turned, part.channels, strict=True):
         scaled = normalise(values[box].astype(np.float32), inside, channel)
         target[...] = resample(scaled, shape, source_mm, target_mm, part.image_rule)
-    a, b, c = turned[0].shape
     return Prepared(image, turn, (a, b, c), box, source_mm, target_mm)
 
 
