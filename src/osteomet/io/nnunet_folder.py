@@ -1,7 +1,7 @@
 """Find what nnU-Net v2 trained: a results folder, or the zip that nnU-Net exports.
 
-A trained configuration is a folder ``TRAINER__PLANS__CONFIGURATION`` with ``plans.json``, ``dataset.json`` and, for each
-fold, a folder ``fold_X`` with a checkpoint. A zip or a folder may hold several, below the name of their data set.
+A trained configuration is a folder ``TRAINER__PLANS__CONFIGURATION`` with ``plans.json``, ``dataset.json`` and, for
+each fold, a folder ``fold_X`` with a checkpoint. A zip or a folder may hold several, below the name of their data set.
 """
 
 from __future__ import annotations

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import io
 import pickle
+import re
 import struct
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -83,7 +85,8 @@ def read_checkpoint(data: bytes, name: str) -> Checkpoint:
     """
     _check_undamaged(data, name)
     try:
-        with torch.serialization.safe_globals(_ALLOWED):
+        with torch.serialization.safe_globals(_ALLOWED), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # advice to whom wrote the pickle
             content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(
@@ -110,8 +113,8 @@ def _check_undamaged(data: bytes, name: str) -> None:
 
 def _asked_for(message: str) -> str:
     """Name of the object in the message of torch, which goes on about how to allow it."""
-    words = message.split("Unsupported global: GLOBAL ")
-    return words[1].split()[0] if len(words) > 1 else message.splitlines()[0]
+    found = re.search(r"GLOBAL ([\w.]+)", message)
+    return found[1] if found else message.splitlines()[-1]
 
 
 def _is_usable(value: Any) -> bool:
