@@ -39,7 +39,7 @@ class LogitEnsemble(nn.Module):
         """Map (n, n_inputs, i, j, k) to logits (n, n_outputs, i, j, k); i is 1 where the members are flat."""
         image = batch.squeeze(2) if self.flat else batch
         first, *others = (member(image) for member in self.members)
-        mean = sum(others, start=first) / len(self.members) if others else first
+        mean: torch.Tensor = sum(others, start=first) / len(self.members) if others else first
         return mean.unsqueeze(2) if self.flat else mean
 
 

@@ -78,11 +78,11 @@ def _described(
     _known(plans.get("label_manager", "LabelManager"), ["LabelManager"], "label manager")
     _known(settings["preprocessor_name"], ["DefaultPreprocessor"], "preprocessor")
     labels = _labels(dataset)
-    n_axes = len(settings["patch_size"])
+    patch = [int(n) for n in settings["patch_size"]]
     channels = _channels(plans, dataset, settings)
     spacing = [float(s) for s in settings["spacing"]]
     a, b, c = (int(axis) for axis in plans["transpose_forward"])
-    flat = n_axes == 2
+    flat = len(patch) == 2
     return NnunetPart(
         configuration=configuration,
         network=_network(settings, len(channels), len(labels.names)),
@@ -90,7 +90,7 @@ def _described(
         orientation=_ORIENTATIONS[_known(plans["image_reader_writer"], _ORIENTATIONS, "reader of images")],
         axes=(a, b, c),
         spacing_mm=(None if flat else spacing[-3], spacing[-2], spacing[-1]),
-        patch=(1 if flat else int(settings["patch_size"][-3]), *(int(n) for n in settings["patch_size"][-2:])),
+        patch=(1 if flat else patch[-3], patch[-2], patch[-1]),
         image_rule=_rule(settings, "data"),
         logit_rule=_rule(settings, "probabilities"),
         mirror_axes=tuple(axis + flat for axis in mirror_axes),

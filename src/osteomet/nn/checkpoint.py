@@ -13,7 +13,7 @@ import re
 import struct
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +45,7 @@ def _scalar(kind: _Number, data: bytes | str) -> float:
     return float(struct.unpack(kind.order + code, raw)[0])
 
 
-_ALLOWED = [
+_ALLOWED: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     (_Number, "numpy.dtype"),
     (_scalar, "numpy._core.multiarray.scalar"),
     (_scalar, "numpy.core.multiarray.scalar"),
@@ -140,6 +140,6 @@ def _understood(content: Any, name: str) -> Checkpoint:
         and all(isinstance(key, str) and _is_usable(value) for key, value in weights.items()),
     }
     wrong = [key for key, holds_it in holds.items() if not holds_it]
-    if wrong:
+    if wrong or not isinstance(weights, dict):
         raise ModelError(f"{name} is no checkpoint of nnU-Net v2", got=f"no usable {', '.join(wrong)}")
     return Checkpoint(str(trainer), str(configuration), tuple(int(axis) for axis in mirrored), weights)

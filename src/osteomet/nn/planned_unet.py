@@ -63,9 +63,10 @@ class PlannedUNet(nn.Module):
         self.upsampling = nn.ModuleList()
         self.decoder = nn.ModuleList()
         for depth, n_blocks in zip(reversed(range(1, len(spec.features))), spec.decoder_blocks, strict=True):
-            below, n, stride, kernel = spec.features[depth], spec.features[depth - 1], spec.strides[depth], spec.kernels
+            below, n = spec.features[depth], spec.features[depth - 1]
+            stride, kernel = spec.strides[depth], spec.kernels[depth - 1]
             self.upsampling.append(_UPSAMPLING[n_axes](below, n, stride, stride, bias=spec.bias))
-            blocks = (ConvBlock(spec, n if b else 2 * n, n, kernel[depth - 1], ones) for b in range(n_blocks))
+            blocks = (ConvBlock(spec, n if b else 2 * n, n, kernel, ones) for b in range(n_blocks))
             self.decoder.append(nn.Sequential(*blocks))
         self.head = _CONVOLUTION[n_axes](spec.features[0], spec.n_outputs, 1)
 

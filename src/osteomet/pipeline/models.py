@@ -67,15 +67,17 @@ def import_model(source: Path, models: Path, *, name: str | None, configuration:
     """
     listed = list_files(source)
     if holds_nnunet(listed) and DESCRIPTION_FILE not in listed.sizes:
-        description, weights, card = _from_nnunet(read_trained_folder(source, configuration=configuration), name)
+        trained = read_trained_folder(source, configuration=configuration)
+        description, weights, card = _from_nnunet(trained, name)
     else:
-        package = read_package(source)
-        description, weights, card = package.description, package.weights, package.card
-        description = replace(description, name=name or description.name)
+        given = read_package(source)
+        description = replace(given.description, name=name or given.description.name)
+        weights, card = given.weights, given.card
     _check_name(description.name, models)
     draft = ModelPackage(description, weights, card, sha256="")
-    for part in (*description.parts, *filter(None, [description.nnunet])):
-        build_ensemble(draft, part)
+    for part in (*description.parts, description.nnunet):
+        if part is not None:
+            build_ensemble(draft, part)
     write_package(description, weights, card=card, folder=models / description.name)
     return read_package(models / description.name)
 
@@ -109,7 +111,7 @@ def _check_name(name: str, models: Path) -> None:
         raise UsageError(f"there is a model {name!r} already", remedy="pass --name to call the new one otherwise")
 
 
-def _from_nnunet(trained: TrainedFolder, name: str | None) -> tuple[ModelDescription, dict[str, Tensors], str]:
+def _from_nnunet(trained: TrainedFolder, name: str | None) -> tuple[ModelDescription, Mapping[str, Tensors], str]:
     """Description, weights and card of a trained configuration."""
     checkpoints = {fold: _checkpoint(trained, file) for fold, file in trained.checkpoints.items()}
     first = next(iter(checkpoints.values()))

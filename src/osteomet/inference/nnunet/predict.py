@@ -85,7 +85,7 @@ def window_weights(patch: Triple) -> NDArray[np.float32]:
     weights = gaussian_filter(point, [side * IMPORTANCE_SIGMA for side in patch], mode="constant")
     weights = (weights * (_PEAK / weights.max())).astype(np.float16)
     weights[weights == 0] = weights[weights > 0].min()
-    return weights.astype(np.float32)
+    return np.asarray(weights, dtype=np.float32)
 
 
 def _half(logits: NDArray[np.float32]) -> NDArray[np.float16]:

@@ -31,7 +31,8 @@ class Turn:
     @classmethod
     def between(cls, grid: Grid, orientation: Literal["stored", "RAS"], axes: Triple) -> Turn:
         """Turn of an array [i, j, k] to the axes of a network (`osteomet.core.model.NnunetPart`)."""
-        order, flips = (0, 1, 2), [False] * 3
+        order: tuple[int, ...] = (0, 1, 2)
+        flips = [False] * 3
         if orientation == "RAS":
             direction = grid.direction
             order = max(permutations(range(3)), key=lambda p: sum(abs(direction[n, p[n]]) for n in range(3)))

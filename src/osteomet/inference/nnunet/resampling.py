@@ -95,7 +95,8 @@ def _resized(values: NDArray[np.float32], shape: tuple[int, ...], order: int) ->
     """Spline interpolation with aligned outer edges, clipped to the range of the values."""
     if values.shape == shape:
         return values
-    return np.asarray(resize(values, shape, order=order, mode="edge", anti_aliasing=False), dtype=np.float32)
+    found = resize(values, shape, order=order, mode="edge", anti_aliasing=False)  # type: ignore[no-untyped-call]
+    return np.asarray(found, dtype=np.float32)
 
 
 def _nearest(n_old: int, n_new: int) -> NDArray[np.intp]:
