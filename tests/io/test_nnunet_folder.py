@@ -60,9 +60,10 @@ def test_several_configurations(trained: Path) -> None:
 
 
 def test_what_nnunet_did_not_train(tmp_path: Path) -> None:
-    (tmp_path / "plans.json").write_text("{}")
     (tmp_path / "dataset.json").write_text("{}")
     assert not holds_nnunet(list_files(tmp_path))
+    (tmp_path / "plans.json").write_text("{}")
+    assert holds_nnunet(list_files(tmp_path))
     with pytest.raises(ModelError, match=r"holds nothing that nnU-Net v2 trained; expected plans\.json.*got 2 files"):
         read_trained_folder(tmp_path, configuration=None)
     with pytest.raises(ModelError, match="there is no model package at"):

@@ -11,11 +11,29 @@ import numpy as np
 import pytest
 from tests.conftest import Osteomet, stored
 
-from osteomet.io.model_package import find_package, read_package
+from osteomet.core.model import IntensityWindow, ModelDescription, ModelPart, NetworkSpec
+from osteomet.core.volume import Modality
+from osteomet.io import model_package
+from osteomet.io.model_package import read_package, write_package
+from osteomet.nn.unet import build_network
 
 DATA = Path(__file__).parents[1] / "data/nnunet"
 FOLDER = DATA / "nnUNetTrainer__nnUNetPlans__2d"
 ZIP = DATA / "Dataset501_SyntheticCT.zip"
+
+
+@pytest.fixture(autouse=True)
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of models that ship with osteomet: one, called ours."""
+    network = NetworkSpec("subvoxel_unet3d", n_inputs=1, n_outputs=2, channels=(8,))
+    part = ModelPart(
+        "bones", network, (2.0, 2.0, 2.0), (8, 8, 8), (IntensityWindow(0.0, 1.0),), None, ("background", "bone"), ("a",)
+    )
+    description = ModelDescription("ours", "1", "test", Modality.CT, (part,), "", "", "", "", "", {}, files={})
+    weights = {name: value.numpy() for name, value in build_network(network).state_dict().items()}
+    write_package(description, {"a": weights}, card="# Ours", folder=tmp_path / "shipped" / "ours")
+    monkeypatch.setattr(model_package, "_SHIPPED", tmp_path / "shipped")
+    return tmp_path / "shipped"
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +65,7 @@ def test_a_zip_is_imported_listed_shown_and_run(osteomet: Osteomet, models: Path
     ]
     listed = json.loads(osteomet("model", "list", "--json").out)["models"]
     expected = {"name": name, "version": "1", "modality": "CT", "task": "segmentation: bone, lesion"}
-    assert listed[0]["name"] == "default-ct"
+    assert [model["name"] for model in listed] == ["ours", name]
     assert listed[1] == expected
     shown = osteomet("model", "show", name)
     assert "- `_0000`: CT" in shown.out
@@ -95,13 +113,15 @@ def test_a_folder_keeps_its_folds_and_comes_back_from_its_zip(osteomet: Osteomet
     assert json.loads(osteomet("model", "import", tmp_path / "mr.zip", "--json").out)["sha256"] == sha256
 
 
-def test_a_package_of_ours_can_be_exported_and_imported(osteomet: Osteomet, models: Path, tmp_path: Path) -> None:
-    assert osteomet("model", "export", "default-ct", tmp_path / "ct.zip").code == 0
-    taken = osteomet("model", "import", tmp_path / "ct.zip")
+def test_a_package_of_ours_can_be_exported_and_imported(
+    osteomet: Osteomet, models: Path, shipped: Path, tmp_path: Path
+) -> None:
+    assert osteomet("model", "export", "ours", tmp_path / "ours.zip").code == 0
+    taken = osteomet("model", "import", tmp_path / "ours.zip")
     assert taken.code == 2
-    assert "there is a model 'default-ct' already; remedy: pass --name" in taken.err
-    assert osteomet("model", "import", tmp_path / "ct.zip", "--name", "mine").code == 0
-    ours, mine = read_package(find_package("default-ct")), read_package(find_package("mine", imported=models))
+    assert "there is a model 'ours' already; remedy: pass --name" in taken.err
+    assert osteomet("model", "import", tmp_path / "ours.zip", "--name", "mine").code == 0
+    ours, mine = read_package(shipped / "ours"), read_package(models / "mine")
     assert mine.description.files == ours.description.files
 
 
@@ -116,7 +136,7 @@ def test_names_that_are_no_file_names(osteomet: Osteomet, name: str, models: Pat
 def test_export_refuses_what_exists_and_what_is_no_zip(osteomet: Osteomet, tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_text("mine")
     for file, message in (("a.zip", "exists already"), ("a.tar", "expected a name that ends in .zip")):
-        outcome = osteomet("model", "export", "default-ct", tmp_path / file)
+        outcome = osteomet("model", "export", "ours", tmp_path / file)
         assert outcome.code == 2
         assert message in outcome.err
     assert (tmp_path / "a.zip").read_text() == "mine"
@@ -203,7 +223,7 @@ def test_an_imported_package_that_was_changed_is_refused(
 
 
 def test_the_two_kinds_of_models_have_a_command_each(osteomet: Osteomet, cases: Path, tmp_path: Path) -> None:
-    outcome = osteomet("predict", "--model", "default-ct", "--input", cases, "--out", tmp_path / "out")
+    outcome = osteomet("predict", "--model", "ours", "--input", cases, "--out", tmp_path / "out")
     assert outcome.code == 4
     assert "was not trained by nnU-Net" in outcome.err
     assert osteomet("model", "import", ZIP, "--name", "ct").code == 0

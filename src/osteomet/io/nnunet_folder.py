@@ -33,8 +33,8 @@ class TrainedFolder:
 
 
 def holds_nnunet(files: PackageFiles) -> bool:
-    """Whether there is a trained configuration of nnU-Net among the files."""
-    return bool(_trained(files))
+    """Whether plans of nnU-Net are among the files."""
+    return any(PurePosixPath(name).name == PLANS_FILE for name in files.sizes)
 
 
 def read_trained_folder(source: Path, *, configuration: str | None) -> TrainedFolder:
