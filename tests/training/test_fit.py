@@ -3,6 +3,7 @@
 import csv
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from osteomet.training import fit
 from osteomet.training.fit import Progress, fit_part
 from osteomet.training.recipe import OptimiserRecipe, PartRecipe, read_recipe
+from osteomet.training.samples import Sample
 
 OPTIMISER = OptimiserRecipe(learning_rate=0.01, weight_decay=1e-4, warm_up_steps=2, gradient_clip=5.0, ema_decay=0.9)
 
@@ -57,6 +59,29 @@ def test_a_finished_run_returns_its_weights_again(recipe: PartRecipe, tmp_path: 
     for name, value in first.items():
         np.testing.assert_array_equal(again[name], value)
     assert len(steps(tmp_path)) == 2
+
+
+def test_a_share_of_the_samples_comes_from_backgrounds(recipe: PartRecipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of 40 samples, drawn by number: the same ones each time."""
+    image = np.zeros((2, 2, 2), np.float32)
+    drawn: list[int] = []
+
+    def draw(_backgrounds: object, _recipe: object, number: int) -> Sample:
+        drawn.append(number)
+        return Sample(image, image.astype(np.uint8), None)
+
+    monkeypatch.setattr(fit, "draw_background_sample", draw)
+    monkeypatch.setattr(fit, "draw_sample", lambda *_: Sample(image, image.astype(np.uint8), None))
+    mixed = replace(recipe, n_steps=40, background_share=0.5)
+    scans: Any = (object(),)
+    for _ in range(2):
+        samples = fit._Samples("lesions", mixed, scans, 0)
+        assert all(samples[n].image_hu is image for n in range(40))
+    assert drawn[: len(drawn) // 2] == drawn[len(drawn) // 2 :]
+    assert 10 <= len(drawn) // 2 <= 30
+    without = fit._Samples("lesions", mixed, (), 0)
+    assert all(without[n].image_hu is image for n in range(40))
+    assert 10 <= len(drawn) // 2 <= 30
 
 
 def test_the_learning_rate_by_hand() -> None:

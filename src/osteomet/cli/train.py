@@ -13,6 +13,12 @@ from osteomet.cli.console import DeviceOption, Json, Verbose, cache_folder, emit
 def train(
     recipe: Annotated[str, typer.Argument(help="Name of a recipe that ships with osteomet, or a TOML file.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for checkpoints, logs and the package.")],
+    backgrounds: Annotated[
+        Path | None,
+        typer.Option(
+            "--backgrounds", help="CTs without lesions to insert some into: NAME/image.nii.gz and bones.nii.gz."
+        ),
+    ] = None,
     device: DeviceOption = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoints in --out.")] = False,
     json: Json = False,
@@ -22,5 +28,13 @@ def train(
     from osteomet.pipeline.train import train_model
     from osteomet.training.recipe import read_recipe
 
-    package = train_model(read_recipe(recipe), out, device=device, resume=resume, cache_dir=cache_folder(), report=say)
+    package = train_model(
+        read_recipe(recipe),
+        out,
+        device=device,
+        resume=resume,
+        cache_dir=cache_folder(),
+        report=say,
+        backgrounds=backgrounds,
+    )
     emit({"package": str(package)}, as_json=json, text=str(package))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from osteomet import __version__
@@ -12,14 +13,30 @@ from osteomet.core.model import ModelDescription, ModelPart
 from osteomet.inference.engine import Device, choose_device
 from osteomet.io.model_package import Tensors, read_package, write_package
 from osteomet.pipeline.validate import VALIDATION_SEED, PhantomScore, validate_on_phantoms
+from osteomet.training.backgrounds import Background, read_backgrounds
 from osteomet.training.fit import Progress, fit_part
 from osteomet.training.recipe import PartRecipe, Recipe
 
-_TRAINING_DATA = "Simulated CT of parametric bodies (osteomet.phantom), made on the fly. No scan of a patient."
+_PHANTOMS = "Simulated CT of parametric bodies (osteomet.phantom), made on the fly."
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """Where a model comes from: its data and the command that makes it."""
+
+    data: str
+    command: str
 
 
 def train_model(
-    recipe: Recipe, out: Path, *, device: Device, resume: bool, cache_dir: Path, report: Callable[[str], None]
+    recipe: Recipe,
+    out: Path,
+    *,
+    device: Device,
+    resume: bool,
+    cache_dir: Path,
+    report: Callable[[str], None],
+    backgrounds: Path | None = None,
 ) -> Path:
     """Train, validate and package a model; returns the folder of the package, ``out/package``.
 
@@ -29,9 +46,12 @@ def train_model(
     ------
     UsageError
         If ``out`` holds something already and ``resume`` is False.
+    InputError
+        If ``backgrounds`` holds no scan without lesions that can be read (`osteomet.training.backgrounds`).
     """
     if out.exists() and any(out.iterdir()) and not resume:
         raise UsageError(f"{out} holds a training already", remedy="go on with --resume, or name a new folder")
+    scans = () if backgrounds is None else read_backgrounds(backgrounds)
     chosen = choose_device(device)
     weights: dict[str, Tensors] = {}
     parts = []
@@ -41,15 +61,30 @@ def train_model(
             figures = f"loss {line.loss:.4f}, patch Dice {line.pseudo_dice:.3f}, {line.seconds:.0f} s"
             report(f"{name} step {line.step}: {figures}")
 
-        trained = fit_part(name, part, recipe.optimiser, out / name, device=chosen, report=tell)
+        trained = fit_part(name, part, recipe.optimiser, out / name, device=chosen, report=tell, backgrounds=scans)
         file = f"weights/{name}-0.safetensors"
         weights[file] = trained
         parts.append(_describe_part(name, part, file))
-    return _package(recipe, out, tuple(parts), weights, device=device, cache_dir=cache_dir, report=report)
+    origin = _origin(recipe, scans)
+    return _package(recipe, origin, out, tuple(parts), weights, device=device, cache_dir=cache_dir, report=report)
+
+
+def _origin(recipe: Recipe, scans: tuple[Background, ...]) -> _Origin:
+    """State phantoms, and real scans that lent their anatomy."""
+    command = f"osteomet train {recipe.name} --out DIR"
+    if not scans:
+        return _Origin(f"{_PHANTOMS} No scan of a patient.", command)
+    names = ", ".join(scan.name for scan in scans)
+    share = f"{recipe.lesions.background_share:.0%}"
+    lent = (
+        f"For {share} of the patches of the lesion network, real CTs without lesions into which some were put: {names}."
+    )
+    return _Origin(f"{_PHANTOMS} {lent} No lesion of a patient.", f"{command} --backgrounds FOLDER")
 
 
 def _package(
     recipe: Recipe,
+    origin: _Origin,
     out: Path,
     parts: tuple[ModelPart, ...],
     weights: dict[str, Tensors],
@@ -62,10 +97,10 @@ def _package(
     draft, package = out / "draft", out / "package"
     for folder in (draft, package):
         shutil.rmtree(folder, ignore_errors=True)
-    write_package(_describe(recipe, parts, None), weights, card="draft", folder=draft)
+    write_package(_describe(recipe, origin, parts, None), weights, card="draft", folder=draft)
     report("measuring on phantoms of another seed")
     score = validate_on_phantoms(read_package(draft), device=device, cache_dir=cache_dir, report=report)
-    write_package(_describe(recipe, parts, score), weights, card=_card(recipe, score), folder=package)
+    write_package(_describe(recipe, origin, parts, score), weights, card=_card(recipe, origin, score), folder=package)
     shutil.rmtree(draft)
     return package
 
@@ -77,7 +112,9 @@ def _describe_part(name: str, part: PartRecipe, file: str) -> ModelPart:
     )
 
 
-def _describe(recipe: Recipe, parts: tuple[ModelPart, ...], score: PhantomScore | None) -> ModelDescription:
+def _describe(
+    recipe: Recipe, origin: _Origin, parts: tuple[ModelPart, ...], score: PhantomScore | None
+) -> ModelDescription:
     """The content of ``model.json``."""
     return ModelDescription(
         name=recipe.name,
@@ -85,8 +122,8 @@ def _describe(recipe: Recipe, parts: tuple[ModelPart, ...], score: PhantomScore 
         task="bones, vertebra levels and lytic and sclerotic metastases",
         modality=recipe.modality,
         parts=parts,
-        training_data=_TRAINING_DATA,
-        training_command=f"osteomet train {recipe.name} --out DIR",
+        training_data=origin.data,
+        training_command=origin.command,
         intended_use=recipe.intended_use,
         limitations=recipe.limitations.strip(),
         licence=recipe.licence,
@@ -96,7 +133,7 @@ def _describe(recipe: Recipe, parts: tuple[ModelPart, ...], score: PhantomScore 
     )
 
 
-def _card(recipe: Recipe, score: PhantomScore) -> str:
+def _card(recipe: Recipe, origin: _Origin, score: PhantomScore) -> str:
     """The model card, Markdown."""
     bones, lesions = recipe.bones, recipe.lesions
     return f"""# Model card: {recipe.name} {__version__}
@@ -114,7 +151,7 @@ Finds bones, names vertebrae, and outlines lytic and sclerotic metastases on CT.
 
 ## Training data
 
-{_TRAINING_DATA} Made by `osteomet train {recipe.name} --out DIR`:
+{origin.data} Made by `{origin.command}`:
 {bones.n_steps} steps of {bones.batch} patches for bones and {lesions.n_steps} of {lesions.batch} for lesions, seeds
 {bones.seed} and {lesions.seed}.
 

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 from osteomet.nn.inputs import network_inputs
 from osteomet.nn.losses import IGNORED, dice_cross_entropy
 from osteomet.nn.unet import build_network
+from osteomet.training.backgrounds import Background, draw_background_sample
 from osteomet.training.recipe import OptimiserRecipe, PartRecipe
 from osteomet.training.samples import Sample, draw_sample
 
@@ -49,6 +50,7 @@ def fit_part(
     *,
     device: str,
     report: Callable[[Progress], None],
+    backgrounds: tuple[Background, ...] = (),
 ) -> dict[str, NDArray[Any]]:
     """Train one network of a recipe and return the mean weights.
 
@@ -64,7 +66,7 @@ def fit_part(
     adam = torch.optim.AdamW(network.parameters(), lr=optimiser.learning_rate, weight_decay=optimiser.weight_decay)
     start = _resume(folder, network, mean, adam)
     _cut_log(folder / "log.csv", start)
-    samples = iter(_loader(part, recipe, max(0, start - _POOL)))
+    samples = iter(_loader(part, recipe, backgrounds, max(0, start - _POOL)))
     pool: deque[Sample] = deque(maxlen=_POOL)
     for _ in range(start - max(0, start - _POOL)):
         pool.append(next(samples))
@@ -102,20 +104,30 @@ def fit_part(
 class _Samples(Dataset[Sample]):
     """Samples by number, from ``first`` on."""
 
-    def __init__(self, part: str, recipe: PartRecipe, first: int) -> None:
-        self.part, self.recipe, self.first = part, recipe, first
+    def __init__(self, part: str, recipe: PartRecipe, backgrounds: tuple[Background, ...], first: int) -> None:
+        self.part, self.recipe, self.backgrounds, self.first = part, recipe, backgrounds, first
 
     def __len__(self) -> int:
         return self.recipe.n_steps - self.first
 
     def __getitem__(self, index: int) -> Sample:
-        return draw_sample(self.part, self.recipe, self.first + index)
+        number = self.first + index
+        if (
+            self.backgrounds
+            and np.random.default_rng([self.recipe.seed, 7, number]).random() < self.recipe.background_share
+        ):
+            return draw_background_sample(self.backgrounds, self.recipe, number)
+        return draw_sample(self.part, self.recipe, number)
 
 
-def _loader(part: str, recipe: PartRecipe, first: int) -> DataLoader[Sample]:
+def _loader(part: str, recipe: PartRecipe, backgrounds: tuple[Background, ...], first: int) -> DataLoader[Sample]:
     """One worker process makes samples ahead of the network, in order."""
     return DataLoader(
-        _Samples(part, recipe, first), batch_size=None, num_workers=1, prefetch_factor=8, worker_init_fn=_one_thread
+        _Samples(part, recipe, backgrounds, first),
+        batch_size=None,
+        num_workers=1,
+        prefetch_factor=8,
+        worker_init_fn=_one_thread,
     )
 
 

@@ -25,6 +25,7 @@ class PartRecipe:
     ``patch`` is in voxels of ``spacing_mm``; each of ``windows_hu`` is mapped to −1 … 1; ``batch`` patches make a step;
     ``n_metastases`` is the number in each phantom body that samples are cut from; ``foreground_weight`` is that of a
     foreground voxel in the cross-entropy. With ``near_bone_mm`` the network sees bones, and learns only that near them.
+    ``background_share`` of the patches come from real scans without lesions, where the user has some.
     """
 
     __pydantic_config__ = _STRICT
@@ -40,6 +41,7 @@ class PartRecipe:
     n_metastases: int
     seed: int
     near_bone_mm: float | None = None
+    background_share: float = 0.0
 
     @property
     def network(self) -> NetworkSpec:

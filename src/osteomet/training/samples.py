@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import zoom
+from scipy.ndimage import gaussian_filter, zoom
 from scipy.spatial.transform import Rotation
 
 from osteomet.core.grid import Grid
@@ -23,8 +23,11 @@ from osteomet.training.recipe import PartRecipe
 CORE_DEPTH_MM = 2.5
 """A voxel of a vertebral body this far below its surface belongs to the core, so cores of neighbours never touch."""
 _CROPS_PER_BODY = 6
-_OUTSIDE_HU = -1024
+OUTSIDE_HU = -1024
 _LYTIC = 1
+_TURN_RAD = 0.09
+_WHOLE = 0.7
+_COARSE_SHARE = 0.5
 _LYSIS_LEFT_OUT = 0.25
 _SURFACE_ERROR_MM = 1.2
 _KNOT_MM = 10.0
@@ -63,8 +66,13 @@ def bone_targets(phantom: CtPhantom, outputs: tuple[str, ...]) -> NDArray[np.uin
 
 def lesion_targets(phantom: CtPhantom, outputs: tuple[str, ...]) -> NDArray[np.uint8]:
     """Class of each voxel for the lesion network, in the order of ``outputs``."""
+    return lesion_classes(phantom.truth.lesion_kinds, outputs)
+
+
+def lesion_classes(kinds: NDArray[np.uint8], outputs: tuple[str, ...]) -> NDArray[np.uint8]:
+    """Classes of voxels whose kinds are given by `scene.KIND_CODES`."""
     table = np.array([0, outputs.index("lytic"), outputs.index("sclerotic")], dtype=np.uint8)
-    return np.asarray(table[phantom.truth.lesion_kinds])
+    return np.asarray(table[kinds])
 
 
 TARGETS: dict[str, Callable[[CtPhantom, tuple[str, ...]], NDArray[np.uint8]]] = {
@@ -79,26 +87,51 @@ def draw_sample(part: str, recipe: PartRecipe, number: int) -> Sample:
     body = _body(recipe.seed, number // _CROPS_PER_BODY, recipe.n_metastases)
     rng = np.random.default_rng([recipe.seed, 1, number])
     centre = _deposit_centre(body, rng) if part == "lesions" and rng.random() < 0.8 else _bone_centre(body, rng)
-    rotation = Rotation.from_rotvec(rng.normal(0, 0.09, 3)).as_matrix()
-    spacing = np.array(recipe.spacing_mm)
-    origin = centre - rotation @ (spacing * (np.array(recipe.patch) - 1) / 2)
-    grid = Grid.from_spacing(recipe.patch, recipe.spacing_mm, origin_mm=origin.tolist(), direction=rotation)
+    grid = patch_grid(centre, recipe, rng)
     phantom = render_ct(body, grid, sample_scanner(rng), rng)
-    image = phantom.volume.array.astype(np.float32)
+    image = as_if_coarser(phantom.volume.array.astype(np.float32), recipe.spacing_mm, rng)
     target = TARGETS[part](phantom, recipe.outputs)
     bones = None
     if recipe.near_bone_mm is not None:
-        bones = _bones_as_found(phantom, grid, rng)
-        target[distance_to_mm(bones, grid.spacing_mm) > recipe.near_bone_mm] = IGNORED
-    _cut_field_of_view(image, target, bones, rng)
-    return Sample(image, target, bones)
+        bones = bones_as_found(phantom.truth.bones > 0, phantom.truth.lesion_kinds == _LYTIC, grid, rng)
+    return as_asked(cut_field_of_view(Sample(image, target, bones), rng), recipe)
 
 
-def _bones_as_found(phantom: CtPhantom, grid: Grid, rng: np.random.Generator) -> NDArray[np.bool_]:
+def patch_grid(centre_mm: NDArray[np.float64], recipe: PartRecipe, rng: np.random.Generator) -> Grid:
+    """Grid of a patch about a place, turned a little."""
+    rotation = Rotation.from_rotvec(rng.normal(0, _TURN_RAD, 3)).as_matrix()
+    origin = centre_mm - rotation @ (np.array(recipe.spacing_mm) * (np.array(recipe.patch) - 1) / 2)
+    return Grid.from_spacing(recipe.patch, recipe.spacing_mm, origin_mm=origin.tolist(), direction=rotation)
+
+
+def as_if_coarser(
+    image: NDArray[np.float32], spacing_mm: tuple[float, float, float], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Blur some patches as scans of larger voxels are: in the axial plane and along the body, each by its own edge.
+
+    An average over an edge, then linear interpolation, have together a standard deviation of half the edge.
+    """
+    if rng.random() >= _COARSE_SHARE:
+        return image
+    in_plane_mm, along_mm = rng.uniform(0.5, 3.5), rng.uniform(0.5, 5.0)
+    edges_mm = np.array([in_plane_mm, in_plane_mm, along_mm])
+    return np.asarray(gaussian_filter(image, edges_mm / 2 / spacing_mm, mode="nearest", truncate=3.0))
+
+
+def as_asked(sample: Sample, recipe: PartRecipe) -> Sample:
+    """The sample with a target where the network is run, and `IGNORED` elsewhere."""
+    if sample.bones is None or recipe.near_bone_mm is None:
+        return sample
+    is_far = distance_to_mm(sample.bones, recipe.spacing_mm) > recipe.near_bone_mm
+    return replace(sample, target=np.where(is_far, np.uint8(IGNORED), sample.target))
+
+
+def bones_as_found(
+    bones: NDArray[np.bool_], lysis: NDArray[np.bool_], grid: Grid, rng: np.random.Generator
+) -> NDArray[np.bool_]:
     """Bones with the errors of a coarse network: surfaces a voxel or two off, and now and then a lysis left out."""
-    bones = phantom.truth.bones > 0
     if rng.random() < _LYSIS_LEFT_OUT:
-        bones &= phantom.truth.lesion_kinds != _LYTIC
+        bones = bones & ~lysis
     outside_mm = distance_to_mm(bones, grid.spacing_mm)
     depth_mm = np.where(bones, distance_inside_mm(bones, grid.spacing_mm), -outside_mm)
     n_knots = [max(2, round(n * s / _KNOT_MM)) for n, s in zip(grid.shape, grid.spacing_mm, strict=True)]
@@ -132,17 +165,19 @@ def _deposit_centre(body: Body, rng: np.random.Generator) -> NDArray[np.float64]
     return np.asarray(deposit.lobes_mm[0, :3] + rng.normal(0, 16, 3))
 
 
-def _cut_field_of_view(
-    image: NDArray[np.float32], target: NDArray[np.uint8], bones: NDArray[np.bool_] | None, rng: np.random.Generator
-) -> None:
-    """Blank one side of the patch, in place, as the edge of a scan or of a mask does."""
-    if rng.random() < 0.7:
-        return
+def cut_field_of_view(sample: Sample, rng: np.random.Generator) -> Sample:
+    """Blank one side of the patch, as the edge of a scan does, or leave it whole."""
+    if rng.random() < _WHOLE:
+        return sample
+    image, target = sample.image_hu.copy(), sample.target.copy()
     axis = int(rng.integers(3))
     n = int(rng.integers(1, image.shape[axis] // 2))
     side = slice(0, n) if rng.random() < 0.5 else slice(-n, None)
     index = tuple(side if a == axis else slice(None) for a in range(3))
-    image[index] = _OUTSIDE_HU
-    target[index] = 0 if bones is None else IGNORED
-    if bones is not None:
-        bones[index] = False
+    image[index] = OUTSIDE_HU
+    target[index] = 0 if sample.bones is None else IGNORED
+    if sample.bones is None:
+        return Sample(image, target, None)
+    bones = sample.bones.copy()
+    bones[index] = False
+    return Sample(image, target, bones)

@@ -26,7 +26,7 @@ from osteomet.phantom.insertion.signal import Change, Surroundings, change_signa
 from osteomet.phantom.lesions.deposits import Deposit
 from osteomet.phantom.lesions.metastases import Disease, draw_disease, draw_metastasis
 from osteomet.phantom.lesions.sites import STEP_MM, Place, Ray, labelled_odds
-from osteomet.phantom.scene import LobeInScene, Scene, label_scene, lobes_in
+from osteomet.phantom.scene import KIND_CODES, LobeInScene, Scene, label_scene, lobes_in
 from osteomet.phantom.skeleton.labelled_anatomy import LabelledBones, bone_from_mask
 
 Box = tuple[slice, slice, slice]
@@ -48,6 +48,7 @@ _MARGIN_MM = 12.0
 _TRIES_A_LESION = 60
 _POINTS_ACROSS = 80
 _FINEST_MM, _COARSEST_MM = 0.6, 1.5
+_MARROW = KIND_CODES[LesionType.MARROW]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +63,22 @@ class InsertedLesion:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Insertion:
-    """A scan with lesions; ``lesions`` names each ``lesion_N``."""
+    """A scan with lesions: ``lesions`` names each ``lesion_N``, ``kinds`` tells what each of their voxels became."""
 
     volume: Volume
     lesions: LabelMap
+    kinds: LabelMap
     inserted: tuple[InsertedLesion, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shape:
-    """A lesion on its fine lattice: lobes, true voxels, and the block of the scan that the lattice fills."""
+    """A lesion on its fine lattice: lobes, kinds of its voxels, and the block of the scan that the lattice fills."""
 
     deposit: Deposit
     scene: Scene
     lobes: Sequence[LobeInScene]
-    truth: NDArray[np.bool_]
+    kinds: NDArray[np.uint8]
     box: Box
     factors: tuple[int, int, int]
 
@@ -115,10 +117,12 @@ def insert_metastases(
         If no bone is big enough, or the bones have no room for so many.
     """
     if n < 0:
-        raise UsageError("the number of lesions is not negative", got=str(n))
+        raise UsageError(
+            "the number of lesions is not negative", expected="0 or more", got=str(n), remedy="ask for 1 or more"
+        )
     check_same_grid(image.grid, bones.grid, names=("the image", "the bones"))
     places, disease = _Places(bones), draw_disease(rng)
-    result = Insertion(image, LabelMap(np.zeros(image.grid.shape, _type_for(n)), image.grid, {}), ())
+    result = _untouched(image, _type_for(n))
     for number in range(1, n + 1):
         shape, around = _find_room(image, bones, result.lesions.array, places, rng, disease, role)
         result = _with_lesion(result, shape, around, rng)
@@ -130,8 +134,14 @@ def insert_deposit(
     image: Volume, bones: LabelMap, deposit: Deposit, around: Surroundings, rng: np.random.Generator
 ) -> Insertion:
     """Put one given metastasis into a scan that looks like ``around`` there."""
-    empty = LabelMap(np.zeros(image.grid.shape, np.uint8), image.grid, {})
-    return _with_lesion(Insertion(image, empty, ()), shape_on(bones, deposit), around, rng)
+    return _with_lesion(_untouched(image, np.uint8), shape_on(bones, deposit), around, rng)
+
+
+def _untouched(image: Volume, dtype: type[np.unsignedinteger[Any]]) -> Insertion:
+    """A scan without lesions so far."""
+    empty = LabelMap(np.zeros(image.grid.shape, dtype), image.grid, {})
+    names = {kind.value: code for kind, code in KIND_CODES.items()}
+    return Insertion(image, empty, LabelMap(np.zeros(image.grid.shape, np.uint8), image.grid, names), ())
 
 
 def _type_for(n: int) -> type[np.unsignedinteger[Any]]:
@@ -142,16 +152,30 @@ def _type_for(n: int) -> type[np.unsignedinteger[Any]]:
 def _with_lesion(before: Insertion, shape: Shape, around: Surroundings, rng: np.random.Generator) -> Insertion:
     """The scan with one lesion more."""
     number = len(before.inserted) + 1
-    lesions, array = np.array(before.lesions.array), np.array(before.volume.array)
-    lesions[shape.box][_occupancy(shape.truth, shape.factors) >= 0.5] = number
+    lesions, kinds, array = (np.array(x.array) for x in (before.lesions, before.kinds, before.volume))
+    own = _occupancy(shape.kinds > 0, shape.factors) >= 0.5
+    lesions[shape.box][own] = number
+    kinds[shape.box][own] = _kind_of_voxels(shape, around.role)[own]
     change = change_signal(shape.scene, shape.lobes, around, rng)
     _apply(array, shape, change, around, rng)
     kind = shape.deposit.lesion_type if around.role is SequenceRole.CT else LesionType.MARROW
     site = next(s.name for s in STRUCTURES.values() if s.id == shape.deposit.owner)
-    volume_ml = float(np.count_nonzero(shape.truth)) * shape.scene.grid.voxel_volume_ml
+    volume_ml = float(np.count_nonzero(shape.kinds)) * shape.scene.grid.voxel_volume_ml
     inserted = (*before.inserted, InsertedLesion(number, kind, site, volume_ml))
     labels = LabelMap(lesions, before.lesions.grid, {f"lesion_{x.number}": x.number for x in inserted})
-    return Insertion(before.volume.with_array(array), labels, inserted)
+    kinds_map = LabelMap(kinds, before.kinds.grid, before.kinds.labels)
+    return Insertion(before.volume.with_array(array), labels, kinds_map, inserted)
+
+
+def _kind_of_voxels(shape: Shape, role: SequenceRole) -> NDArray[np.uint8]:
+    """Code of the kind that fills most of each voxel of the block."""
+    if role is not SequenceRole.CT:
+        return np.full([n // f for n, f in zip(shape.kinds.shape, shape.factors, strict=True)], _MARROW, np.uint8)
+    lytic, sclerotic = (
+        _occupancy(shape.kinds == KIND_CODES[kind], shape.factors) for kind in (LesionType.LYTIC, LesionType.SCLEROTIC)
+    )
+    codes = np.where(sclerotic > lytic, KIND_CODES[LesionType.SCLEROTIC], KIND_CODES[LesionType.LYTIC])
+    return np.asarray(codes, dtype=np.uint8)
 
 
 class _Places:
@@ -211,13 +235,14 @@ def _find_room(
         place = Place(owner, 0, centre)
         deposit = draw_metastasis(rng, place, disease, places.look, marrow_hu=around.marrow)
         shape = shape_on(bones, deposit)
-        if np.count_nonzero(shape.truth) * shape.scene.grid.voxel_volume_mm3 < SMALLEST_MM3:
+        if np.count_nonzero(shape.kinds) * shape.scene.grid.voxel_volume_mm3 < SMALLEST_MM3:
             continue
-        own = _occupancy(shape.truth, shape.factors) >= 0.5
+        own = _occupancy(shape.kinds > 0, shape.factors) >= 0.5
         if own.any() and not _touches(own, lesions[shape.box], image.grid):
             return shape, around
     raise InputError(
         "the bones have no room for so many lesions",
+        expected=f"bone at least {APART_MM:g} mm away from every lesion before",
         got=f"{len(np.unique(lesions)) - 1} placed, none more after {_TRIES_A_LESION} tries",
         remedy="ask for fewer with --lesions",
     )
@@ -238,7 +263,7 @@ def shape_on(bones: LabelMap, deposit: Deposit) -> Shape:
     found = _bones_near(bones, box).cut(points, fine, _STILL)
     scene = Scene(fine, _STILL, points, found.owner, found.part, -found.distance_mm)
     lobes = list(lobes_in(scene, [deposit]))
-    return Shape(deposit, scene, lobes, label_scene(scene, lobes).lesions > 0, box, (i, j, k))
+    return Shape(deposit, scene, lobes, label_scene(scene, lobes).lesion_kinds, box, (i, j, k))
 
 
 def _bones_near(bones: LabelMap, box: Box) -> LabelledBones:

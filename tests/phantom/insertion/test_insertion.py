@@ -15,6 +15,7 @@ from osteomet.phantom.insertion import insert as insertion
 from osteomet.phantom.insertion.insert import Insertion, insert_deposit, insert_metastases, shape_on
 from osteomet.phantom.insertion.signal import MARROW_SIGNALS, describe_surroundings, value_step
 from osteomet.phantom.lesions.deposits import METASTASIS, Deposit
+from osteomet.phantom.scene import KIND_CODES
 
 NAMES = {s.name: s.id for s in STRUCTURES.values()}
 L3, L4 = NAMES["L3"], NAMES["L4"]
@@ -156,6 +157,9 @@ def test_drawn_lesions_lie_in_their_bones_apart_from_each_other() -> None:
         owners = np.bincount(bones.array[mask], minlength=256)
         assert owners[NAMES[lesion.site]] == owners[1:].max()
         assert np.count_nonzero(mask) * image.grid.voxel_volume_ml == pytest.approx(lesion.volume_ml, rel=0.25)
+        kinds = {kind for kind, code in KIND_CODES.items() if code in result.kinds.array[mask]}
+        assert kinds == ({LesionType.LYTIC, LesionType.SCLEROTIC} if lesion.type is LesionType.MIXED else {lesion.type})
+    np.testing.assert_array_equal(result.kinds.array > 0, result.lesions.array > 0)
     again = insert_metastases(
         image, bones, np.random.default_rng(2), n=2, role=SequenceRole.CT, progress=lambda *_: None
     )
@@ -171,7 +175,7 @@ def test_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(bones: LabelMap, *, n: int = 1, role: SequenceRole = SequenceRole.CT) -> Insertion:
         return insert_metastases(image, bones, rng, n=n, role=role, progress=lambda *_: None)
 
-    with pytest.raises(UsageError, match="the number of lesions is not negative; got -1"):
+    with pytest.raises(UsageError, match=r"the number of lesions is not negative; expected .*; got -1; remedy"):
         run(bones, n=-1)
     with pytest.raises(UsageError, match=r"no lesion can be put into this kind of image; expected CT, T1.*got dynamic"):
         run(bones, role=SequenceRole.DYNAMIC)
@@ -183,7 +187,7 @@ def test_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
         InputError, match=r"no bone is big enough for a lesion; expected a bone that is 3 mm deep.*got L3"
     ):
         run(LabelMap(thin, image.grid, NAMES))
-    with pytest.raises(InputError, match=r"no room for so many lesions; got .* placed.*remedy: ask for fewer"):
+    with pytest.raises(InputError, match=r"no room for so many lesions; expected .*; got .* placed.*remedy: ask for fewer"):
         run(bones, n=40)
 
 
