@@ -12,7 +12,7 @@ SIGNATURE_FORMAT = "osteomet-signature/1"
 
 @dataclass(frozen=True, slots=True)
 class SignatureTerm:
-    """One feature: its mean and standard deviation in the training lesions, and the weight of its standardised value."""
+    """One feature: its mean and standard deviation in the training lesions, and the weight of its standardised form."""
 
     feature: str
     centre: float

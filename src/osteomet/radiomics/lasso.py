@@ -1,8 +1,8 @@
 """Logistic regression with a LASSO penalty, along the path of penalties.
 
-Penalised Newton steps, each solved by coordinate descent on the Gram matrix, from the largest penalty downwards and each
-fit started from the one before. Some dozens of lesions and ten features take a fraction of a millisecond a penalty: the
-nested protocol fits some hundred thousand of them, which with a general solver would take an hour.
+Penalised Newton steps, each solved by coordinate descent on the Gram matrix, from the largest penalty downwards, each fit
+started from the one before. The nested protocol fits some hundred thousand penalties, so that a fit of some dozens of
+lesions and ten features has to take a fraction of a millisecond.
 
 References
 ----------
@@ -59,8 +59,8 @@ def lasso_path(
     Returns
     -------
     tuple
-        Intercepts, shape (k,), and coefficients, shape (k, m). They minimise the weighted mean of the logistic loss plus
-        the penalty times the sum of the absolute coefficients; the intercept is not penalised.
+        Intercepts, shape (k,), and coefficients, shape (k, m). They minimise the weighted mean of the logistic loss
+        plus the penalty times the sum of the absolute coefficients; the intercept is not penalised.
 
     Examples
     --------
@@ -148,10 +148,8 @@ def _descend(
         for a in range(current.size):
             bend = curvature[a, a]
             aim = bend * current[a] - slope[a]
-            if a == 0:
-                new = aim / bend
-            else:
-                new = np.sign(aim) * max(abs(aim) - penalty, 0.0) / bend
+            shrink = penalty if a > 0 else 0.0
+            new = np.sign(aim) * max(abs(aim) - shrink, 0.0) / bend
             change = new - current[a]
             if change != 0.0:
                 current[a] = new

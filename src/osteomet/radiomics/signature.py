@@ -58,8 +58,8 @@ class Lesions:
 class Path:
     """Coefficients of the features that mRMR chose, at each penalty.
 
-    ``columns`` are the features, ``centre`` and ``scale`` their means and standard deviations, ``coefficients`` has a row
-    for each penalty.
+    ``columns`` are the features, ``centre`` and ``scale`` their means and standard deviations, ``coefficients`` has a
+    row for each penalty.
     """
 
     columns: NDArray[np.intp]
@@ -79,9 +79,9 @@ class Path:
 class FittedSignature:
     """A signature with how it came about.
 
-    ``path`` has all penalties, ``chosen`` is the row that counts. ``deviance`` and ``deviance_se`` are the mean deviance
-    of lesions left out by inner folds at each penalty and its standard error. The classifier is for classes of equal
-    frequency.
+    ``path`` has all penalties, ``chosen`` is the row that counts. ``deviance`` and ``deviance_se`` are the mean
+    deviance of lesions left out by inner folds at each penalty and its standard error. The classifier is for classes of
+    equal frequency.
     """
 
     path: Path

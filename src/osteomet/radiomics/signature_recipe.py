@@ -72,8 +72,14 @@ class SignatureRecipe:
 
     def __post_init__(self) -> None:
         least = {
-            **{"n_candidates": 1, "n_bins": 2, "n_folds": 3, "n_repeats": 1, "n_inner_folds": 3, "n_penalties": 2},
-            **{"n_resamples": 2, "seed": 0},
+            "n_candidates": 1,
+            "n_bins": 2,
+            "n_folds": 3,
+            "n_repeats": 1,
+            "n_inner_folds": 3,
+            "n_penalties": 2,
+            "n_resamples": 2,
+            "seed": 0,
         }
         for key, bound in least.items():
             if getattr(self, key) < bound:
