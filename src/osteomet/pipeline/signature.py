@@ -123,9 +123,9 @@ def _classified(study: Study, probability: NDArray[np.float64]) -> ClassifiedCas
 
 def to_signature(outcome: Outcome, *, features: str) -> Signature:
     """What a fitted signature says about itself; ``features`` names the table it was fitted to."""
-    study, fitted, path = outcome.study, outcome.fitted, outcome.fitted.path
+    study, fitted, chosen = outcome.study, outcome.fitted, outcome.fitted.path.selection
     recipe, lesions = study.recipe, study.lesions
-    terms = zip(outcome.names, path.centre.tolist(), path.scale.tolist(), fitted.coefficients.tolist(), strict=True)
+    terms = zip(outcome.names, chosen.centre.tolist(), chosen.scale.tolist(), fitted.coefficients.tolist(), strict=True)
     prevalence = prevalence_of(lesions, recipe)
     return Signature(
         name=recipe.name,

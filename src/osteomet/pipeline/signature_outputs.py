@@ -27,7 +27,7 @@ def write_charts(outcome: Outcome, folder: Path) -> None:
 
 
 def write_tables(outcome: Outcome, folder: Path) -> None:
-    """Write the tables of the study, and predictions out of fold as `osteomet evaluate --protocol wangh2024` reads them."""
+    """Write the tables of the study, and out-of-fold predictions in the form that `osteomet evaluate` reads."""
     write_csv(_out_of_fold(outcome), folder)
     (folder / "tables").mkdir()
     for table in (_folds(outcome), _features(outcome), _coefficients(outcome), _path(outcome)):
@@ -76,8 +76,8 @@ def _features(outcome: Outcome) -> Table:
 
 
 def _coefficients(outcome: Outcome) -> Table:
-    path = outcome.fitted.path
-    figures = (path.centre.tolist(), path.scale.tolist(), outcome.fitted.coefficients.tolist())
+    chosen = outcome.fitted.path.selection
+    figures = (chosen.centre.tolist(), chosen.scale.tolist(), outcome.fitted.coefficients.tolist())
     rows = tuple(zip(outcome.names, *figures, strict=True))
     title = "Features in the order of mRMR, with mean, standard deviation and coefficient"
     return Table("coefficients", title, ("feature", "centre", "scale", "coefficient"), rows)

@@ -88,7 +88,7 @@ class Outcome:
     @property
     def names(self) -> list[str]:
         """Names of the features that mRMR chose, in its order."""
-        return [self.study.table.names[self.study.usable[column]] for column in self.fitted.path.columns]
+        return [self.study.table.names[self.study.usable[column]] for column in self.fitted.path.selection.columns]
 
 
 def read_study(job: FitJob, recipe: SignatureRecipe) -> Study:

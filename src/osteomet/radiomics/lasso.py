@@ -1,8 +1,8 @@
 """Logistic regression with a LASSO penalty, along the path of penalties.
 
-Penalised Newton steps, each solved by coordinate descent on the Gram matrix, from the largest penalty downwards, each fit
-started from the one before. The nested protocol fits some hundred thousand penalties, so that a fit of some dozens of
-lesions and ten features has to take a fraction of a millisecond.
+Penalised Newton steps, each solved by coordinate descent on the Gram matrix, from the largest penalty downwards; each
+fit starts from the one before. A fit of some dozens of lesions and ten features takes a fraction of a millisecond, of
+which the nested protocol needs some hundred thousand.
 
 References
 ----------

@@ -2,6 +2,9 @@
 
 Notes
 -----
+**Penalties.** Choice by mRMR is part of what inner folds do, so that they do not choose too small a penalty. The path
+begins where the training part and all inner parts are without a feature: to know nothing is always among the choices.
+
 **Equal classes.** Both classes weigh the same throughout, however many lesions they have. Otherwise the intercept of a
 fit would follow the share of the classes in its training part, which is a little low just where the part left out has
 many positives; pooled over folds that alone pushes the AUC of a signature without any information far below 0.5
@@ -55,24 +58,30 @@ class Lesions:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Path:
-    """Coefficients of the features that mRMR chose, at each penalty.
-
-    ``columns`` are the features, ``centre`` and ``scale`` their means and standard deviations, ``coefficients`` has a
-    row for each penalty.
-    """
+class Selection:
+    """Features that mRMR chose, by column, with their means and standard deviations in the training part."""
 
     columns: NDArray[np.intp]
     centre: NDArray[np.float64]
     scale: NDArray[np.float64]
+
+    def standardise(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Chosen features of any lesions, standardised."""
+        return np.asarray((features[:, self.columns] - self.centre) / self.scale)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Path:
+    """Intercept and coefficients of the selected features at each penalty; the latter have a row for each."""
+
+    selection: Selection
     penalties: NDArray[np.float64]
     coefficients: NDArray[np.float64]
     intercepts: NDArray[np.float64]
 
     def rad_scores(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """Rad-score of each lesion at each penalty, shape (n, n_penalties)."""
-        standardised = (features[:, self.columns] - self.centre) / self.scale
-        return np.asarray(standardised @ self.coefficients.T)
+        return np.asarray(self.selection.standardise(features) @ self.coefficients.T)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,13 +102,13 @@ class FittedSignature:
 
     @property
     def coefficients(self) -> NDArray[np.float64]:
-        """Coefficients at the chosen penalty, in the order of ``path.columns``."""
+        """Coefficients at the chosen penalty, in the order of the selection."""
         return np.asarray(self.path.coefficients[self.chosen])
 
     @property
     def kept(self) -> NDArray[np.intp]:
         """Features with a coefficient other than 0."""
-        return self.path.columns[self.coefficients != 0]
+        return self.path.selection.columns[self.coefficients != 0]
 
     def rad_scores(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """Rad-score of each lesion."""
@@ -137,16 +146,19 @@ def fit_signature(lesions: Lesions, recipe: SignatureRecipe, *, rng: np.random.G
     if not np.isfinite(lesions.features).all():
         raise InputError("a signature is fitted to features that are numbers", got="NaN or infinity")
     n_least = min(patients_of_class(lesions.patients, lesions.truth))
-    if n_least < 2 or lesions.truth.all():
+    if n_least < 2:
         raise InputError("a signature needs two patients of each class", got=f"{n_least} of one class")
-    path = _fit_path(lesions, recipe, None)
     folds = deal_folds(lesions.patients, lesions.truth, min(recipe.n_inner_folds, n_least), rng=rng)
-    held_out = np.zeros((2, lesions.truth.size, path.penalties.size))
-    for fold in np.unique(folds):
-        rest, out = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        inner = _fit_path(lesions.part(rest), recipe, path.penalties)
-        held_out[0, out] = inner.rad_scores(lesions.features[out])
-        held_out[1, out] = held_out[0, out] + inner.intercepts
+    outs = [np.flatnonzero(folds == fold) for fold in np.unique(folds)]
+    parts = [lesions, *(lesions.part(np.setdiff1d(np.arange(folds.size), out)) for out in outs)]
+    selections = [_select(part, recipe) for part in parts]
+    largest = max(_largest_penalty(*pair) for pair in zip(parts, selections, strict=True))
+    penalties = largest * np.geomspace(1, recipe.least_penalty, recipe.n_penalties)
+    path, *inner = (_fit_path(*pair, penalties) for pair in zip(parts, selections, strict=True))
+    held_out = np.zeros((2, lesions.truth.size, penalties.size))
+    for out, one in zip(outs, inner, strict=True):
+        held_out[0, out] = one.rad_scores(lesions.features[out])
+        held_out[1, out] = held_out[0, out] + one.intercepts
     losses = 2 * np.logaddexp(0, np.where(lesions.truth[:, None], -held_out[1], held_out[1]))
     deviance, error = _mean_of_folds(losses, lesions.weights, folds)
     chosen = int(np.argmin(deviance))
@@ -154,18 +166,24 @@ def fit_signature(lesions: Lesions, recipe: SignatureRecipe, *, rng: np.random.G
     return FittedSignature(path, chosen, deviance, error, intercept, slope)
 
 
-def _fit_path(lesions: Lesions, recipe: SignatureRecipe, penalties: NDArray[np.float64] | None) -> Path:
-    """Choose features by mRMR, standardise them, and fit the path; at penalties of its own where none are given."""
+def _select(lesions: Lesions, recipe: SignatureRecipe) -> Selection:
+    """Choose features by mRMR, and find how to standardise them."""
     chosen = select_mrmr(lesions.features, lesions.truth, n_selected=recipe.n_candidates, n_bins=recipe.n_bins)
-    columns = np.array(chosen, dtype=np.intp)
-    values = lesions.features[:, columns]
-    centre, scale = values.mean(axis=0), values.std(axis=0)
-    design = (values - centre) / scale
-    if penalties is None:
-        largest = max(largest_penalty(design, lesions.truth, lesions.weights), np.finfo(np.float64).tiny)
-        penalties = largest * np.geomspace(1, recipe.least_penalty, recipe.n_penalties)
+    values = lesions.features[:, list(chosen)]
+    return Selection(np.array(chosen, dtype=np.intp), values.mean(axis=0), values.std(axis=0))
+
+
+def _largest_penalty(lesions: Lesions, selection: Selection) -> float:
+    """A penalty that surely leaves no coefficient, rounding included."""
+    largest = largest_penalty(selection.standardise(lesions.features), lesions.truth, lesions.weights)
+    return max(1.0001 * largest, np.finfo(np.float64).tiny)
+
+
+def _fit_path(lesions: Lesions, selection: Selection, penalties: NDArray[np.float64]) -> Path:
+    """Fit at each penalty."""
+    design = selection.standardise(lesions.features)
     intercepts, coefficients = lasso_path(design, lesions.truth, lesions.weights, penalties)
-    return Path(columns, centre, scale, penalties, coefficients, intercepts)
+    return Path(selection, penalties, coefficients, intercepts)
 
 
 def _mean_of_folds(

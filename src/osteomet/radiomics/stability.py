@@ -49,7 +49,7 @@ def resample_selection(
     chosen, kept = np.zeros((2, recipe.n_resamples, n_features), dtype=bool)
     for n in range(recipe.n_resamples):
         signature = fit_signature(lesions.part(_draw(lesions, rng)), recipe, rng=rng)
-        chosen[n, signature.path.columns] = True
+        chosen[n, signature.path.selection.columns] = True
         kept[n, signature.kept] = True
         progress(n + 1, recipe.n_resamples)
     return SelectionResamples(chosen, kept)
