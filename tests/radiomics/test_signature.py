@@ -17,7 +17,7 @@ from osteomet.stats.intervals import Estimate
 QUICK = SignatureRecipe(n_repeats=2, n_folds=5, n_inner_folds=4, n_penalties=12, n_resamples=8)
 
 
-def noise(seed: int, n: int = 60, n_features: int = 250) -> Lesions:
+def noise(seed: int, n: int = 60, n_features: int = 1000) -> Lesions:
     """Features without information, and classes shuffled at random."""
     rng = np.random.default_rng(seed)
     truth = rng.permutation(np.arange(n) < 0.55 * n)
@@ -26,7 +26,7 @@ def noise(seed: int, n: int = 60, n_features: int = 250) -> Lesions:
 
 def informed(seed: int = 1, n: int = 60) -> Lesions:
     """Noise, but features 3 and 7 tell the classes apart; the second in units of a thousandth."""
-    lesions = noise(seed, n, 40)
+    lesions = noise(seed, n, n_features=40)
     lesions.features[:, 3] += 1.5 * lesions.truth
     lesions.features[:, 7] = (lesions.features[:, 7] - 1.5 * lesions.truth) / 1000 + 5
     return lesions
@@ -52,7 +52,7 @@ def test_random_classes_are_not_predicted_but_would_be_by_selection_outside_the_
     assert honest.high is not None
     assert leaking.low is not None
     assert honest.low < 0.5 < honest.high
-    assert leaking.low > 0.6
+    assert leaking.low > 0.55
 
 
 def test_random_classes_have_an_area_near_a_half_on_average() -> None:

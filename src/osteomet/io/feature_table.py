@@ -69,9 +69,9 @@ def read_features(path: Path, *, perturbed: bool = False) -> FeatureTable:
     rows = read_rows(path, keys)
     if not rows:
         raise DatasetError(f"{path}: the table has no lesion")
-    check_unique(rows, keys, "the lesion")
     if not perturbed and PERTURBATION in rows[0].cells:
         raise DatasetError(f"{path}: these are features of perturbed masks", remedy="pass the table as --perturbed")
+    check_unique(rows, keys, "the lesion")
     names = tuple(name for name in rows[0].cells if name not in _KEYS)
     if not names:
         raise DatasetError(f"{path}: the table has no feature", expected="a column for each", got=", ".join(keys))

@@ -46,11 +46,11 @@ def selection_stability(selected: ArrayLike, *, level: float = 0.95) -> Estimate
         raise InputError("a selection is a table of truth values", expected="a row for each resample")
     table = table.astype(np.float64)
     n, n_features = table.shape
-    share, size = table.mean(axis=0), table.sum(axis=1)
-    mean = float(size.mean()) / n_features if n_features else 0.0
-    chance = mean * (1 - mean)
-    if n < 2 or chance == 0:
+    if n < 2 or table.all() or not table.any():
         return Estimate(None, level=level)
+    share, size = table.mean(axis=0), table.sum(axis=1)
+    mean = float(share.mean())
+    chance = mean * (1 - mean)
     value = float(1 - n / (n - 1) * (share * (1 - share)).mean() / chance)
     part = size / n_features
     own = (table * share).mean(axis=1) - part * mean + value / 2 * (2 * part * mean - part - mean + 1)
