@@ -100,20 +100,13 @@ def extract_from_image(
     chosen = _prepare(out, settings)
     volume, labels = read_volume(image, modality=Modality.MR), read_labels(mask)
     check_same_grid(volume.grid, labels.grid, names=("the image", "the mask"))
-    regions = [(value, name, labels.mask(name)) for name, value in labels.present().items()]
-    if not regions:
-        raise InputError(f"{mask}: the mask is empty", expected="voxels of one label or more")
-    if label is not None:
-        known = ", ".join(str(value) for value, _, _ in regions)
-        regions = [region for region in regions if region[0] == label]
-        if not regions:
-            raise InputError(f"{mask}: the mask has no such label", expected=known, got=f"--label {label}")
+    wanted = _wanted(labels, mask, label)
     rows = []
-    for done, (value, name, region) in enumerate(regions):
-        progress(done, len(regions))
-        lesion = _Lesion(image_stem(image), value, name, region)
+    for done, (name, value) in enumerate(wanted.items()):
+        progress(done, len(wanted))
+        lesion = _Lesion(image_stem(image), value, name, labels.mask(name))
         rows += _rows_of_lesion(lesion, volume, chosen, perturbations)
-    progress(len(regions), len(regions))
+    progress(len(wanted), len(wanted))
     _write(rows, chosen, out, source={"image": image.name, "mask": mask.name})
     return tuple(rows)
 
@@ -156,6 +149,17 @@ def extract_from_dataset(
         raise DatasetError(f"{data}: no case has a lesion", got=f"{len(cases)} empty maps")
     _write(rows, chosen, out, source={"data": data.name, "channel": channel or 0})
     return tuple(rows)
+
+
+def _wanted(labels: LabelMap, mask: Path, label: int | None) -> dict[str, int]:
+    """Labels to take by name."""
+    present = labels.present()
+    if not present:
+        raise InputError(f"{mask}: the mask is empty", expected="voxels of one label or more")
+    if label is not None and label not in present.values():
+        known = ", ".join(str(value) for value in present.values())
+        raise InputError(f"{mask}: the mask has no such label", expected=known, got=f"--label {label}")
+    return {name: value for name, value in present.items() if label in (None, value)}
 
 
 def _prepare(out: Path, settings: Path | None) -> RadiomicsSettings:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from osteomet.core.errors import InputError
 from osteomet.core.volume import Volume
-from osteomet.image.components import bounding_box
 from osteomet.radiomics.co_occurrence import co_occurrence_features
 from osteomet.radiomics.first_order import first_order_features
 from osteomet.radiomics.laplacian import laplacian_of_gaussian, too_short
@@ -72,8 +71,6 @@ def extract_features(volume: Volume, mask: NDArray[np.bool_], settings: Radiomic
     """
     if mask.shape != volume.grid.shape:
         raise InputError("mask and image differ in shape", got=f"{mask.shape} against {volume.grid.shape}")
-    if not mask.any():
-        raise InputError("a region without voxels has no features")
     prepared = prepare(volume, mask, settings)
     shape = {f"{ORIGINAL}_{SHAPE}_{k}": float(v) for k, v in shape_features(prepared.mask, prepared.spacing_mm).items()}
     not_computed = {name: _SINGLE for name, value in shape.items() if np.isnan(value)}
@@ -90,9 +87,7 @@ def extract_features(volume: Volume, mask: NDArray[np.bool_], settings: Radiomic
 
 def _filters(prepared: Prepared, settings: RadiomicsSettings) -> list[Callable[[], dict[str, NDArray[Any] | str]]]:
     """Work that gives the images in the box of the region by name, or why one cannot be made; in order of the names."""
-    array, spacing = prepared.array, prepared.spacing_mm
-    box = bounding_box(prepared.counted)
-    assert box is not None
+    array, spacing, box = prepared.array, prepared.spacing_mm, prepared.box
 
     def laplacian(sigma_mm: float) -> dict[str, NDArray[Any] | str]:
         reason = too_short(array.shape, sigma_mm, spacing)
@@ -114,9 +109,7 @@ def _intensity_features(
     if isinstance(image, str):
         names = [f"{kind}_{name}" for kind, features in INTENSITY_FEATURES.items() for name in features]
         return dict.fromkeys(names, np.nan), dict.fromkeys(names, image)
-    box = bounding_box(prepared.counted)
-    assert box is not None
-    mask = prepared.counted[box]
+    mask = prepared.counted
     intensities = image[mask].astype(np.float64)
     levels = find_levels(intensities, settings)
     region = lay_out(mask, levels, margin=max(settings.distances))
@@ -140,6 +133,8 @@ def _reason(name: str, region: LevelRegion) -> str:
     """Why a feature cannot be computed."""
     if region.n_voxels == 1:
         return _SINGLE
+    if name == "firstorder_RobustMeanAbsoluteDeviation":
+        return "no value lies between the 10th and the 90th percentile"
     if name.startswith("firstorder"):
         return "all voxels of the region have one value"
     if len(region.present) == 1:

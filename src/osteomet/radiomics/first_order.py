@@ -20,7 +20,8 @@ def first_order_features(
 
     Returns
     -------
-    Feature by name; skewness and kurtosis of a constant region are NaN.
+    Feature by name. Skewness and kurtosis of a constant region are NaN, and so is the robust mean absolute deviation
+    where no value lies between the 10th and the 90th percentile.
 
     Notes
     -----
@@ -56,7 +57,7 @@ def first_order_features(
         "Median": median,
         "Minimum": low,
         "Range": high - low,
-        "RobustMeanAbsoluteDeviation": float(np.abs(inner - inner.mean()).mean()),
+        "RobustMeanAbsoluteDeviation": float(np.abs(inner - inner.mean()).mean()) if len(inner) else np.nan,
         "RootMeanSquared": float(np.sqrt(energy / len(values))),
         "Skewness": float((squared * centred).mean()) / variance**1.5 if low < high else np.nan,
         "TotalEnergy": energy * voxel_volume_mm3,

@@ -50,19 +50,19 @@ GLSZM_FEATURES = (
     "LargeAreaHighGrayLevelEmphasis",
 )
 GLDM_FEATURES = (
-    *("SmallDependenceEmphasis", "LargeDependenceEmphasis", "GrayLevelNonUniformity", ""),
-    *("DependenceNonUniformity", "DependenceNonUniformityNormalized", "", "GrayLevelVariance"),
+    *("SmallDependenceEmphasis", "LargeDependenceEmphasis", "GrayLevelNonUniformity"),
+    *("DependenceNonUniformity", "DependenceNonUniformityNormalized", "GrayLevelVariance"),
     *("DependenceVariance", "DependenceEntropy", "LowGrayLevelEmphasis", "HighGrayLevelEmphasis"),
     *("SmallDependenceLowGrayLevelEmphasis", "SmallDependenceHighGrayLevelEmphasis"),
     *("LargeDependenceLowGrayLevelEmphasis", "LargeDependenceHighGrayLevelEmphasis"),
 )
-"""The last three are in the order of `osteomet.radiomics.size_features`; an empty name is a figure not used."""
+"""The last three are in the order of the figures of `osteomet.radiomics.size_features`."""
 
 INTENSITY_FEATURES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "firstorder": FIRST_ORDER_FEATURES,
         "glcm": GLCM_FEATURES,
-        "gldm": tuple(name for name in GLDM_FEATURES if name),
+        "gldm": GLDM_FEATURES,
         "glrlm": GLRLM_FEATURES,
         "glszm": GLSZM_FEATURES,
         "ngtdm": NGTDM_FEATURES,

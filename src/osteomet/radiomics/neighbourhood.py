@@ -17,6 +17,9 @@ from osteomet.radiomics.names import GLDM_FEATURES, NGTDM_FEATURES
 from osteomet.radiomics.region import LevelRegion, flat_offsets
 from osteomet.radiomics.size_features import gather_entries, size_figures
 
+_UNUSED = (3, 6)
+"""Figures that say nothing new: the uniformity of levels, which first order has, and entries a voxel, which is 1."""
+
 
 def neighbourhood_features(region: LevelRegion, steps: NDArray[np.int64]) -> tuple[dict[str, float], dict[str, float]]:
     """Features of GLDM and of NGTDM.
@@ -38,8 +41,8 @@ def neighbourhood_features(region: LevelRegion, steps: NDArray[np.int64]) -> tup
     flat = region.levels.ravel()
     dependence, difference = _neighbours(flat, region.order, offsets)
     entries = gather_entries(region.present, dependence, region.starts)
-    dependent = dict(zip(GLDM_FEATURES, size_figures(entries, region.n_voxels).tolist(), strict=True))
-    dependent.pop("")
+    figures = np.delete(size_figures(entries, region.n_voxels), _UNUSED)
+    dependent = dict(zip(GLDM_FEATURES, figures.tolist(), strict=True))
     tone = _tone_features(region.present, region.starts, difference)
     tone[~np.isfinite(tone)] = np.nan
     return dependent, dict(zip(NGTDM_FEATURES, tone.tolist(), strict=True))

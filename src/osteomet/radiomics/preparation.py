@@ -15,16 +15,22 @@ from osteomet.image.components import bounding_box
 from osteomet.radiomics.settings import RadiomicsSettings
 
 sitk: Any = SimpleITK  # most of its calls carry no types
+Box = tuple[slice, slice, slice]
 _MARGIN_VOXELS = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """Image, region and the part of it whose intensities count, on one lattice."""
+    """Image and region on one lattice.
+
+    ``array`` is the whole image. ``mask`` is the region in the smallest block that holds it, ``counted`` the part of it
+    whose intensities count, in its block ``box`` of the image.
+    """
 
     array: NDArray[Any]
     mask: NDArray[np.bool_]
     counted: NDArray[np.bool_]
+    box: Box
     spacing_mm: tuple[float, float, float]
 
 
@@ -34,7 +40,7 @@ def prepare(volume: Volume, mask: NDArray[np.bool_], settings: RadiomicsSettings
     Raises
     ------
     InputError
-        If the image is constant and is to be normalised, or no voxel is left.
+        If the mask is empty, the image is constant and is to be normalised, or no voxel is left.
     """
     array: NDArray[Any] = volume.array
     if settings.normalise_scale is not None:
@@ -42,8 +48,21 @@ def prepare(volume: Volume, mask: NDArray[np.bool_], settings: RadiomicsSettings
     spacing = volume.grid.spacing_mm
     if settings.spacing_mm is not None:
         array, mask, spacing = _resample(array, mask, spacing, settings.spacing_mm)
-    counted = mask if settings.within_sigmas is None else _without_outliers(array, mask, settings.within_sigmas)
-    return Prepared(array, mask, counted, spacing)
+    box = _box_of(mask)
+    counted = mask[box]
+    if settings.within_sigmas is not None:
+        counted = _without_outliers(array[box], counted, settings.within_sigmas)
+    inner = _box_of(counted)
+    i, j, k = (slice(b.start + c.start, b.start + c.stop) for b, c in zip(box, inner, strict=True))
+    return Prepared(array, mask[box], counted[inner], (i, j, k), spacing)
+
+
+def _box_of(mask: NDArray[np.bool_]) -> Box:
+    """Smallest block that holds a mask."""
+    box = bounding_box(mask)
+    if box is None:
+        raise InputError("a region without voxels has no features")
+    return box
 
 
 def _normalise(array: NDArray[Any], scale: float) -> NDArray[np.float32]:
@@ -84,8 +103,7 @@ def _resample(
     which the region is one voxel wide keeps its spacing. An image of whole numbers stays one: its values are cut off
     towards zero. All of this is what PyRadiomics does.
     """
-    box = bounding_box(mask)
-    assert box is not None
+    box = _box_of(mask)
     old = np.array(spacing_mm)
     low, high = np.array([b.start for b in box]), np.array([b.stop for b in box])
     new = np.where(high - low > 1, wanted_mm, old)

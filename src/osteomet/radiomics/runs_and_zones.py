@@ -51,13 +51,21 @@ def run_features(region: LevelRegion, steps: NDArray[np.int64], aggregation: Agg
 def _has_line(region: LevelRegion, step: NDArray[np.int64]) -> bool:
     """Whether a line along the step holds two voxels of the region."""
     (offset,) = flat_offsets(step[None], region.levels.shape)
-    flat = region.levels.ravel()
-    if (flat[region.order + offset] > 0).any():
+    if _has_pair(region.levels.ravel(), region.order, offset):
         return True
     ijk = np.stack(np.unravel_index(region.order, region.levels.shape), axis=1)
     axis = int(np.flatnonzero(step)[0])
     feet = ijk - step * (ijk[:, [axis]] * step[axis])
     return len(np.unique(feet, axis=0)) < len(feet)
+
+
+@njit(cache=True, nogil=True)
+def _has_pair(flat: NDArray[np.int32], order: NDArray[np.int64], offset: int) -> bool:
+    """Whether two voxels of the region are neighbours along a step."""
+    for voxel in order:  # noqa: SIM110 - numba compiles no generator
+        if flat[voxel + offset] > 0:
+            return True
+    return False
 
 
 @njit(cache=True, nogil=True)
