@@ -2,6 +2,7 @@
 
 import csv
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from osteomet.core.volume import LabelMap, Modality, Unit, Volume
 from osteomet.evaluation.classified_cases import TUMOUR_ORIGINS, read_classified
 from osteomet.io.formats import write_labels, write_volume
 from osteomet.io.signature_file import read_signature
+from osteomet.pipeline import synth
 from osteomet.stats.roc import auc
 
 RECIPE = "n_folds = 4\nn_repeats = 2\nn_inner_folds = 3\nn_penalties = 10\nn_resamples = 5\n"
@@ -322,6 +324,27 @@ def test_images_to_rad_scores_by_commands(tmp_path: Path, osteomet: Osteomet) ->
     assert osteomet(*predict(tmp_path, tmp_path / "scores.csv")).code == 0
     scores = rows(tmp_path / "scores.csv")
     assert [row["prediction"] for row in scores] == ["primary", "metastasis"] * 8
+
+
+@pytest.mark.slow
+def test_a_dynamic_phantom_cohort_by_commands(
+    tmp_path: Path, osteomet: Osteomet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synth, "draw_patient", partial(synth.draw_patient, coarse=3.0))
+    data = tmp_path / "data"
+    assert osteomet("synth", "ce-dynamic", "--out", data, "--cases", 16, "--seed", 1).code == 0
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    (tmp_path / "extract.toml").write_text('normalise_scale = 100.0\nlog_sigmas_mm = []\nwavelet = "none"\n')
+    extract = ("--data", data, "--channel", 4, "--settings", tmp_path / "extract.toml")
+    assert osteomet("radiomics", "extract", *extract, "--out", tmp_path / "features.csv").code == 0
+    tables = ("--features", tmp_path / "features.csv", "--labels", data / "cases.csv")
+    settings = ("--settings", tmp_path / "recipe.toml", "--out", tmp_path / "fitted")
+    outcome = osteomet("radiomics", "fit", *tables, *settings)
+    assert outcome.code == 0, outcome.err
+    assert osteomet(*predict(tmp_path, tmp_path / "scores.csv")).code == 0
+    lesions = {row["case"] for row in rows(data / "lesions.csv")}
+    assert {row["case"] for row in rows(tmp_path / "scores.csv")} == lesions
+    assert len(rows(tmp_path / "fitted" / "out_of_fold.csv")) == len(lesions)
 
 
 @pytest.mark.parametrize("arguments", [("--perturb", 0), ("--perturb", 2, "--seed", -1)])
