@@ -249,6 +249,24 @@ def test_a_table_without_a_usable_feature_names_the_lesion_to_blame(tmp_path: Pa
     assert "got 12 of 12 not computed for lesion 1 of case “c8”" in outcome.err
 
 
+def test_lesions_of_one_case_are_named_apart_and_left_out_together(tmp_path: Path, osteomet: Osteomet) -> None:
+    write_tables(tmp_path)
+    header, *lines = (tmp_path / "features.csv").read_text().splitlines()
+    order = [*range(0, N_CASES, 2), *range(1, N_CASES, 2)]  # first the metastases, two lesions a case
+    paired = [f"c{n // 2},{n % 2 + 1}," + lines[row].split(",", 2)[2] for n, row in enumerate(order)]
+    (tmp_path / "features.csv").write_text("\n".join([header, *paired]) + "\n")
+    names = [f"c{n},p{n},{'metastasis' if n < 6 else 'primary'}" for n in range(12)]
+    (tmp_path / "cases.csv").write_text("\n".join(["case,patient,diagnosis", *names]) + "\n")
+    outcome = osteomet(*fit(tmp_path))
+    assert outcome.code == 0, outcome.err
+    cases = read_classified(tmp_path / "fitted" / "out_of_fold.csv", TUMOUR_ORIGINS)
+    assert cases.cases[:3] == ("c0#1", "c0#2", "c1#1")
+    assert cases.patients[:3] == ("p0", "p0", "p1")
+    folds = rows(tmp_path / "fitted" / "tables" / "folds.csv")
+    assert all(a["fold"] == b["fold"] for a, b in zip(folds[::2], folds[1::2], strict=True))
+    assert read_signature(tmp_path / "fitted").signature.training["n_patients"] == 12
+
+
 def perturbed_table(folder: Path, *, without: str = "") -> Path:
     """Two perturbed masks a lesion: every feature keeps its value, but ``f2`` becomes noise."""
     rng = np.random.default_rng(1)
