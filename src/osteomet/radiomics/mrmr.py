@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import entr
 from scipy.stats import rankdata
 
 
@@ -94,12 +95,7 @@ def _information(table: NDArray[np.float32], states: NDArray[np.bool_], n_bins: 
     ``table`` has a row a lesion and a column for each bin of each feature, the features of a bin side by side.
     """
     n = len(table)
-    counts = (states.astype(np.float32) @ table).reshape(len(states), n_bins, -1).astype(np.float64)
-    bins, totals = counts.sum(axis=0), states.sum(axis=1)
-    joint = counts.reshape(-1, counts.shape[-1])
-    return np.asarray(_entropy(bins / n) + _entropy(totals / n) - _entropy(joint / n))
-
-
-def _entropy(shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Entropy along the first axis, nats."""
-    return -np.sum(shares * np.log(np.where(shares > 0, shares, 1.0)), axis=0)
+    counts = np.rint(states.astype(np.float32) @ table).astype(np.intp).reshape(len(states), n_bins, -1)
+    terms = entr(np.arange(n + 1) / n)  # of a cell that holds so many of the lesions
+    joint, bins, totals = counts.reshape(-1, counts.shape[-1]), counts.sum(axis=0), states.sum(axis=1)
+    return np.asarray(terms[bins].sum(axis=0) + terms[totals].sum() - terms[joint].sum(axis=0))
