@@ -6,7 +6,7 @@ import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -155,16 +155,7 @@ def _document(
                 "rad_score": one.rad_score,
                 "probabilities": _probabilities(signature, one),
                 "prediction": one.prediction,
-                "drivers": [
-                    {
-                        "feature": driver.feature,
-                        "value": driver.value,
-                        "standardised": driver.standardised,
-                        "coefficient": driver.coefficient,
-                        "contribution": driver.contribution,
-                    }
-                    for driver in one.drivers
-                ],
+                "drivers": [asdict(driver) for driver in one.drivers],
                 "note": one.note,
             }
             for one in predictions
