@@ -47,7 +47,7 @@ def coefficient_chart(coefficients: Mapping[str, float]) -> Figure:
         else:
             axes.barh(row, value, height=0.42, color=colour)
         axes.annotate(
-            name, (0, row), xycoords=("axes fraction", "data"), xytext=(1, 6), textcoords="offset points",
+            name, (0, row), xycoords=("axes fraction", "data"), xytext=(1, 7.5), textcoords="offset points",
             fontsize=_NAME_SIZE, va="center",
         )  # fmt: skip
     axes.axvline(0, color=BLACK, lw=0.6)
