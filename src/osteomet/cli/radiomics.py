@@ -93,7 +93,7 @@ def fit(
     area = document["metrics"]["cross_validation.auc"]
     n_kept = len(document["signature"]["features"])
     limits = "" if area["low"] is None else f" ({area['low']:.2f}–{area['high']:.2f})"
-    text = f"{out}: {n_kept} features, AUC out of fold {area['value']:.2f}{limits}"
+    text = f"{out}: {n_kept} feature{'' if n_kept == 1 else 's'}, AUC out of fold {area['value']:.2f}{limits}"
     emit({"out": str(out), **document}, as_json=json, text=text)
 
 

@@ -24,7 +24,7 @@ from osteomet.report.chart_style import (
     size_inches,
 )
 
-_NAME_SIZE = 5.5
+_NAME_SIZE = 6.0
 _ROW_MM = 6.5
 
 
