@@ -23,7 +23,7 @@ def test_values_names_and_settings(tmp_path: Path) -> None:
     features = read_features(path)
     assert features.names == ("f1", "f2")
     assert features.lesions == (("a", "1", ""), ("b", "1", ""))
-    assert np.array_equal(features.values, [[0.5, np.nan], [-1000, 2]], equal_nan=True)
+    assert np.array_equal(features.values, np.array([[0.5, np.nan], [-1000, 2]]), equal_nan=True)
     assert features.settings == {"bin_width": 25}
 
 

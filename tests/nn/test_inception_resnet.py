@@ -1,5 +1,7 @@
 """Inception-ResNet-v2 of cubes: shapes, parameters counted by hand, and that all of it learns."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -83,6 +85,7 @@ def test_attention_scales_channels_by_hand() -> None:
     first, last = attention.excite[0], attention.excite[2]
     with torch.no_grad():
         for layer in (first, last):
+            assert isinstance(layer, torch.nn.Linear)
             layer.weight.copy_(torch.eye(2))
             layer.bias.zero_()
         features = torch.stack([torch.full((2, 2, 2), -3.0), torch.full((2, 2, 2), 3.0)])[None]
@@ -102,5 +105,6 @@ def test_batch_equals_each_element() -> None:
 
 @pytest.mark.parametrize("name", ["n_inputs", "n_outputs", "width", "squeeze"])
 def test_sizes_that_cannot_be_meant_are_refused(name: str) -> None:
+    sizes: dict[str, Any] = {"n_inputs": 1, "n_outputs": 2, name: 0}
     with pytest.raises(UsageError, match=f"{name} of the network cannot be meant"):
-        InceptionSettings(**{"n_inputs": 1, "n_outputs": 2, name: 0})
+        InceptionSettings(**sizes)

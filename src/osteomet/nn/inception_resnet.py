@@ -161,8 +161,8 @@ class ResidualBlock(nn.Module):
 
 def _conv(before: int, after: int, kernel: int | tuple[int, int, int], *, stride: int = 1) -> nn.Sequential:
     """Padded convolution, batch normalisation, ReLU."""
-    sizes = (kernel,) * 3 if isinstance(kernel, int) else kernel
-    padding = tuple(size // 2 for size in sizes)
+    sizes = (kernel, kernel, kernel) if isinstance(kernel, int) else kernel
+    padding = (sizes[0] // 2, sizes[1] // 2, sizes[2] // 2)
     return nn.Sequential(
         nn.Conv3d(before, after, sizes, stride=stride, padding=padding, bias=False),
         nn.BatchNorm3d(after),

@@ -105,6 +105,6 @@ def mean_auc_statistic(scores: NDArray[np.float64], lesions: Lesions) -> Statist
     areas = auc_statistic(scores, lesions.truth, patient=patient)
 
     def evaluate(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        return areas.evaluate(weights).mean(axis=1, keepdims=True)
+        return np.asarray(areas.evaluate(weights).mean(axis=1, keepdims=True))
 
     return Statistic(areas.n_patients, evaluate, width=areas.width)

@@ -60,7 +60,8 @@ def select_mrmr(
     varies = members.any(axis=1).sum(axis=0) > 1
     table = members.transpose(1, 0, 2).reshape(len(truth), -1).astype(np.float32)
     relevance = np.where(varies, _information(table, np.stack([~truth, truth]), n_bins), -np.inf)
-    redundancy, chosen = np.zeros(relevance.size), []
+    redundancy = np.zeros(relevance.size)
+    chosen: list[int] = []
     for n in range(min(n_selected, int(varies.sum()))):
         gain = relevance - redundancy / max(n, 1)
         gain[chosen] = -np.inf

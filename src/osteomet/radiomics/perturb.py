@@ -42,7 +42,7 @@ def perturb_mask(
     numpy.ndarray
         A region with a voxel at least: one that would vanish keeps its deepest voxel.
     """
-    voxels = rng.uniform(-LARGEST_SHIFT, LARGEST_SHIFT, 3)
+    voxels = rng.uniform(-LARGEST_SHIFT, LARGEST_SHIFT, 3).tolist()
     growth_mm = rng.uniform(-LARGEST_GROWTH, LARGEST_GROWTH) * min(spacing_mm)
     return move_surface(mask, spacing_mm, shift_voxels=voxels, growth_mm=growth_mm)
 

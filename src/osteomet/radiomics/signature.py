@@ -108,7 +108,7 @@ class FittedSignature:
     @property
     def kept(self) -> NDArray[np.intp]:
         """Features with a coefficient other than 0."""
-        return self.path.selection.columns[self.coefficients != 0]
+        return np.asarray(self.path.selection.columns[self.coefficients != 0])
 
     def rad_scores(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """Rad-score of each lesion."""
