@@ -39,7 +39,8 @@ def register_rigid(fixed: Volume, moving: Volume) -> NDArray[np.float64]:
     Notes
     -----
     A regular third of the voxels is looked at, on half the resolution first. Motions of up to about a tenth of the
-    image are found; the result is the same on every run.
+    image are found; the result is the same on every run. Where a part of the picture enhances, the optimum is drawn
+    aside by up to a quarter of a voxel: smaller motions cannot be told from none.
     """
     for name, volume in (("fixed", fixed), ("moving", moving)):
         if min(volume.grid.shape) < _FEWEST_VOXELS or volume.array.min() == volume.array.max():

@@ -183,7 +183,9 @@ def test_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
         InputError, match=r"no bone is big enough for a lesion; expected a bone that is 3 mm deep.*got L3"
     ):
         run(LabelMap(thin, image.grid, NAMES))
-    with pytest.raises(InputError, match=r"no room for so many lesions; expected .*; got .* placed.*remedy: ask for fewer"):
+    with pytest.raises(
+        InputError, match=r"no room for so many lesions; expected .*; got .* placed.*remedy: ask for fewer"
+    ):
         run(bones, n=40)
 
 
