@@ -76,8 +76,8 @@ def mutual_information(first: NDArray[np.float64], second: NDArray[np.float64], 
     Examples
     --------
     >>> value = np.arange(9.0)
-    >>> round(mutual_information(value, value), 6) == round(np.log(3), 6)
-    True
+    >>> round(mutual_information(value, value), 4)  # the logarithm of 3
+    1.0986
     """
     members = _members(np.stack([first, second], axis=1), n_bins)
     table = members.transpose(1, 0, 2).reshape(len(members[0]), -1).astype(np.float32)
