@@ -50,7 +50,8 @@ def coefficient_chart(coefficients: Mapping[str, float]) -> Figure:
             name, (0, row), xycoords=("axes fraction", "data"), xytext=(1, 7.5), textcoords="offset points",
             fontsize=_NAME_SIZE, va="center",
         )  # fmt: skip
-    axes.axvline(0, color=BLACK, lw=0.6)
+    rows = np.arange(len(ordered))  # no line through the names
+    axes.vlines(np.zeros(rows.size), rows - 0.3, rows + 0.3, color=BLACK, lw=0.6)
     widest = max([0.1, *(abs(value) for _, value in ordered)])
     axes.set(ylim=(max(len(ordered), 1) - 0.4, -0.9), yticks=[], xlim=(-1.1 * widest, 1.1 * widest))
     axes.spines["left"].set_visible(False)
