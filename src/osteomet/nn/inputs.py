@@ -38,8 +38,8 @@ def network_inputs(
     Examples
     --------
     >>> windows = [IntensityWindow(-1000, 1000), IntensityWindow(0, 100)]
-    >>> network_inputs(np.array([[[0, 75]]]), windows, np.array([[[True, False]]]))[:, 0, 0].tolist()
-    [[0.0, 0.0], [-1.0, 0.5], [1.0, -1.0]]
+    >>> network_inputs(np.array([[[0, 500]]]), windows, np.array([[[True, False]]]))[:, 0, 0].tolist()
+    [[0.0, 0.5], [-1.0, 1.0], [1.0, -1.0]]
     """
     inputs = np.empty((len(windows) + (bones is not None), *values.shape), dtype=np.float32)
     for channel, one in zip(inputs, windows, strict=False):

@@ -101,7 +101,7 @@ def extract_from_image(
     volume, labels = read_volume(image, modality=Modality.MR), read_labels(mask)
     check_same_grid(volume.grid, labels.grid, names=("the image", "the mask"))
     wanted = _wanted(labels, mask, label)
-    rows = []
+    rows: list[FeatureRow] = []
     for done, (name, value) in enumerate(wanted.items()):
         progress(done, len(wanted))
         lesion = _Lesion(image_stem(image), value, name, labels.mask(name))
