@@ -1,5 +1,7 @@
 """Networks of the studies: shapes, weights counted by hand, gradients everywhere, and what they commute with."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
@@ -61,7 +63,7 @@ def test_residual_attention_unet_is_that_of_the_paper() -> None:
         return x * x // 2 + x // 2 + g * x // 2 + x // 2 + x // 2 + 1
 
     widths = [1, 16, 32, 64, 128, 256]
-    expected = sum(block(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+    expected = sum(block(a, b) for a, b in pairwise(widths))
     expected += sum(gate(x, 2 * x) + block(3 * x, x) for x in widths[1:-1]) + 16 * 2 + 2
     assert n_weights(network) == expected
 

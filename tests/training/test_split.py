@@ -15,7 +15,9 @@ def test_parts_are_disjoint_and_keep_the_shares_of_lesions_and_area() -> None:
     assert sorted([*train, *test]) == [load.patient for load in LOADS]
     inside = [load for load in LOADS if load.patient in test]
     assert sum(x.n_lesions for x in inside) / sum(x.n_lesions for x in LOADS) == pytest.approx(0.2, abs=0.02)
-    assert sum(x.lesion_area_mm2 for x in inside) / sum(x.lesion_area_mm2 for x in LOADS) == pytest.approx(0.2, abs=0.02)
+    assert sum(x.lesion_area_mm2 for x in inside) / sum(x.lesion_area_mm2 for x in LOADS) == pytest.approx(
+        0.2, abs=0.02
+    )
 
 
 def test_the_split_depends_on_the_seed_and_not_on_the_order() -> None:
@@ -24,7 +26,6 @@ def test_the_split_depends_on_the_seed_and_not_on_the_order() -> None:
 
     assert split(1, LOADS) == split(1, LOADS[::-1])
     assert split(1, LOADS) != split(2, LOADS)
-
 
 
 def test_folds_hold_every_patient_once_and_weigh_alike() -> None:

@@ -52,7 +52,10 @@ def swap(old: str, new: str) -> Callable[[str], str]:
         (swap('registration = "rigid"', 'registration = "affine"'), r"got preprocessing\.registration: "),
         (swap('[["T1"], ', '[["T2"], '), r"expected variants\.inputs: some of T1, FO, CE; got \['T2'\]"),
         (swap('"2D CE"]', '"2D DWI"]'), r"expected variants\.selected: some of .*; got 2D DWI"),
-        (swap("side = 224", "side = 220"), r"expected network_2d\.channels: sides that 16 divides at scale \w+; got \[220\]"),
+        (
+            swap("side = 224", "side = 220"),
+            r"expected network_2d\.channels: sides that 16 divides at scale \w+; got \[220\]",
+        ),
         (swap("[32, 64, 128, 256]", "[30, 64, 128, 256]"), r"expected network_3d\.channels: multiples of 8 at scale "),
         (swap("patients = 10", "patients = 3"), r"got scales\.smoke\.patients: "),
     ],

@@ -27,7 +27,7 @@ def stack_grid(grid: Grid, shape: Sequence[int | None]) -> Grid:
     --------
     >>> sagittal = Grid.from_spacing((320, 320, 15), (0.5, 0.5, 4.0), direction=[[0, 0, 1], [1, 0, 0], [0, -1, 0]])
     >>> stack_grid(sagittal, (160, 80, None)).describe()
-    '160×80×15 voxels of (1, 2, 4) mm from (0, 0.25, -159.25) mm'
+    '160×80×15 voxels of (1, 2, 4) mm from (0, 0.25, -158.8) mm'
     """
     through = int(np.argmax(grid.spacing_mm))
     nearest = np.abs(grid.direction).argmax(axis=0)

@@ -22,7 +22,7 @@ _CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})$")
 
 @dataclass(frozen=True, slots=True)
 class RawCase:
-    """One case: images by sequence, the label map, whose it is, and the part of the study it was given to, or ``""``."""
+    """One case: images by sequence, the label map, whose it is, and its part of the study or ``""``."""
 
     name: str
     patient: str

@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+_STRICT = {"extra": "forbid"}  # recipes with a key that is none of these are refused
+
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
@@ -17,7 +19,7 @@ class Augmentation:
     ``translation`` is a share of the side of the image, ``zoom`` how many times larger things become.
     """
 
-    __pydantic_config__ = {"extra": "forbid"}
+    __pydantic_config__ = _STRICT
 
     rotation_deg: float = 0.0
     translation: float = 0.0
@@ -39,7 +41,7 @@ def draw_affine(augmentation: Augmentation, rng: np.random.Generator) -> NDArray
     shear = np.tan(np.deg2rad(rng.uniform(-1, 1) * augmentation.shear_deg))
     low, high = augmentation.zoom
     scale = 1 / rng.uniform(low, high)
-    shift = 2 * augmentation.translation * rng.uniform(-1, 1, 2)
+    shift = 0.0 + 2 * augmentation.translation * rng.uniform(-1, 1, 2)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     return np.column_stack([scale * turn @ np.array([[1.0, shear], [0.0, 1.0]]), shift])
 

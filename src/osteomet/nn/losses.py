@@ -71,9 +71,7 @@ def dice_cross_entropy(
     return entropy + (1 - dice).mean()
 
 
-def deep_supervision(
-    all_logits: Sequence[Tensor], target: Tensor, loss: Callable[[Tensor, Tensor], Tensor]
-) -> Tensor:
+def deep_supervision(all_logits: Sequence[Tensor], target: Tensor, loss: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """Mean loss over the resolutions of a decoder, each half as heavy as the finer one before it.
 
     Parameters

@@ -50,9 +50,7 @@ class NearestUNet(nn.Module):
         super().__init__()
         conv: Any = CONVOLUTIONS[n_dims]
         self.pool = POOLS[n_dims](2)
-        self.encoders = nn.ModuleList(
-            _block(conv, before, after) for before, after in pairwise((n_inputs, *channels))
-        )
+        self.encoders = nn.ModuleList(_block(conv, before, after) for before, after in pairwise((n_inputs, *channels)))
         self.ups = nn.ModuleList(conv(below, here, kernel_size=3, padding=1) for here, below in pairwise(channels))
         self.decoders = nn.ModuleList(_block(conv, 2 * here, here) for here in channels[:-1])
         n_heads = len(channels) - 1 if deep else 1

@@ -99,7 +99,11 @@ def fit(
             group["lr"] = rate
 
         is_last = state.step >= settings.n_steps
-        if task.evaluate is not None and state.step > first and (_is_due(state.step, settings.evaluate_every) or is_last):
+        if (
+            task.evaluate is not None
+            and state.step > first
+            and (_is_due(state.step, settings.evaluate_every) or is_last)
+        ):
             found = _evaluate(task.evaluate, state, folder, team)
             dice = found.dice
             if log is not None:

@@ -73,7 +73,10 @@ class TrainingLog:
 def read_curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """Curves of a training by name: ``loss``, ``pseudo_dice``, ``validation loss``, ``validation dice``."""
     curves: dict[str, list[tuple[int, float]]] = {}
-    for name, columns, prefix in ((LOG, ("loss", "pseudo_dice"), ""), (VALIDATION_LOG, ("loss", "dice"), "validation ")):
+    for name, columns, prefix in (
+        (LOG, ("loss", "pseudo_dice"), ""),
+        (VALIDATION_LOG, ("loss", "dice"), "validation "),
+    ):
         path = folder / name
         if path.exists():
             with path.open(encoding="utf-8") as file:

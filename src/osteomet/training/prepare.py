@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteomet.core.errors import DatasetError
-from osteomet.core.grid import Grid
+from osteomet.core.grid import Grid, check_same_grid
 from osteomet.core.volume import LabelMap, Modality, Volume
 from osteomet.image.components import label_components
 from osteomet.image.intensity import clahe, to_0_255
@@ -49,7 +49,11 @@ def prepare_case(case: RawCase, recipe: StudyRecipe, folder: Path) -> Prepared:
     Raises
     ------
     DatasetError
-        If the case lacks the sequence that lesions are drawn on, or a file cannot be used; the message names the case.
+        If the case lacks the sequence that lesions are drawn on; the message names the case.
+    GeometryError
+        If image and label map differ in geometry, or a sequence cannot be registered.
+    FormatError
+        If a file cannot be read; the message names it.
     """
     facts = folder / f"{case.name}.json"
     if facts.exists():
@@ -63,6 +67,8 @@ def prepare_case(case: RawCase, recipe: StudyRecipe, folder: Path) -> Prepared:
         )
     volumes = {name: read_volume(case.images[name], modality=Modality.MR) for name in wanted}
     lesions = read_labels(case.labels)
+    names = (f"case “{case.name}”: {recipe.data.sequences[0]}", "its label map")
+    check_same_grid(volumes[wanted[0]].grid, lesions.grid, names=names)
     aligned, moved, reason = align(volumes, lesions, recipe.preprocessing)
     found = _facts(case, lesions, tuple(wanted), moved, reason)
     if not reason:

@@ -61,7 +61,9 @@ def balanced_split(
     return tuple(name for name in names if name not in second), tuple(sorted(second))
 
 
-def balanced_folds(loads: Sequence[PatientLoad], *, n_folds: int, rng: np.random.Generator) -> tuple[tuple[str, ...], ...]:
+def balanced_folds(
+    loads: Sequence[PatientLoad], *, n_folds: int, rng: np.random.Generator
+) -> tuple[tuple[str, ...], ...]:
     """Deal patients into folds: the heaviest first, each to a fold with the fewest patients and least lesion area.
 
     Raises

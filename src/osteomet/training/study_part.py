@@ -78,7 +78,9 @@ def fit_variant(
     recipe, variant = source.recipe, source.variant
     if not source.cases or not validation:
         part = "to train on" if not source.cases else "to validate on"
-        raise DatasetError(f"there is no case {part} for {variant.name}", expected=f"cases with {' and '.join(variant.inputs)}")
+        raise DatasetError(
+            f"there is no case {part} for {variant.name}", expected=f"cases with {' and '.join(variant.inputs)}"
+        )
     torch.manual_seed(source.seed)
     network = build_study_network(recipe, variant)
     evaluate = partial(_validate, cases=tuple(validation), source=source, device=device)
@@ -97,7 +99,9 @@ def fit_variant(
 
 
 @torch.no_grad()
-def predict_stack(network: nn.Module, images: NDArray[np.uint8], *, dimensions: int, device: str) -> NDArray[np.float32]:
+def predict_stack(
+    network: nn.Module, images: NDArray[np.uint8], *, dimensions: int, device: str
+) -> NDArray[np.float32]:
     """Probability of foreground in every voxel of a stack.
 
     Parameters
@@ -172,7 +176,9 @@ class _Batches(Dataset["Batch | DatasetError"]):
         if source.variant.dimensions == 2:
             images, labels = images[..., k], labels[..., k]
         scaled = torch.from_numpy(np.array(images, dtype=np.float32) / 255)
-        return move(scaled, torch.from_numpy(np.array(labels, dtype=np.int64)), draw_affine(source.recipe.augmentation, rng))
+        return move(
+            scaled, torch.from_numpy(np.array(labels, dtype=np.int64)), draw_affine(source.recipe.augmentation, rng)
+        )
 
 
 def _batches(source: StackSource, n_steps: int, team: Team, start: int) -> Iterator[Batch]:
