@@ -89,9 +89,9 @@ def read_curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
 def _cut(path: Path, step: int) -> None:
     """Drop the lines beyond a step."""
     if path.exists():
-        header, *lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if int(line.partition(",")[0]) <= step]
-        path.write_text("".join([header, *kept]), encoding="utf-8")
+        header, *lines = path.read_bytes().splitlines(keepends=True)
+        kept = [line for line in lines if int(line.partition(b",")[0]) <= step]
+        path.write_bytes(b"".join([header, *kept]))
 
 
 def _append(path: Path, cells: dict[str, str]) -> None:

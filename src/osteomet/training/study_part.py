@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +27,7 @@ from osteomet.training.processes import Team
 from osteomet.training.study import StudyRecipe, Variant
 
 _SLICES_AT_ONCE = 8
+_MOST_WORKERS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def fit_variant(
     task = Task(
         variant.name,
         network,
-        partial(_batches, source, settings.n_steps, team),
+        partial(_batches, source, settings.n_steps, team, count_workers(device, team)),
         evaluate,
         recipe.training.foreground_weight,
         recipe.training.entropy_weight,
@@ -181,12 +183,17 @@ class _Batches(Dataset["Batch | DatasetError"]):
         )
 
 
-def _batches(source: StackSource, n_steps: int, team: Team, start: int) -> Iterator[Batch]:
-    """Batches from a step on, made ahead of the network by a process of their own."""
+def count_workers(device: str, team: Team) -> int:
+    """How many processes make batches: one beside a network that needs the processor itself, up to eight beside a GPU."""
+    return 1 if device == "cpu" else min(_MOST_WORKERS, max(1, (os.cpu_count() or 1) // team.size))
+
+
+def _batches(source: StackSource, n_steps: int, team: Team, n_workers: int, start: int) -> Iterator[Batch]:
+    """Batches from a step on, made ahead of the network by processes of their own; how many changes nothing in them."""
     if start >= n_steps:
         return
     data = _Batches(source, start, n_steps, team)
-    loader = DataLoader(data, batch_size=None, num_workers=1, prefetch_factor=8, worker_init_fn=one_thread)
+    loader = DataLoader(data, batch_size=None, num_workers=n_workers, prefetch_factor=4, worker_init_fn=one_thread)
     for batch in loader:
         if isinstance(batch, DatasetError):
             raise batch
