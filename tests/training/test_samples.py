@@ -14,7 +14,7 @@ from osteomet.phantom.ct.rendering import CtPhantom
 from osteomet.phantom.scene import Truth
 from osteomet.phantom.skeleton.parts import BODY, PARTS
 from osteomet.training.recipe import PartRecipe, read_recipe
-from osteomet.training.samples import bone_targets, bones_as_found, draw_sample, lesion_targets
+from osteomet.training.samples import as_if_coarser, bone_targets, bones_as_found, draw_sample, lesion_targets
 
 
 def tiny(part: str) -> PartRecipe:
@@ -65,6 +65,27 @@ def test_bones_as_found_differ_from_the_truth_at_their_surface_only() -> None:
     for one in told:
         assert (one.sum() * 1.5**3 * 3 / (4 * np.pi)) ** (1 / 3) == pytest.approx(12, abs=2)
         np.testing.assert_allclose(xyz[one].mean(axis=0), 0, atol=2)
+
+
+def test_some_patches_look_coarser_by_half_an_edge() -> None:
+    """A point spreads with the deviation that its edges ask for; in the axial plane alike in both directions."""
+    point = np.zeros((33, 33, 33), np.float32)
+    point[16, 16, 16] = 1.0
+    seen = [as_if_coarser(point, (1.0, 1.0, 1.0), np.random.default_rng(seed)) for seed in range(60)]
+    blurred = [image for image in seen if image is not point]
+    assert 12 <= len(blurred) <= 36
+    axis = np.arange(33) - 16
+    deviations = np.array(
+        [
+            [np.sqrt((image.sum(axis=others) * axis**2).sum()) for others in ((1, 2), (0, 2), (0, 1))]
+            for image in blurred
+        ]
+    )
+    np.testing.assert_allclose(deviations[:, 0], deviations[:, 1], rtol=1e-3)
+    assert deviations[:, 0].max() < 1.75
+    assert deviations[:, 2].max() < 2.5
+    assert deviations[:, 2].max() > 1.75
+    np.testing.assert_allclose([image.sum() for image in blurred], 1.0, rtol=1e-3)
 
 
 def row_of_voxels() -> CtPhantom:

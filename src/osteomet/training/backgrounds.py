@@ -25,10 +25,10 @@ from osteomet.training.recipe import PartRecipe
 from osteomet.training.samples import (
     OUTSIDE_HU,
     Sample,
+    as_asked,
     bones_as_found,
     cut_field_of_view,
     lesion_classes,
-    near_bone,
     patch_grid,
 )
 
@@ -81,7 +81,8 @@ def draw_background_sample(backgrounds: tuple[Background, ...], recipe: PartReci
     labels = resample_labels(background.bones, grid, method="nearest").array
     bones = bones_as_found(labels > 0, kinds == _LYTIC, grid, rng)
     bones &= _is_scanned(scan.volume.grid, grid)
-    return cut_field_of_view(Sample(image, near_bone(lesion_classes(kinds, recipe.outputs), bones, recipe), bones), rng)
+    sample = Sample(image, lesion_classes(kinds, recipe.outputs), bones)
+    return as_asked(cut_field_of_view(sample, rng), recipe)
 
 
 def _read(folder: Path) -> Background:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import zoom
+from scipy.ndimage import gaussian_filter, zoom
 from scipy.spatial.transform import Rotation
 
 from osteomet.core.grid import Grid
@@ -27,6 +27,7 @@ OUTSIDE_HU = -1024
 _LYTIC = 1
 _TURN_RAD = 0.09
 _WHOLE = 0.7
+_COARSE_SHARE = 0.5
 _LYSIS_LEFT_OUT = 0.25
 _SURFACE_ERROR_MM = 1.2
 _KNOT_MM = 10.0
@@ -88,12 +89,12 @@ def draw_sample(part: str, recipe: PartRecipe, number: int) -> Sample:
     centre = _deposit_centre(body, rng) if part == "lesions" and rng.random() < 0.8 else _bone_centre(body, rng)
     grid = patch_grid(centre, recipe, rng)
     phantom = render_ct(body, grid, sample_scanner(rng), rng)
-    image = phantom.volume.array.astype(np.float32)
+    image = as_if_coarser(phantom.volume.array.astype(np.float32), recipe.spacing_mm, rng)
     target = TARGETS[part](phantom, recipe.outputs)
-    if recipe.near_bone_mm is None:
-        return cut_field_of_view(Sample(image, target, None), rng)
-    bones = bones_as_found(phantom.truth.bones > 0, phantom.truth.lesion_kinds == _LYTIC, grid, rng)
-    return cut_field_of_view(Sample(image, near_bone(target, bones, recipe), bones), rng)
+    bones = None
+    if recipe.near_bone_mm is not None:
+        bones = bones_as_found(phantom.truth.bones > 0, phantom.truth.lesion_kinds == _LYTIC, grid, rng)
+    return as_asked(cut_field_of_view(Sample(image, target, bones), rng), recipe)
 
 
 def patch_grid(centre_mm: NDArray[np.float64], recipe: PartRecipe, rng: np.random.Generator) -> Grid:
@@ -103,11 +104,26 @@ def patch_grid(centre_mm: NDArray[np.float64], recipe: PartRecipe, rng: np.rando
     return Grid.from_spacing(recipe.patch, recipe.spacing_mm, origin_mm=origin.tolist(), direction=rotation)
 
 
-def near_bone(target: NDArray[np.uint8], bones: NDArray[np.bool_], recipe: PartRecipe) -> NDArray[np.uint8]:
-    """The target where the network is run, `IGNORED` elsewhere."""
-    assert recipe.near_bone_mm is not None
-    is_far = distance_to_mm(bones, recipe.spacing_mm) > recipe.near_bone_mm
-    return np.where(is_far, np.uint8(IGNORED), target)
+def as_if_coarser(
+    image: NDArray[np.float32], spacing_mm: tuple[float, float, float], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Blur some patches as scans of larger voxels are: in the axial plane and along the body, each by its own edge.
+
+    An average over an edge, then linear interpolation, have together a standard deviation of half the edge.
+    """
+    if rng.random() >= _COARSE_SHARE:
+        return image
+    in_plane_mm, along_mm = rng.uniform(0.5, 3.5), rng.uniform(0.5, 5.0)
+    edges_mm = np.array([in_plane_mm, in_plane_mm, along_mm])
+    return np.asarray(gaussian_filter(image, edges_mm / 2 / spacing_mm, mode="nearest", truncate=3.0))
+
+
+def as_asked(sample: Sample, recipe: PartRecipe) -> Sample:
+    """The sample with a target where the network is run, and `IGNORED` elsewhere."""
+    if sample.bones is None or recipe.near_bone_mm is None:
+        return sample
+    is_far = distance_to_mm(sample.bones, recipe.spacing_mm) > recipe.near_bone_mm
+    return replace(sample, target=np.where(is_far, np.uint8(IGNORED), sample.target))
 
 
 def bones_as_found(
