@@ -3,7 +3,7 @@
 import csv
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from torch import nn
 
 from osteomet.core.errors import OsteometError, UsageError
 from osteomet.nn.nearest_unet import NearestUNet
+from osteomet.nn.residual_attention_unet import ResidualAttentionUNet
 from osteomet.training import checkpoint
 from osteomet.training.fit import Batch, Task, fit
 from osteomet.training.log import Progress, Validation
@@ -83,15 +84,28 @@ def test_a_stopped_run_goes_on_exactly(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.partial"))
 
 
-def test_one_case_is_learnt_by_heart(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: NearestUNet(2, 1, 2, (8, 16), deep=True),
+        lambda: NearestUNet(3, 1, 2, (8, 16)),
+        lambda: ResidualAttentionUNet(1, 2, (8, 16)),
+    ],
+    ids=["2D, deep supervision", "3D", "residual attention"],
+)
+def test_one_case_is_learnt_by_heart(build: Callable[[], nn.Module], tmp_path: Path) -> None:
+    torch.manual_seed(4)
+    network = build()
     images, targets = squares(0, 1)
+    if next(network.parameters()).ndim == 5:
+        images, targets = images[..., None].repeat(1, 1, 1, 1, 4), targets[..., None].repeat(1, 1, 1, 4)
 
     def batches(_start: int) -> Iterator[Batch]:
         while True:
             yield Batch(images, targets, ("one",))
 
     settings = replace(SETTINGS, n_steps=60, evaluate_every=0, ema_decay=0.0, mixed_precision=True)
-    one = task(batches=batches, evaluate=None, network=NearestUNet(2, 1, 2, (8, 16), deep=True))
+    one = task(batches=batches, evaluate=None, network=network)
     fit(one, settings, tmp_path, device="cpu", report=ignore)
     last = rows(tmp_path / "log.csv", "pseudo_dice")[-1]
     assert float(last[0]) > 0.99
@@ -123,6 +137,15 @@ def test_a_loss_that_is_no_number_names_the_case(tmp_path: Path) -> None:
 
     with pytest.raises(OsteometError, match=r"loss of squares .* at step 0; got nan on case_7, case_9; remedy"):
         fit(task(batches=batches), SETTINGS, tmp_path, device="cpu", report=ignore)
+
+
+def test_a_device_without_memory_is_told_with_the_remedy(tmp_path: Path) -> None:
+    class Large(NearestUNet):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(OsteometError, match=r"no memory left for squares; got a batch of 4 × \(1, 16, 16\); remedy: make"):
+        fit(task(network=Large(2, 1, 2, (8, 8))), SETTINGS, tmp_path, device="cpu", report=ignore)
 
 
 def test_a_full_disk_is_told_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
