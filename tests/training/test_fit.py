@@ -141,10 +141,12 @@ def test_a_loss_that_is_no_number_names_the_case(tmp_path: Path) -> None:
 
 def test_a_device_without_memory_is_told_with_the_remedy(tmp_path: Path) -> None:
     class Large(NearestUNet):
-        def forward(self, image: torch.Tensor) -> torch.Tensor:
+        def forward(self, image: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-    with pytest.raises(OsteometError, match=r"no memory left for squares; got a batch of 4 × \(1, 16, 16\); remedy: make"):
+    with pytest.raises(
+        OsteometError, match=r"no memory left for squares; got a batch of 4 × \(1, 16, 16\); remedy: make"
+    ):
         fit(task(network=Large(2, 1, 2, (8, 8))), SETTINGS, tmp_path, device="cpu", report=ignore)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from osteomet.core.errors import UsageError
 from osteomet.training import recipe as recipe_module
-from osteomet.training.recipe import is_study
+from osteomet.training.recipe import task_of
 from osteomet.training.study import read_study
 
 TEXT = (Path(recipe_module.__file__).parents[1] / "recipes" / "kim2024.toml").read_text(encoding="utf-8")
@@ -29,15 +29,16 @@ def test_a_scale_changes_what_it_names_and_full_nothing() -> None:
     study = read_study("kim2024")
     assert study.scaled("full") == study
     smoke = study.scaled("smoke")
-    assert (smoke.preprocessing.side, smoke.network_2d.channels, smoke.training.n_steps_2d) == (48, (8, 16), 40)
+    assert (smoke.preprocessing.side, smoke.network_2d.channels, smoke.training.n_steps_2d) == (48, (8, 16), 100)
     assert smoke.preprocessing.clahe_tiles == study.preprocessing.clahe_tiles
-    assert smoke.training.settings(2).evaluate_every == 20
-    assert smoke.training.settings(3).n_steps == 20
+    assert smoke.training.settings(2).evaluate_every == 50
+    assert smoke.training.settings(3).n_steps == 100
 
 
 def test_the_kind_of_a_recipe() -> None:
-    assert is_study("kim2024")
-    assert not is_study("default-ct")
+    assert task_of("kim2024") == "segmentation study"
+    assert task_of("liu2021") == "two-step study"
+    assert task_of("default-ct") == ""
 
 
 def swap(old: str, new: str) -> Callable[[str], str]:

@@ -25,10 +25,14 @@ def reproduce(
     verbose: Verbose = False,  # noqa: ARG001 - read by the error handler
 ) -> None:
     """Run a whole study: split, prepare, train every model, predict, evaluate, and print its tables."""
-    from osteomet.pipeline.reproduce import StudyJob, reproduce_study
+    from osteomet.pipeline.reproduce import reproduce_study
+    from osteomet.pipeline.study_job import StudyJob
+    from osteomet.training.chain import TWO_STEPS, read_chain
+    from osteomet.training.recipe import task_of
     from osteomet.training.study import read_study
 
+    study = read_chain(recipe) if task_of(recipe) == TWO_STEPS else read_study(recipe)
     with progress_or_lines() as tell:
-        metrics = reproduce_study(StudyJob(read_study(recipe), out, data, scale, device), tell=tell)
+        metrics = reproduce_study(StudyJob(study, out, data, scale, device), tell=tell)
     found = {name: metric.as_json() for name, metric in metrics.items()}
     emit({"out": str(out), "metrics": found}, as_json=json, text=str(out / "report.html"))

@@ -32,9 +32,9 @@ def train(
 ) -> None:
     """Train the models of a study on your data, or a model on phantoms; a stopped training goes on with --resume."""
     from osteomet.core.errors import UsageError
-    from osteomet.training.recipe import is_study
+    from osteomet.training.recipe import task_of
 
-    if is_study(recipe):
+    if task_of(recipe):
         if data is None or backgrounds is not None:
             raise UsageError("a study is trained on a data set", remedy="pass --data DIR, and no --backgrounds")
         _train_study(recipe, data, out, fold=fold, device=device, resume=resume)
@@ -60,9 +60,21 @@ def train(
 def _train_study(recipe: str, data: Path, out: Path, *, fold: str, device: DeviceOption, resume: bool) -> None:
     """Train every variant of a study."""
     from osteomet.core.errors import UsageError
+    from osteomet.pipeline.chain import open_chain, prepare_chain, train_chain
     from osteomet.pipeline.study import open_run, prepare_study, train_study
+    from osteomet.training.chain import TWO_STEPS, read_chain
+    from osteomet.training.recipe import task_of
     from osteomet.training.study import read_study
 
+    if task_of(recipe) == TWO_STEPS:
+        if fold != "0":
+            raise UsageError(f"{recipe} has one split and no folds", remedy="leave out --fold")
+        with progress_or_lines() as tell:
+            chain = open_chain(read_chain(recipe), data, out, device=device, resume=resume, tell=tell)
+            cases, split = prepare_chain(chain)
+            for sequence in chain.sequences:
+                train_chain(chain, cases, split, sequence)
+        return
     study = read_study(recipe)
     n_folds = study.split.n_folds
     if fold != "all" and not (fold.isdigit() and int(fold) < n_folds):

@@ -1,7 +1,8 @@
 """Data sets to train on: nnU-Net's raw layout with a table of the cases.
 
 ``dataset.json`` names channels and labels; ``imagesTr/CASE_0000.nii.gz`` and on are the channels of a case, any of
-which may be missing, ``labelsTr/CASE.nii.gz`` its label map. Cases in ``imagesTs`` and ``labelsTs`` belong to it too.
+which may be missing, ``labelsTr/CASE.nii.gz`` its label map, ``bonesTr/CASE.nii.gz`` its bones, if any. Cases in
+``imagesTs`` and ``labelsTs`` belong to it too.
 ``cases.csv`` says by its columns ``case``, ``patient`` and, where there is one, ``split`` whose they are.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from osteomet.core.errors import DatasetError, FormatError
@@ -22,13 +23,14 @@ _CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})$")
 
 @dataclass(frozen=True, slots=True)
 class RawCase:
-    """One case: images by sequence, the label map, whose it is, and its part of the study or ``""``."""
+    """One case: images by sequence, the label map, whose it is, its part of the study or ``""``, and bones if any."""
 
     name: str
     patient: str
     split: str
     images: Mapping[str, Path]
     labels: Path
+    bones: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,10 @@ def read_raw_dataset(folder: Path) -> RawDataset:
     for end in ("Tr", "Ts"):
         images = _images(folder / f"images{end}", sequences)
         maps = _maps(folder / f"labels{end}")
+        bones = _maps(folder / f"bones{end}")
         for name in sorted({*images, *maps}):
-            cases.append(_case(name, images.get(name), maps.get(name), rows, folder))
+            case = _case(name, images.get(name), maps.get(name), rows, folder)
+            cases.append(replace(case, bones=bones.get(name)))
     if not cases:
         raise DatasetError(f"{folder} holds no case", expected="imagesTr/CASE_0000.nii.gz and labelsTr/CASE.nii.gz")
     _check_patients(cases)

@@ -16,7 +16,8 @@ _STRICT = {"extra": "forbid"}  # recipes with a key that is none of these are re
 class Augmentation:
     """Limits of what is drawn, each evenly: ±, but for the zoom.
 
-    ``translation`` is a share of the side of the image, ``zoom`` how many times larger things become.
+    ``translation`` is a share of the side of the image, ``zoom`` how many times larger things become,
+    ``shear_deg`` slants the second axis along the first, ``skew_deg`` the first along the second.
     """
 
     __pydantic_config__ = _STRICT
@@ -25,6 +26,7 @@ class Augmentation:
     translation: float = 0.0
     zoom: tuple[float, float] = (1.0, 1.0)
     shear_deg: float = 0.0
+    skew_deg: float = 0.0
 
 
 def draw_affine(augmentation: Augmentation, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -39,11 +41,12 @@ def draw_affine(augmentation: Augmentation, rng: np.random.Generator) -> NDArray
     """
     angle = np.deg2rad(rng.uniform(-1, 1) * augmentation.rotation_deg)
     shear = np.tan(np.deg2rad(rng.uniform(-1, 1) * augmentation.shear_deg))
+    skew = np.tan(np.deg2rad(rng.uniform(-1, 1) * augmentation.skew_deg))
     low, high = augmentation.zoom
     scale = 1 / rng.uniform(low, high)
     shift = 0.0 + 2 * augmentation.translation * rng.uniform(-1, 1, 2)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    return np.column_stack([scale * turn @ np.array([[1.0, shear], [0.0, 1.0]]), shift])
+    return np.column_stack([scale * turn @ np.array([[1.0, shear], [skew, 1.0]]), shift])
 
 
 def move(images: Tensor, targets: Tensor, affine: NDArray[np.float64]) -> tuple[Tensor, Tensor]:

@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 from osteomet.core.errors import UsageError
 from osteomet.evaluation.kim2024_study import EXTERNAL, INTERNAL, kim2024_study_tables
 from osteomet.evaluation.metrics import Metric, Resampling
-from osteomet.evaluation.protocols import PROTOCOLS
-from osteomet.evaluation.tables import Table, fill_paper_table, write_csv
-from osteomet.inference.engine import Device
-from osteomet.pipeline.evaluation_steps import software
-from osteomet.pipeline.study import PHANTOMS, StudyData, StudyRun, Tell, open_run, prepare_study, train_variant
+from osteomet.evaluation.tables import Table, fill_paper_table
+from osteomet.pipeline.reproduce_chain import reproduce_chain
+from osteomet.pipeline.study import StudyData, StudyRun, open_run, prepare_study, train_variant
+from osteomet.pipeline.study_job import StudyJob, Tell, data_in_words, data_of, notice_of
+from osteomet.pipeline.study_page import StudyReport, write_study
 from osteomet.pipeline.study_prediction import evaluate_in_full, evaluate_in_short, predict_part
-from osteomet.pipeline.synth import write_cohort
-from osteomet.report.evaluation_page import ChartFile, EvaluationPage, render_evaluation
-from osteomet.training.study import ScaleName, StudyRecipe, Variant
+from osteomet.report.evaluation_page import ChartFile
+from osteomet.training.chain import ChainRecipe
+from osteomet.training.study import Variant
 
 STUDY_TABLES = {"kim2024": kim2024_study_tables}
 """Tables of a study with all of its models, by the name of its protocol."""
-PHANTOM_SEED = 2024
 _FOLD = 0
-
-
-@dataclass(frozen=True, slots=True)
-class StudyJob:
-    """What to reproduce; ``data`` None makes the phantom cohort of the study. A stopped job goes on where it stood."""
-
-    recipe: StudyRecipe
-    out: Path
-    data: Path | None = None
-    scale: ScaleName = "full"
-    device: Device = "auto"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +42,7 @@ def reproduce_study(job: StudyJob, *, tell: Tell) -> dict[str, Metric]:
 
     Returns
     -------
-    Metrics by ``VARIANT/PART/METRIC``.
+    Metrics by ``MODEL/PART/METRIC``.
 
     Raises
     ------
@@ -65,50 +51,22 @@ def reproduce_study(job: StudyJob, *, tell: Tell) -> dict[str, Metric]:
     InputError
         If the data cannot be used.
     """
-    if job.recipe.protocol not in STUDY_TABLES:
-        raise UsageError(
-            "no tables are known for this study", expected=", ".join(STUDY_TABLES), got=job.recipe.protocol
-        )
-    scale = job.recipe.scales[job.scale]
-    source = job.data or _phantoms(job, tell)
-    run = open_run(job.recipe.scaled(job.scale), source, job.out, device=job.device, resume=True, tell=tell)
-    context = _Context(job, run, prepare_study(run), Resampling(n_draws=scale.n_bootstrap), _notice(job))
+    recipe = job.recipe
+    if isinstance(recipe, ChainRecipe):
+        return reproduce_chain(job, recipe, tell=tell)
+    if recipe.protocol not in STUDY_TABLES:
+        raise UsageError("no tables are known for this study", expected=", ".join(STUDY_TABLES), got=recipe.protocol)
+    source = data_of(job, tell)
+    run = open_run(recipe.scaled(job.scale), source, job.out, device=job.device, resume=True, tell=tell)
+    resampling = Resampling(n_draws=recipe.scales[job.scale].n_bootstrap)
+    context = _Context(job, run, prepare_study(run), resampling, notice_of(job))
     metrics: dict[str, Metric] = {}
     for variant in run.recipe.all_variants:
         network = train_variant(run, context.data, variant, _FOLD)
         for part, found in _evaluate(context, variant, network).items():
             metrics |= {f"{variant.name}/{part}/{name}": metric for name, metric in found.items()}
-    _write(context, metrics)
+    write_study(_report(context, metrics), run.out)
     return metrics
-
-
-def _phantoms(job: StudyJob, tell: Tell) -> Path:
-    """Make the cohort of the study, or take the one that an earlier run made."""
-    folder = job.out / PHANTOMS
-    if not folder.exists():
-        scale = job.recipe.scales[job.scale]
-        write_cohort(
-            job.recipe.cohort,
-            folder,
-            n_cases=scale.patients,
-            seed=PHANTOM_SEED,
-            dicom=False,
-            anatomy=None,
-            overwrite=False,
-            progress=lambda done, total: tell("phantom patients", done, total, ""),
-            coarse=scale.phantom_coarse,
-        )
-    return folder
-
-
-def _notice(job: StudyJob) -> str:
-    """What every page says first."""
-    parts = []
-    if job.data is None:
-        parts.append(f"Simulated images: the phantom cohort {job.recipe.cohort}; no figure of ours is about patients.")
-    if job.scale != "full":
-        parts.append(f"Scale {job.scale}: fewer patients and steps and smaller networks than the study had.")
-    return " ".join(parts)
 
 
 def _evaluate(context: _Context, variant: Variant, network: object) -> dict[str, dict[str, Metric]]:
@@ -117,51 +75,34 @@ def _evaluate(context: _Context, variant: Variant, network: object) -> dict[str,
     is_selected = variant.name in run.recipe.variants.selected
     parts = {INTERNAL: split.test} | ({EXTERNAL: split.external} if is_selected else {})
     found = {}
-    for part, patients in parts.items():
+    for number, (part, patients) in enumerate(parts.items(), start=1):
         cases = context.data.cases_of(patients, variant)
         if not cases:
             continue
-        run.tell(f"evaluate {variant.name}", len(found), len(parts), part)
+        run.tell(f"evaluate {variant.name}", number, len(parts), part)
         folders = predict_part(run, variant, [network], cases, run.out / "predictions" / variant.folder / part)
         if is_selected:
             out = run.out / "evaluation" / f"{variant.folder}_{part}"
-            found[part] = evaluate_in_full(run, folders, out, context.resampling, context.notice)
+            found[part] = evaluate_in_full(run.recipe.protocol, folders, out, context.resampling, context.notice)
         else:
-            found[part] = evaluate_in_short(run, folders, context.resampling)
+            found[part] = evaluate_in_short(run.recipe.protocol, folders, context.resampling)
     return found
 
 
-def _write(context: _Context, metrics: Mapping[str, Metric]) -> None:
-    """Write tables, metrics and the report."""
-    run, out = context.run, context.run.out
-    names = [variant.name for variant in run.recipe.all_variants]
-    published = [fill_paper_table(paper, metrics) for paper in STUDY_TABLES[run.recipe.protocol](names)]
-    tables = [_split_table(context.data), _left_out_table(context.data)]
-    (out / "tables").mkdir(exist_ok=True)
-    for table in (*published, *tables):
-        write_csv(table, out / "tables")
-    document = {
-        "software": software(),
-        "notice": context.notice,
-        "metrics": {n: m.as_json() for n, m in metrics.items()},
-    }
-    (out / "metrics.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    page = EvaluationPage(
-        protocol=replace(PROTOCOLS[run.recipe.protocol], decisions=()),
-        facts={"title": run.recipe.title},
-        published=published,
-        tables=tables,
-        charts=_curves(run),
-        definitions=_definitions(context),
-        missing=(),
-        left_out=(),
-        checklist=None,
-        software=software(),
+def _report(context: _Context, metrics: Mapping[str, Metric]) -> StudyReport:
+    """Gather what the report shows."""
+    recipe = context.run.recipe
+    names = [variant.name for variant in recipe.all_variants]
+    return StudyReport(
+        title=recipe.title,
+        protocol=recipe.protocol,
         notice=context.notice,
-        title="Study",
-        links=_links(out),
+        metrics=metrics,
+        published=[fill_paper_table(paper, metrics) for paper in STUDY_TABLES[recipe.protocol](names)],
+        tables=[_split_table(context.data), _left_out_table(context.data)],
+        charts=_curves(context.run),
+        definitions=_definitions(context),
     )
-    (out / "report.html").write_text(render_evaluation(page), encoding="utf-8")
 
 
 def _split_table(data: StudyData) -> Table:
@@ -203,7 +144,7 @@ def _definitions(context: _Context) -> dict[str, str]:
     recipe, job = context.run.recipe, context.job
     prepared, training = recipe.preprocessing, recipe.training
     return {
-        "data": str(job.data.name) if job.data else f"phantom cohort {recipe.cohort}, seed {PHANTOM_SEED}",
+        "data": data_in_words(job),
         "scale": job.scale,
         "preprocessing": f"{prepared.first_side}², 0–255, {prepared.side}² × {prepared.n_slices}, CLAHE; "
         f"registration {prepared.registration}",
@@ -213,9 +154,3 @@ def _definitions(context: _Context) -> dict[str, str]:
         "validation": f"fold {_FOLD} of {recipe.split.n_folds} of the training patients watches over early stopping",
         "settings": "all settings are in recipe.json",
     }
-
-
-def _links(out: Path) -> dict[str, str]:
-    """Pages of the models that are evaluated in full."""
-    pages = sorted(out.glob("evaluation/*/report.html"))
-    return {page.relative_to(out).as_posix(): f"Evaluation of {page.parent.name.replace('_', ' ')}" for page in pages}

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from osteomet.core.errors import DatasetError, UsageError
+from osteomet.core.errors import DatasetError
 from osteomet.inference.engine import Device, choose_device
 from osteomet.io.raw_dataset import RawDataset, read_raw_dataset
+from osteomet.pipeline.study_job import Tell, open_folder
 from osteomet.report.chart_style import save_chart
 from osteomet.report.training_charts import training_chart
 from osteomet.training.log import Progress, read_curves
@@ -20,12 +21,7 @@ from osteomet.training.prepare import Prepared, patient_loads, prepare_case
 from osteomet.training.processes import Team, join_team
 from osteomet.training.split import balanced_folds, balanced_split
 from osteomet.training.study import StudyRecipe, Variant
-from osteomet.training.study_part import StackSource, fit_variant
-
-SETTINGS, PHANTOMS = "recipe.json", "data"
-"""File with all settings of a study, and folder of the phantoms made for it, in its folder."""
-Tell = Callable[[str, int, int, str], None]
-"""Called with a task, how much of it is done, how much there is, and a remark."""
+from osteomet.training.study_part import fit_variant
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,23 +91,9 @@ def open_run(recipe: StudyRecipe, data: Path, out: Path, *, device: Device, resu
             remedy="name the channels so in dataset.json; for other sequences, copy the recipe and change it",
         )
     team, chosen = join_team(choose_device(device))
-    settings = json.dumps(asdict(recipe), indent=1) + "\n"
     if team.is_first:
-        _check_folder(out, settings, resume=resume)
-        (out / "prepared").mkdir(parents=True, exist_ok=True)
-        (out / SETTINGS).write_text(settings, encoding="utf-8")
+        open_folder(recipe, out, resume=resume)
     return StudyRun(recipe, dataset, out, chosen, team, tell)
-
-
-def _check_folder(out: Path, settings: str, *, resume: bool) -> None:
-    """Refuse a folder that holds anything but this very study, or the phantoms made for it."""
-    path = out / SETTINGS
-    if path.exists() and path.read_text(encoding="utf-8") != settings:
-        raise UsageError(f"{out} holds a study with other settings", got=str(path), remedy="name a new folder")
-    if path.exists() and not resume:
-        raise UsageError(f"{out} holds a study already", remedy="go on with --resume, or name a new folder")
-    if not path.exists() and out.exists() and {item.name for item in out.iterdir()} - {PHANTOMS}:
-        raise UsageError(f"{out} holds something else", remedy="name a new folder")
 
 
 def prepare_study(run: StudyRun) -> StudyData:
@@ -134,9 +116,6 @@ def train_study(run: StudyRun, data: StudyData, folds: Iterable[int]) -> None:
 def train_variant(run: StudyRun, data: StudyData, variant: Variant, fold: int) -> Any:
     """Train one variant, watched by the patients of one fold; returns the network, at once where it is trained."""
     others = [patient for n, patients in enumerate(data.split.folds) if n != fold for patient in patients]
-    cases = data.cases_of(others, variant)
-    seed = run.recipe.training.seed + fold
-    source = StackSource(run.recipe, variant, cases, run.prepared, seed)
     n_steps = run.recipe.training.settings(variant.dimensions).n_steps
 
     def report(line: Progress) -> None:
@@ -145,8 +124,18 @@ def train_variant(run: StudyRun, data: StudyData, variant: Variant, fold: int) -
         run.tell(f"{variant.name}, fold {fold}", line.step, n_steps, remark)
 
     folder = run.model_folder(variant, fold)
-    validation = data.cases_of(data.split.folds[fold], variant)
-    network = fit_variant(source, validation, folder, device=run.device, report=report, team=run.team)
+    network = fit_variant(
+        run.recipe,
+        variant,
+        data.cases_of(others, variant),
+        data.cases_of(data.split.folds[fold], variant),
+        folder,
+        prepared=run.prepared,
+        fold=fold,
+        device=run.device,
+        report=report,
+        team=run.team,
+    )
     if run.team.is_first:
         save_chart(training_chart(read_curves(folder)), folder, "curves")
     return network

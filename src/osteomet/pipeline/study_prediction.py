@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum
 
+from osteomet.core.grid import Grid
 from osteomet.core.volume import LabelMap, Modality, Unit, Volume
 from osteomet.evaluation.cases import CaseSettings, evaluate_cases
 from osteomet.evaluation.metrics import Metric, Resampling, evaluate_lesions
@@ -25,9 +26,9 @@ from osteomet.io.raw_dataset import RawCase
 from osteomet.pipeline.evaluate import EvaluationJob, evaluate_folders
 from osteomet.pipeline.study import StudyRun
 from osteomet.stats.intervals import Estimate
-from osteomet.training.prepare import Prepared, load_images, target_grid
+from osteomet.training.prepare import Prepared, stack_of, target_grid
+from osteomet.training.stacks import predict_stack
 from osteomet.training.study import Variant
-from osteomet.training.study_part import predict_stack
 
 MARKS = "marks.csv"
 
@@ -66,14 +67,14 @@ def predict_part(
 
 
 def evaluate_in_full(
-    run: StudyRun, folders: PartFolders, out: Path, resampling: Resampling, notice: str
+    protocol: str, folders: PartFolders, out: Path, resampling: Resampling, notice: str
 ) -> dict[str, Metric]:
     """Evaluate one part with every table and figure of the protocol; returns its metrics."""
     job = EvaluationJob(
         folders.reference,
         folders.prediction,
         out,
-        run.recipe.protocol,
+        protocol,
         readers=folders.readers,
         overwrite=True,
         notice=notice,
@@ -82,9 +83,9 @@ def evaluate_in_full(
     return {name: _metric(entry) for name, entry in found.items()}
 
 
-def evaluate_in_short(run: StudyRun, folders: PartFolders, resampling: Resampling) -> dict[str, Metric]:
+def evaluate_in_short(protocol_name: str, folders: PartFolders, resampling: Resampling) -> dict[str, Metric]:
     """Compute the metrics of one part alone."""
-    protocol = PROTOCOLS[run.recipe.protocol]
+    protocol = PROTOCOLS[protocol_name]
     paired = pair_cases(folders.reference, folders.prediction)
     cases = evaluate_cases(paired, CaseSettings(by_label=protocol.by_label))
     return dict(evaluate_lesions(cases, protocol, resampling).metrics)
@@ -94,28 +95,33 @@ def _predict_case(
     run: StudyRun, variant: Variant, networks: Sequence[Any], case: Prepared, raw: RawCase, folder: Path
 ) -> None:
     """Write the lesions of one case, and how sure the networks are of each."""
-    images = load_images(case, run.prepared, variant.inputs)
-    probability = np.mean(
-        [predict_stack(n, images, dimensions=variant.dimensions, device=run.device) for n in networks], axis=0
+    images = stack_of(case, run.prepared, variant.inputs, run.recipe.preprocessing.n_slices).read_images()
+    background = np.mean(
+        [predict_stack(n, images, dimensions=variant.dimensions, device=run.device)[0] for n in networks], axis=0
     )
     grid = read_labels(raw.labels).grid
     stack = Volume(
-        probability.astype(np.float32), target_grid(grid, run.recipe.preprocessing), Modality.MR, Unit.ARBITRARY
+        (1 - background).astype(np.float32), target_grid(grid, run.recipe.preprocessing), Modality.MR, Unit.ARBITRARY
     )
     values = resample_volume(stack, grid, outside=0.0).array
-    instances, confidences = lesions_of(
-        values, run.recipe.prediction.probability, run.recipe.prediction.smallest_voxels
-    )
+    kept = run.recipe.prediction
+    write_lesions(*lesions_of(values, kept.probability, kept.smallest_voxels), grid, folder, case.case)
+
+
+def write_lesions(
+    instances: NDArray[np.uint16], confidences: Sequence[float], grid: Grid, folder: Path, name: str
+) -> None:
+    """Write lesions, and how sure the networks are of each, as `osteomet.io.dataset` reads them."""
     names = {f"lesion_{n}": n for n in range(1, len(confidences) + 1)}
-    write_labels(LabelMap(instances, grid, names), folder / f"{case.case}.nii.gz")
-    with (folder / f"{case.case}.confidence.csv").open("w", newline="", encoding="utf-8") as file:
+    write_labels(LabelMap(instances, grid, names), folder / f"{name}.nii.gz")
+    with (folder / f"{name}.confidence.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["instance", "confidence"])
         writer.writerows([n, f"{confidence:.4f}"] for n, confidence in enumerate(confidences, start=1))
 
 
 def lesions_of(
-    probability: NDArray[Any], threshold: float, smallest_voxels: int
+    probability: NDArray[Any], threshold: float, smallest_voxels: float
 ) -> tuple[NDArray[np.uint16], list[float]]:
     """Make lesions of probabilities: 26-connected, numbered from 1, each with its highest probability."""
     components, n = label_components(probability >= threshold)

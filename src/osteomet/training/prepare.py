@@ -21,6 +21,7 @@ from osteomet.image.stack import stack_grid
 from osteomet.io.formats import read_labels, read_volume
 from osteomet.io.raw_dataset import RawCase
 from osteomet.training.split import PatientLoad
+from osteomet.training.stacks import Stack
 from osteomet.training.study import PreprocessingRecipe, StudyRecipe
 
 
@@ -153,17 +154,11 @@ def target_grid(reference: Grid, recipe: PreprocessingRecipe) -> Grid:
     return stack_grid(reference, (recipe.side, recipe.side, recipe.n_slices))
 
 
-def load_images(case: Prepared, folder: Path, inputs: tuple[str, ...]) -> NDArray[np.uint8]:
-    """Inputs of a variant, uint8 (inputs, i, j, k), mapped from disk where they are all that there is."""
-    images: NDArray[np.uint8] = np.load(folder / f"{case.case}.npy", mmap_mode="r")
-    rows = [case.sequences.index(name) for name in inputs]
-    return images if rows == list(range(len(images))) else images[rows]
-
-
-def load_labels(case: Prepared, folder: Path) -> NDArray[np.uint8]:
-    """Lesions of a stack, uint8 (i, j, k)."""
-    labels: NDArray[np.uint8] = np.load(folder / f"{case.case}.labels.npy", mmap_mode="r")
-    return labels
+def stack_of(case: Prepared, folder: Path, inputs: tuple[str, ...], n_slices: int) -> Stack:
+    """What a variant sees of a prepared case."""
+    rows = tuple(case.sequences.index(name) for name in inputs)
+    labels = folder / f"{case.case}.labels.npy"
+    return Stack(case.case, folder / f"{case.case}.npy", rows, labels, n_slices, case.slices)
 
 
 def patient_loads(cases: list[Prepared]) -> list[PatientLoad]:

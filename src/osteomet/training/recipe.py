@@ -92,9 +92,9 @@ def recipe_names() -> list[str]:
     return sorted(item.name.removesuffix(".toml") for item in _FOLDER.iterdir() if item.name.endswith(".toml"))
 
 
-def is_study(name_or_path: str) -> bool:
-    """Whether a recipe is that of a study (`osteomet.training.study`); raises as `read_recipe`."""
-    return "task" in _table(name_or_path)
+def task_of(name_or_path: str) -> str:
+    """Task of the recipe of a study, such as ``two-step study``; empty for a model; raises as `read_recipe`."""
+    return str(_table(name_or_path).get("task", ""))
 
 
 def read_recipe(name_or_path: str) -> Recipe:

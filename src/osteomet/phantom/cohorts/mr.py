@@ -107,7 +107,7 @@ def draw_mr_pelvis(
     session = _session(plan, patient, exam, body, rng)
     scale = body.column.scale
     box = np.array([[-180 * scale, -95 * scale, -75 * scale], [180 * scale, 135 * scale, 140 * scale]])
-    return _imaged(session, _planned(plan, box, rng, coarse), rng, name=exam.name)
+    return _imaged(session, _planned(plan, box, rng, coarse), rng, name=exam.name, by_structure=True)
 
 
 def draw_ce_dynamic(
@@ -206,7 +206,15 @@ def _planned(plan: Preset, box: Box, rng: np.random.Generator, coarse: float) ->
     return stack if coarse == 1.0 else replace(stack, n_layers=1)
 
 
-def _imaged(session: MrSession, stack: Stack, rng: np.random.Generator, *, name: str, stack_name: str = "") -> Case:
+def _imaged(
+    session: MrSession,
+    stack: Stack,
+    rng: np.random.Generator,
+    *,
+    name: str,
+    stack_name: str = "",
+    by_structure: bool = False,
+) -> Case:
     """Image one stack with every protocol; the first is where the truth lies, others are displaced by motion."""
     scene = compose(session.body, stack.fine, session.marrow, tumour=session.tumour)
     images: list[Image] = []
@@ -231,7 +239,7 @@ def _imaged(session: MrSession, stack: Stack, rng: np.random.Generator, *, name:
         found=tuple(found),
         semantic=semantic,
         notes={"stack": stack_name, "displacement_mm": " ".join(f"{m:.2f}" for m in moved)},
-        **label_maps(truth, images[0].volume),
+        **label_maps(truth, images[0].volume, by_structure=by_structure),
     )
 
 
