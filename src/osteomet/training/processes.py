@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from osteomet.core.errors import UsageError
+
+_PATIENCE = timedelta(hours=12)  # the others wait while the first one prepares a data set or evaluates
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,5 +80,5 @@ def join_team(device: str) -> tuple[Team, str]:
     if not dist.is_initialized():
         if device == "cuda":
             torch.cuda.set_device(dist.get_node_local_rank())
-        dist.init_process_group("nccl" if device == "cuda" else "gloo")
+        dist.init_process_group("nccl" if device == "cuda" else "gloo", timeout=_PATIENCE)
     return Team(dist.get_rank(), dist.get_world_size()), device

@@ -104,6 +104,8 @@ def fit_stacks(
 ) -> nn.Module:
     """Train a network; returns it with the weights of its best evaluation, ready to predict.
 
+    Where no stack to validate on shows a class, every network would be the best: then the last weights count.
+
     Raises
     ------
     DatasetError
@@ -114,11 +116,12 @@ def fit_stacks(
             raise DatasetError(
                 f"there is no case {part} for {task.name}", remedy="bring more patients with all of its sequences"
             )
+    shows_any = any(stack.slices for stack in task.validation)
     whole = Task(
         task.name,
         task.network,
         partial(_batches, task, settings.n_steps, team, _count_workers(device, team)),
-        partial(_validate, task=task, device=device),
+        partial(_validate, task=task, device=device) if shows_any else None,
         task.foreground_weight,
         task.entropy_weight,
     )
