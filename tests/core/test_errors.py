@@ -8,6 +8,7 @@ from osteomet.core.errors import (
     InputError,
     ModelError,
     OsteometError,
+    OutputError,
     SeriesError,
     UsageError,
 )
@@ -33,6 +34,7 @@ def test_parts_that_are_not_given_are_not_mentioned() -> None:
     ("kind", "code"),
     [
         (OsteometError, 5),
+        (OutputError, 5),
         (UsageError, 2),
         (InputError, 3),
         (FormatError, 3),
@@ -49,4 +51,4 @@ def test_the_class_decides_the_exit_code(kind: type[OsteometError], code: int) -
 def test_the_tree_is_complete_here() -> None:
     public = {value for value in vars(errors).values() if isinstance(value, type)}
     assert all(issubclass(kind, OsteometError) for kind in public)
-    assert len(public) == 8
+    assert len(public) == 9

@@ -150,7 +150,9 @@ def test_describe_is_short() -> None:
 
 
 def test_zero_spacing_is_refused() -> None:
-    with pytest.raises(GeometryError, match=r"voxel spacing must be positive; got \(1.0, 0.0, 1.0\) mm; remedy"):
+    with pytest.raises(
+        GeometryError, match=r"voxel spacing must be positive; expected .*; got \(1.0, 0.0, 1.0\) mm; remedy"
+    ):
         Grid((2, 2, 2), np.diag([1.0, 0.0, 1.0, 1.0]))
 
 
@@ -188,6 +190,7 @@ def test_what_is_no_shape_is_refused(shape: tuple[int, int, int]) -> None:
 def test_check_same_grid_names_both_and_the_remedy() -> None:
     check_same_grid(GRIDS["oblique"], GRIDS["oblique"], names=("a", "b"))
     with pytest.raises(
-        GeometryError, match=r"the reference and the prediction differ in geometry; got 5×5×5 .*resample"
+        GeometryError,
+        match=r"the reference and the prediction differ in geometry; expected one grid; got 5×5×5 .*resample",
     ):
         check_same_grid(GRIDS["isotropic"], GRIDS["oblique"], names=("the reference", "the prediction"))

@@ -256,3 +256,9 @@ def test_an_instance_at_the_edge_of_the_scan_stays_inside() -> None:
     block, found = instance_on_grid(mask, FINE, target)
     assert found.any()
     assert all(0 <= s.start < s.stop <= n for s, n in zip(block, target.shape, strict=True))
+
+
+def test_bone_is_where_any_bone_is_more_probable_than_none() -> None:
+    """Background alone is the most probable class of the first voxel, but bone of some kind more so."""
+    probability = np.array([[0.45, 0.3, 0.25], [0.5, 0.5, 0.0], [0.2, 0.1, 0.7]], dtype=np.float32).T
+    assert cascade._most_probable(probability).tolist() == [1, 0, 2]

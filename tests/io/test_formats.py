@@ -198,7 +198,7 @@ def test_a_damaged_byte_is_noticed(tmp_path: Path, suffix: str) -> None:
 def test_paths_that_are_no_image(tmp_path: Path, read: Callable[[Path], object]) -> None:
     with pytest.raises(FormatError, match=r"notes\.txt: the suffix .* expected \.nii\.gz .*\.mhd; got \.txt; remedy"):
         read(tmp_path / "notes.txt")
-    with pytest.raises(InputError, match=r"gone\.nii: the file cannot be opened; got No such file"):
+    with pytest.raises(InputError, match=r"gone\.nii: the file cannot be opened; expected .*; got No such file"):
         read(tmp_path / "gone.nii")
     (tmp_path / "folder.nii").mkdir()
     with pytest.raises(FormatError, match="a folder is not an image file"):
@@ -239,7 +239,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
         raise RuntimeError("ITK ERROR: Writer(0x55): no space left")
 
     monkeypatch.setattr("SimpleITK.WriteImage", fail)
-    with pytest.raises(OsteometError, match=r"ct\.nrrd: the file could not be written; got no space left$"):
+    with pytest.raises(OsteometError, match=r"ct\.nrrd: the file could not be .*; got no space left; remedy: free"):
         write_volume(volume, path)
     assert [p.name for p in tmp_path.iterdir()] == ["ct.nrrd"]
     assert path.read_bytes() == before

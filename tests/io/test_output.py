@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from osteomet.core.errors import OsteometError, UsageError
+from osteomet.core.errors import OutputError, UsageError
 from osteomet.io.output import MARKER, output_file, output_folder
 
 
@@ -200,7 +200,7 @@ def test_an_exception_leaves_the_old_file(tmp_path: Path) -> None:
 def test_a_system_that_refuses_to_write_is_named(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     with (
-        pytest.raises(OsteometError, match="the file could not be written; got Is a directory"),
+        pytest.raises(OutputError, match=r"could not be written; expected .*; got Is a directory; remedy: free space"),
         output_file(tmp_path / "a") as partial,
     ):
         partial.write_text("x")

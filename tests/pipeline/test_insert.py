@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from osteomet.core.volume import LabelMap, Modality, Unit, Volume
 from osteomet.io.formats import write_labels, write_volume
 from osteomet.phantom.ct.rendering import CtPhantom
 
+FOUR_PARTS = re.compile(r"osteomet: .+; expected .+; got .+; remedy: .+")
 NAMES = {s.name: s.id for s in STRUCTURES.values()}
 
 
@@ -67,14 +69,26 @@ def test_the_folder_holds_the_truth(osteomet: Osteomet, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "code", "message"),
     [
-        ({"--lesions": "-2"}, 2, "at least one lesion is inserted; got --lesions -2"),
-        ({"--lesions": "0"}, 2, "at least one lesion is inserted; got --lesions 0"),
-        ({"--seed": "-1"}, 2, "a seed is not negative; got --seed -1"),
+        (
+            {"--lesions": "-2"},
+            2,
+            "at least one lesion is inserted; expected a number above 0; got --lesions -2; remedy: pass",
+        ),
+        (
+            {"--lesions": "0"},
+            2,
+            "at least one lesion is inserted; expected a number above 0; got --lesions 0; remedy: pass",
+        ),
+        ({"--seed": "-1"}, 2, "a seed is not negative; expected 0 or more; got --seed -1; remedy: pass --seed 0"),
         ({"--sequence": "PET"}, 2, "the role of the image is not known; expected CT, T1"),
         ({"--sequence": "dynamic"}, 2, "no lesion can be put into this kind of image"),
         ({"--image": "MR"}, 2, "does not say what kind of image it is; expected a CT, with air below -200 HU"),
         ({"--bones": "OTHER"}, 3, "the image and the bones differ in geometry"),
-        ({"--bones": "EMPTY"}, 3, "the label map of bones is empty; remedy: segment the bones first"),
+        (
+            {"--bones": "EMPTY"},
+            3,
+            "the label map of bones is empty; expected bones labelled above 0; got 0 everywhere; remedy: segment",
+        ),
         ({"--bones": "MISSING"}, 3, "the file cannot be opened"),
     ],
     ids=lambda value: " ".join(value.values()) if isinstance(value, dict) else None,
@@ -95,7 +109,9 @@ def test_what_cannot_be_meant(
     options |= {key: places.get(value, value) for key, value in changes.items()}
     outcome = osteomet("insert", *(word for item in options.items() for word in item))
     assert outcome.code == code
-    assert message in " ".join(outcome.err.split())
+    said = " ".join(outcome.err.split())
+    assert message in said
+    assert FOUR_PARTS.fullmatch(said)
     assert not (tmp_path / "out").exists()
 
 
@@ -111,6 +127,8 @@ def test_a_stopped_insertion_leaves_nothing(
     monkeypatch.setattr(insert, "_write_table", full)
     outcome = osteomet("insert", "--image", scan, "--bones", bones, "--out", tmp_path / "out", "--lesions", "1")
     assert outcome.code == 5
+    assert "out could not be written; expected a disk with space" in outcome.err
+    assert "got No space left on device; remedy: free space, or choose another --out" in outcome.err
     assert [p.name for p in tmp_path.iterdir()] == ["in"]
 
 

@@ -1,34 +1,33 @@
 """Phantom cohorts as data sets: tables equal maps, same seed same bytes, and nothing is left half done."""
 
 import csv
-import errno
 import gzip
 import hashlib
 import os
+import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from pydicom import dcmread
 from tests.conftest import LumbarPhantom
+from tests.pipeline.tiny_cohort import draw_tiny
 
-from osteomet.core.errors import InputError, OsteometError, UsageError
+from osteomet.core.errors import InputError, OutputError, UsageError
 from osteomet.core.grid import Grid
-from osteomet.core.vocabulary import STRUCTURES, SequenceRole
+from osteomet.core.vocabulary import LIU2021_STRUCTURES, STRUCTURES, SequenceRole
 from osteomet.core.volume import LabelMap, Modality
 from osteomet.evaluation.mark_files import read_readings
 from osteomet.evaluation.marks import BoxMark
-from osteomet.io.dicom_series import SeriesHeader, find_series, read_series
 from osteomet.io.formats import read_labels, read_volume, write_labels
-from osteomet.io.sequence_roles import decide_role
 from osteomet.phantom.cohorts import draw as cohorts
-from osteomet.phantom.cohorts.case import Image
 from osteomet.phantom.cohorts.ct import ct_case
 from osteomet.phantom.cohorts.draw import PatientCases, draw_identity
 from osteomet.phantom.skeleton.labelled_anatomy import LabelledBones
@@ -81,18 +80,12 @@ def _write(
 
 
 @pytest.fixture
-def around() -> list[list[int] | None]:
-    """Ids of the labelled bones around which each patient was asked for."""
-    return []
-
-
-@pytest.fixture
-def write(lumbar: LumbarPhantom, monkeypatch: pytest.MonkeyPatch, around: list[list[int] | None]) -> Write:
+def write(lumbar: LumbarPhantom, monkeypatch: pytest.MonkeyPatch) -> Write:
     """Write a cohort of small cases: for ct-spine the shared phantom, whose second case has no metastasis."""
 
     def draw(name: str, *, seed: int, number: int, labelled: LabelledBones | None = None) -> PatientCases:
         assert seed == 5
-        around.append(None if labelled is None else [bone.owner for bone in labelled.bones])
+        assert labelled is None
         if name != "ct-spine":
             return coarse_patient(name, number)
         patient, exam = draw_identity(name, seed=seed, number=number)
@@ -164,41 +157,14 @@ def test_stacks_of_a_patient_of_the_external_centre(write: Write, tmp_path: Path
     assert all(len(seen) == 1 and "marrow" in min(seen) for seen in volumes.values())
 
 
-@pytest.mark.parametrize(
-    ("cohort", "roles"),
-    [
-        ("mr-spine", {"T1", "CE"}),
-        ("mr-pelvis", {"DWI", "ADC", "T1-IP"}),
-        ("ce-dynamic", {"dynamic"}),
-        ("graded", {"T1", "T2"}),
-    ],
-)
-def test_exported_series_are_recognised_and_read_back(
-    cohort: str, roles: set[str], write: Write, tmp_path: Path
-) -> None:
-    write(tmp_path / "set", cohort=cohort, n_cases=1, dicom=True)
-    drawn = coarse_patient(cohort, 0)
-    (study,) = (tmp_path / "set" / "dicomTr").iterdir()
-    headers = find_series(study)
-    decided = [decide_role(h.tags, n_slices=h.n_slices) for h in headers]
-    assert {d.role for d in decided} == roles, [d.reason for d in decided]
-    images = [image for case in drawn.cases for image in case.images]
-    assert len(headers) == len(images)
-    assert len({h.identity.study_instance_uid for h in headers}) == 1
-    assert len({h.identity.frame_of_reference_uid for h in headers}) == 1
-    for header, decision in zip(headers, decided, strict=True):
-        volume, _ = read_series(header)
-        assert any(_same(volume.array, header, decision.role, image) for image in images)
-    uids = [dcmread(p, stop_before_pixels=True).SOPInstanceUID for p in study.rglob("*.dcm")]
-    assert len(set(uids)) == len(uids)
-
-
-def _same(array: np.ndarray, header: SeriesHeader, role: SequenceRole | None, image: object) -> bool:
-    """Whether a series read back is an image that was written."""
-    assert isinstance(image, Image)
-    if (image.role, image.b_s_per_mm2) != (role, header.tags.b_value_s_per_mm2 if role == "DWI" else None):
-        return False
-    return array.shape == image.volume.array.shape and bool((array == image.volume.array).all())
+def test_pelvis_exams_name_the_structures_of_their_study() -> None:
+    """The eight structures of liu2021 on both sides and the femora below their necks, but no whole hip bone."""
+    (case,) = coarse_patient("mr-pelvis", 0).cases
+    present = set(case.bones.present())
+    halves = {f"{stem}_{side}" for stem in ("ilium", "ischium", "pubis", "femoral_head") for side in ("left", "right")}
+    assert halves <= present
+    assert not {"hip_left", "hip_right"} & present
+    assert present <= {name for names in LIU2021_STRUCTURES.values() for name in names} | {"femur_left", "femur_right"}
 
 
 def test_pelvis_exams_hold_a_high_b_value_and_psa() -> None:
@@ -248,70 +214,125 @@ def test_marks_are_read_by_the_evaluation(write: Write, tmp_path: Path) -> None:
             assert (index < np.array(image.grid.shape) + 1).all()
 
 
-def test_a_full_disk_leaves_nothing(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The device is full when the label maps of the second case are written."""
-    real, n_written = write_labels, 0
+@contextmanager
+def files_up_to(n_bytes: int) -> Iterator[None]:
+    """No file of this process may grow beyond a size: to write on fails as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
-    def write_until_full(labels: LabelMap, path: Path) -> None:
-        nonlocal n_written
-        n_written += 1
-        if n_written > 5:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        real(labels, path)
 
-    monkeypatch.setattr(synth, "write_labels", write_until_full)
-    with pytest.raises(OsteometError, match=r"could not be written.*No space left on device; remedy: free space"):
-        write(tmp_path / "set")
+@pytest.mark.parametrize("writer", ["write_volume", "write_labels", "write_studies", "_write_tables"])
+def test_a_full_disk_leaves_nothing(writer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system refuses to write on in the middle of the second case, or after both."""
+    real = getattr(synth, writer)
+
+    def write_until_full(*arguments: Any, **options: Any) -> None:
+        is_second = list(tmp_path.glob(".set.partial-*/mimicsTr/case_0000.nii.gz"))
+        with files_up_to(50) if is_second else nullcontext():
+            real(*arguments, **options)
+
+    monkeypatch.setattr(synth, "draw_patient", draw_tiny)
+    monkeypatch.setattr(synth, writer, write_until_full)
+    with pytest.raises(
+        OutputError, match=r"set could not be written; expected .*; got File too large; remedy: free space.*--out;"
+    ):
+        _write(tmp_path / "set", dicom=True)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_killed_run_leaves_no_folder_that_looks_finished(tmp_path: Path) -> None:
-    """The process is killed once the first patient is written."""
-    script = (
-        "from functools import partial; from pathlib import Path; import sys, time\n"
-        "from osteomet.pipeline import synth\n"
-        "synth.draw_patient = partial(synth.draw_patient, coarse=6.0)\n"
-        "def stop(done, total):\n"
-        "    print(done, flush=True); time.sleep(600)\n"
-        "synth.write_cohort('graded', Path(sys.argv[1]), n_cases=2, seed=5, dicom=False, anatomy=None,"
-        " overwrite=False, progress=stop)\n"
-    )
-    run = subprocess.Popen([sys.executable, "-c", script, tmp_path / "set"], stdout=subprocess.PIPE, text=True)
-    assert run.stdout is not None
-    assert run.stdout.readline() == "1\n"
-    run.send_signal(signal.SIGKILL)
-    run.wait()
-    run.stdout.close()
-    assert not (tmp_path / "set").exists()
-    (partial_folder,) = tmp_path.iterdir()
-    assert partial_folder.name.startswith(".set.partial-")
-    written = {p.parent.name for p in partial_folder.rglob("case_0000*.nii.gz")}
-    assert written == {"imagesTr", "labelsTr", "instancesTr", "bonesTr", "mimicsTr"}
-    assert not list(partial_folder.rglob(".case*"))
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from osteomet.pipeline import synth
+from tests.pipeline.tiny_cohort import draw_tiny
+
+synth.draw_patient = draw_tiny
+writer, n_calls, place = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+real = getattr(synth, writer)
+
+def kill_at_last(*arguments, **options):
+    global n_calls
+    n_calls -= 1
+    if n_calls == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(*arguments, **options)
+
+setattr(synth, writer, kill_at_last)
+options = {"n_cases": 2, "seed": 5, "anatomy": None, "overwrite": False, "progress": lambda done, total: None}
+synth.write_cohort("ct-spine", Path(place), dicom=True, **options)
+"""
+
+
+@pytest.mark.parametrize(("writer", "n_calls"), [("write_labels", 6), ("write_studies", 2)])
+def test_a_run_killed_within_a_case_leaves_whole_cases_alone_and_no_output(
+    writer: str, n_calls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGKILL within the second of two cases, of four label maps each, or between its maps and its DICOM."""
+    command = [sys.executable, "-c", KILLED, writer, str(n_calls), str(tmp_path / "set")]
+    run = subprocess.run(command, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}, check=False)
+    assert run.returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".set.partial-")
+    assert not (left / "dataset.json").exists()
+    whole = ["case_0000"] if writer == "write_labels" else ["case_0000", "case_0001"]
+    for name in ("labels", "instances", "bones", "mimics"):
+        assert sorted(p.name for p in (left / f"{name}Tr").iterdir()) == [f"{case}.nii.gz" for case in whole]
+    assert sorted(p.name for p in (left / "imagesTr").iterdir()) == [f"{case}_0000.nii.gz" for case in whole]
+    monkeypatch.setattr(synth, "draw_patient", draw_tiny)
+    _write(tmp_path / "set", n_cases=1)
+    assert [p.name for p in tmp_path.iterdir()] == ["set"]
 
 
 @pytest.mark.parametrize("n_cases", [0, -3])
-def test_a_cohort_without_cases_is_refused(n_cases: int, write: Write, tmp_path: Path) -> None:
+def test_a_cohort_without_cases_is_refused(n_cases: int, tmp_path: Path) -> None:
     with pytest.raises(
-        UsageError, match=rf"a cohort has at least one case; got --cases {n_cases}; remedy: pass --cases 1"
+        UsageError, match=rf"a cohort has at least one case; expected .*; got --cases {n_cases}; remedy: pass --cases 1"
     ):
-        write(tmp_path / "set", n_cases=n_cases)
+        _write(tmp_path / "set", n_cases=n_cases)
     assert not (tmp_path / "set").exists()
 
 
-def test_subjects_of_an_anatomy_folder_take_turns(write: Write, tmp_path: Path, around: list[list[int] | None]) -> None:
+def write_bone(folder: Path, name: str) -> None:
+    """A cube of 12 mm that its file calls a bone."""
     grid = Grid.from_spacing((12, 12, 12), (2.0, 2.0, 2.0))
-    for name, bone in (("a", "L1"), ("b", "L5")):
-        array = np.zeros(grid.shape, dtype=np.uint8)
-        array[3:9, 3:9, 3:9] = 1
-        (tmp_path / "bones" / name).mkdir(parents=True)
-        write_labels(LabelMap(array, grid, {"bone": 1}), tmp_path / "bones" / name / f"vertebrae_{bone}.nii.gz")
-    write(tmp_path / "set", n_cases=3, anatomy=tmp_path / "bones")
+    array = np.zeros(grid.shape, dtype=np.uint8)
+    array[3:9, 3:9, 3:9] = 1
+    folder.mkdir(parents=True, exist_ok=True)
+    write_labels(LabelMap(array, grid, {"bone": 1}), folder / f"{name}.nii.gz")
+
+
+def test_subjects_of_an_anatomy_folder_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    around: list[list[int]] = []
+
+    def draw(name: str, *, seed: int, number: int, labelled: LabelledBones) -> PatientCases:
+        around.append([bone.owner for bone in labelled.bones])
+        return draw_tiny(name, seed=seed, number=number)
+
+    for subject, bone in (("a", "vertebrae_L1"), ("b", "vertebrae_L5")):
+        write_bone(tmp_path / "bones" / subject, bone)
+    monkeypatch.setattr(synth, "draw_patient", draw)
+    _write(tmp_path / "set", n_cases=3, anatomy=tmp_path / "bones")
     assert around == [[STRUCTURES["L1"].id], [STRUCTURES["L5"].id], [STRUCTURES["L1"].id]]
 
 
-def test_an_anatomy_folder_without_bones_leaves_nothing(write: Write, tmp_path: Path) -> None:
+def test_an_anatomy_folder_without_bones_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "bones").mkdir()
     with pytest.raises(InputError, match=r"holds no bones; expected label maps.*an empty folder; remedy: name maps"):
-        write(tmp_path / "set", anatomy=tmp_path / "bones")
+        _write(tmp_path / "set", anatomy=tmp_path / "bones")
     assert not (tmp_path / "set").exists()
+
+
+def test_a_subject_without_the_bones_of_a_cohort_is_refused_before_any_patient(tmp_path: Path) -> None:
+    write_bone(tmp_path / "bones" / "a", "hip_left")
+    write_bone(tmp_path / "bones" / "b", "vertebrae_L3")
+    with pytest.raises(
+        InputError,
+        match=r"the bones of b lack what the cohort mr-pelvis images; expected the sacrum or a hip bone at least; "
+        r"got L3; remedy: label such a bone as well, or make a cohort of these: ct-spine, mr-spine, ce-dynamic, graded",
+    ):
+        _write(tmp_path / "set", cohort="mr-pelvis", n_cases=2, anatomy=tmp_path / "bones")
+    assert [p.name for p in tmp_path.iterdir()] == ["bones"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,12 +34,12 @@ def emit(result: dict[str, Any], *, as_json: bool, text: str) -> None:
 
 
 @contextmanager
-def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
-    """Yield ``update(task, done, total)``; bars appear on a terminal only."""
+def progress_bars(*, lines: bool = False) -> Iterator[Callable[[str, int, int], None]]:
+    """Yield ``update(task, done, total)``: bars on a terminal; elsewhere nothing or, with ``lines``, a line a step."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-    console = Console(stderr=True)
+    console, start = Console(stderr=True), time.monotonic()
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     with Progress(*columns, TimeElapsedColumn(), console=console, disable=not console.is_terminal) as bars:
         tasks: dict[str, TaskID] = {}
@@ -47,6 +48,8 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
             if task not in tasks:
                 tasks[task] = bars.add_task(task, total=total)
             bars.update(tasks[task], completed=done, total=total)
+            if lines and not console.is_terminal:
+                say(f"{task} {done}/{total} after {time.monotonic() - start:.0f} s")
 
         yield update
 

@@ -28,7 +28,12 @@ def insert(
     """Put metastases with known truth into a real scan without lesions."""
     roles = {role.value.lower(): role for role in SequenceRole}
     if sequence is not None and sequence.lower() not in roles:
-        raise UsageError("the role of the image is not known", expected=", ".join(SequenceRole), got=sequence)
+        raise UsageError(
+            "the role of the image is not known",
+            expected=", ".join(SequenceRole),
+            got=sequence,
+            remedy="pass one of these as --sequence, or leave it out for CT",
+        )
     from osteomet.pipeline.insert import insert_lesions
 
     with progress_bars() as update:

@@ -39,7 +39,7 @@ def synth(
     """  # noqa: D301 - click reads the backspace: lines below it stay as they are
     from osteomet.pipeline.synth import write_cohort
 
-    with progress_bars() as update:
+    with progress_bars(lines=True) as update:
         written = write_cohort(
             cohort,
             out,

@@ -66,6 +66,10 @@ class DatasetError(InputError):
     """A data set misses a case, a label or a column, or mixes patients across its parts."""
 
 
+class OutputError(OsteometError):
+    """The system refuses to write, for want of space or permission; nothing half written is left."""
+
+
 class ModelError(OsteometError):
     """A model package is missing, damaged, tampered with, or does not fit the study."""
 

@@ -152,7 +152,12 @@ class Grid:
         """
         wanted = np.asarray(spacing_mm, dtype=np.float64)
         if not (np.isfinite(wanted).all() and (wanted > 0).all()):
-            raise GeometryError("spacing must be positive", got=f"{tuple(wanted.tolist())} mm")
+            raise GeometryError(
+                "spacing must be positive",
+                expected="three distances above 0 mm",
+                got=f"{tuple(wanted.tolist())} mm",
+                remedy="ask for the distance between voxel centres in mm",
+            )
         shape = np.maximum(1, np.ceil(np.array(self.extent_mm) / wanted - 1e-6)).astype(int)
         centre = self.to_xyz_mm((np.array(self.shape) - 1) / 2)
         axes = self.direction * wanted
@@ -174,6 +179,7 @@ def check_same_grid(first: Grid, second: Grid, *, names: tuple[str, str]) -> Non
     if not first.same_as(second):
         raise GeometryError(
             f"{names[0]} and {names[1]} differ in geometry",
+            expected="one grid",
             got=f"{first.describe()} against {second.describe()}",
             remedy="resample one to the other with `osteomet resample`",
         )
@@ -189,6 +195,7 @@ def _check_affine(affine: NDArray[np.float64]) -> None:
     if spacing.min() <= 0:
         raise GeometryError(
             "voxel spacing must be positive",
+            expected="three distances above 0 mm",
             got=f"{tuple(spacing.tolist())} mm",
             remedy="export the image again with its true spacing",
         )

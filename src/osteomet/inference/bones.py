@@ -101,7 +101,7 @@ def find_bones(classes: NDArray[np.uint8], outputs: Sequence[str], grid: Grid, *
     masks = _masks(classes, outputs)
     cores = np.logical_or.reduce([masks[name] for name in CORES])
     not_vertebral = np.logical_or.reduce([masks[name] for name in _NOT_VERTEBRAL])
-    bodies = find_bodies(cores, masks["sacrum"], not_vertebral, grid)
+    bodies = find_bodies(cores, masks["posterior"], masks["sacrum"], not_vertebral, grid)
     others = {name: drop_small(masks[name], grid, SMALLEST_BONE_ML) for name in ("rib", "sternum")}
     others |= find_pelvis(masks, bodies, grid)
     owner, parts = _vertebral_bone(masks, bodies, others["sacrum"], grid)

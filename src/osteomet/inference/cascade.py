@@ -258,7 +258,9 @@ def _parts(package: ModelPackage, modality: Modality) -> dict[str, ModelPart]:
 
 
 def _most_probable(probability: NDArray[np.float32]) -> NDArray[np.uint8]:
-    return np.asarray(probability.argmax(axis=0), dtype=np.uint8)
+    """Bone where bone of any kind is more probable than not, and then the most probable kind."""
+    kind = probability[1:].argmax(axis=0).astype(np.uint8) + np.uint8(1)
+    return np.where(probability[0] < 0.5, kind, np.uint8(0))
 
 
 def _foreground(probability: NDArray[np.float32]) -> NDArray[np.float16]:

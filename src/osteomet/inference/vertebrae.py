@@ -10,6 +10,7 @@ from scipy.ndimage import binary_dilation
 
 from osteomet.core.grid import Grid
 from osteomet.image.components import label_components, largest_components
+from osteomet.image.distance import distance_to_mm
 from osteomet.inference.column import Curve
 from osteomet.inference.numbering import MOST_VERTEBRAE
 
@@ -20,6 +21,7 @@ LARGEST_GAP_MM = 150.0
 ANCHOR_ML = 15.0
 """A smaller sacrum may be none: it says nothing about vertebrae."""
 _STRAY_MM = 40.0
+_ARCH_REACH_MM = 25.0
 _SAME_BODY = 0.6
 _WAIST = 0.5
 _LONG = 1.5
@@ -42,7 +44,11 @@ class Bodies:
 
 
 def find_bodies(
-    cores: NDArray[np.bool_], sacrum: NDArray[np.bool_], other_bones: NDArray[np.bool_], grid: Grid
+    cores: NDArray[np.bool_],
+    arches: NDArray[np.bool_],
+    sacrum: NDArray[np.bool_],
+    other_bones: NDArray[np.bool_],
+    grid: Grid,
 ) -> Bodies:
     """Take connected pieces of vertebral core for vertebrae, mended where the network slipped.
 
@@ -50,6 +56,8 @@ def find_bodies(
     ----------
     cores
         Voxels deep inside vertebral bodies, shape (i, j, k).
+    arches
+        Voxels of posterior elements.
     sacrum
         Voxels called sacrum.
     other_bones
@@ -60,7 +68,7 @@ def find_bodies(
     Notes
     -----
     A piece is dropped when it is a crumb (below 0.1 ml, or a tenth of its neighbours), when most of its surface is
-    another bone, when it lies below the middle of a sacrum of at least 15 ml (dense hips and implants imitate bodies,
+    another bone, when there are arches but none within 25 mm (heart and vessels full of contrast imitate bodies), when it lies below the middle of a sacrum of at least 15 ml (dense hips and implants imitate bodies,
     smaller sacra are often none), over 40 mm away from the column, or beyond a gap of 150 mm from its larger part.
     Everything else is measured along the column, in units of the size of a body, the square root of its largest
     cross-section: centres of neighbouring vertebrae lie 0.8 to 1.5 sizes apart, pieces of one body (split by a lesion
@@ -70,7 +78,7 @@ def find_bodies(
     """
     floor_mm = _middle_of_sacrum_mm(sacrum, grid)
     pieces = [piece for piece in _pieces(cores, grid) if _xyz(piece, grid)[:, 2].mean() > floor_mm]
-    pieces = [piece for piece in pieces if not _is_inside(piece, other_bones)]
+    pieces = _with_arches([piece for piece in pieces if not _is_inside(piece, other_bones)], arches, grid)
     if pieces:
         pieces = _one_column(pieces, _curve(pieces, grid), grid)
     if not pieces:
@@ -105,6 +113,13 @@ def _is_inside(piece: NDArray[np.intp], around: NDArray[np.bool_]) -> bool:
     own[tuple((piece - low).T)] = True
     shell = binary_dilation(own) & ~own
     return bool(shell.any() and around[block][shell].mean() > _INSIDE_OTHER_BONE)
+
+
+def _with_arches(pieces: list[NDArray[np.intp]], arches: NDArray[np.bool_], grid: Grid) -> list[NDArray[np.intp]]:
+    """Keep the pieces that an arch lies near; all of them where no piece has one."""
+    away_mm = distance_to_mm(arches, grid.spacing_mm)
+    near = [piece for piece in pieces if away_mm[tuple(piece.T)].min() <= _ARCH_REACH_MM]
+    return near or pieces
 
 
 def _middle_of_sacrum_mm(sacrum: NDArray[np.bool_], grid: Grid) -> float:

@@ -44,6 +44,7 @@ _BODY_IDS, _ARCH_IDS = (49, 50), range(41, 49)
 _UNITS_MM = {"m": 1000.0, "cm": 10.0, "mm": 1.0}
 _METRES, _MILLIMETRES = (0.025, 2.5), (25.0, 2500.0)
 _PELVIS = "pelvis"
+_EXAMPLE = '{"unit": "mm", "axes": "LPS"}'
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +74,12 @@ def list_anatomies(folder: Path) -> tuple[AnatomySource, ...]:
         If there is no such folder, or nothing in it that could be bones.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder", expected="a folder of label maps or meshes of bones")
+        raise InputError(
+            f"{folder}: no such folder",
+            expected="a folder of label maps or meshes of bones",
+            got="a file" if folder.exists() else "nothing there",
+            remedy="pass the folder that holds them as --anatomy",
+        )
     found = [source for place in (folder, *sorted(p for p in folder.iterdir() if p.is_dir())) for source in _in(place)]
     if not found:
         raise InputError(
@@ -146,7 +152,12 @@ def _from_single_maps(files: tuple[Path, ...]) -> LabelMap:
         name = bone_name(image_stem(path))
         array[mask.array > 0] = STRUCTURES[name].id if name else 0
     if array is None or grid is None or not array.any():
-        raise FormatError(f"{files[0].parent}: the maps hold no bone", got=f"{len(files)} empty maps")
+        raise FormatError(
+            f"{files[0].parent}: the maps hold no bone",
+            expected="voxels above 0 in at least one map",
+            got=f"{len(files)} empty maps",
+            remedy="segment the bones first",
+        )
     return LabelMap(array, grid, BONE_LABELS)
 
 
@@ -208,9 +219,19 @@ def _stated(folder: Path) -> dict[str, str]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise FormatError(f"{path} cannot be read as JSON", got=str(error)) from error
+        raise FormatError(
+            f"{path} cannot be read as JSON",
+            expected=_EXAMPLE,
+            got=str(error),
+            remedy="correct it, or remove it: unit and axes are then told from the meshes",
+        ) from error
     if not isinstance(content, dict) or not set(content) <= {"unit", "axes"}:
-        raise FormatError(f"{path} cannot be used", expected='{"unit": "mm", "axes": "LPS"}', got=str(content))
+        raise FormatError(
+            f"{path} cannot be used",
+            expected=_EXAMPLE,
+            got=str(content),
+            remedy="leave nothing but unit and axes in it",
+        )
     return {key: str(value) for key, value in content.items()}
 
 
@@ -221,7 +242,10 @@ def _unit_mm(meshes: list[Mesh], stated: str | None, folder: Path) -> float:
     if stated is not None:
         if stated not in _UNITS_MM:
             raise FormatError(
-                f"{folder / 'anatomy.json'} names an unknown unit", expected=", ".join(_UNITS_MM), got=stated
+                f"{folder / 'anatomy.json'} names an unknown unit",
+                expected=", ".join(_UNITS_MM),
+                got=stated,
+                remedy="write one of these",
             )
         return _UNITS_MM[stated]
     if _METRES[0] <= extent <= _METRES[1]:
@@ -266,7 +290,12 @@ def _stated_turn(axes: str, folder: Path) -> NDArray[np.float64]:
     towards = {"L": (0, 1), "R": (0, -1), "P": (1, 1), "A": (1, -1), "S": (2, 1), "I": (2, -1)}
     known = [towards[letter] for letter in axes.upper() if letter in towards]
     if len(axes) != 3 or len({axis for axis, _ in known}) != 3:
-        raise FormatError(f"{folder / 'anatomy.json'} names no axes", expected="three letters such as LPS", got=axes)
+        raise FormatError(
+            f"{folder / 'anatomy.json'} names no axes",
+            expected="three letters such as LPS",
+            got=axes,
+            remedy="say where the first, second and third axis of the meshes point to: L or R, P or A, S or I",
+        )
     turn = np.zeros((3, 3))
     for column, (axis, sign) in enumerate(known):
         turn[axis, column] = sign

@@ -76,7 +76,12 @@ def read_bones(path: Path) -> LabelMap:
     labels = read_labels(path)
     present = labels.present()
     if not present:
-        raise FormatError(f"{path}: the label map of bones is empty", remedy="segment the bones first")
+        raise FormatError(
+            f"{path}: the label map of bones is empty",
+            expected="bones labelled above 0",
+            got="0 everywhere",
+            remedy="segment the bones first",
+        )
     convention = _stated_convention(path.parent)
     named = {label: bone_name(name) for name, label in present.items()}
     if convention is not None:
@@ -90,7 +95,12 @@ def read_bones(path: Path) -> LabelMap:
     array = _translated(labels.array, table)
     if not array.any():
         got = ", ".join(list(present)[:8])
-        raise FormatError(f"{path} holds no bone that osteomet knows", got=f"labels {got}", remedy=_REMEDY)
+        raise FormatError(
+            f"{path} holds no bone that osteomet knows",
+            expected="vertebrae, sacrum, hip bones, femora, ribs or sternum",
+            got=f"labels {got}",
+            remedy=_REMEDY,
+        )
     return LabelMap(array, labels.grid, BONE_LABELS)
 
 

@@ -185,7 +185,12 @@ def _read(path: Path) -> StoredImage:
     try:
         path.open("rb").close()
     except OSError as error:
-        raise InputError("the file cannot be opened", got=error.strerror or str(error)) from error
+        raise InputError(
+            "the file cannot be opened",
+            expected="an image file that can be read",
+            got=error.strerror or str(error),
+            remedy="check the path and the permissions",
+        ) from error
     return _READERS[suffix](path)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
 
-from osteomet.core.errors import GeometryError, OsteometError
+from osteomet.core.errors import GeometryError, OutputError
 from osteomet.core.grid import Grid
 from osteomet.core.volume import LabelMap, Volume
 from osteomet.io.stored import COMPRESSION_LEVEL, check_single_image, damaged
@@ -61,7 +61,12 @@ def write_itk(image: Any, path: Path) -> None:
     try:
         sitk.WriteImage(image, str(path), True, COMPRESSION_LEVEL)
     except RuntimeError as error:
-        raise OsteometError("the file could not be written", got=_reason(error, path)) from error
+        raise OutputError(
+            "the file could not be written",
+            expected="space and permission to write",
+            got=_reason(error, path),
+            remedy="free space, or write elsewhere",
+        ) from error
 
 
 def _reason(error: Exception, path: Path) -> str:

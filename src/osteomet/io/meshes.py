@@ -66,18 +66,39 @@ def read_mesh(path: Path) -> Mesh:
     """
     suffix = (path.name[:-3] if path.name.lower().endswith(".gz") else path.name).lower()[-4:]
     if suffix not in _READERS:
-        raise FormatError(f"{path}: the suffix names no known mesh format", expected=" ".join(_READERS))
+        raise FormatError(
+            f"{path}: the suffix names no known mesh format",
+            expected=" ".join(_READERS),
+            got=path.suffix or "no suffix",
+            remedy="convert the mesh, or pass a label map",
+        )
     try:
         data = path.read_bytes()
         data = gzip.decompress(data) if path.name.lower().endswith(".gz") else data
     except (OSError, EOFError) as error:
-        raise InputError(f"{path}: the file cannot be opened", got=str(error)) from error
+        raise InputError(
+            f"{path}: the file cannot be opened",
+            expected="a mesh that can be read",
+            got=str(error),
+            remedy="check the path and the permissions",
+        ) from error
     try:
         vertices, triangles = _READERS[suffix](data)
     except (ValueError, IndexError, KeyError, UnicodeDecodeError) as error:
-        raise FormatError(f"{path}: the mesh is truncated or corrupt", got=str(error)) from error
+        raise FormatError(
+            f"{path}: the mesh is truncated or corrupt",
+            expected=f"a whole {suffix} file",
+            got=str(error),
+            remedy="export the mesh again",
+        ) from error
     if not len(triangles) or not np.isfinite(vertices).all():
-        raise FormatError(f"{path}: the mesh has no triangles, or a vertex that is not finite")
+        n_lost = np.count_nonzero(~np.isfinite(vertices).all(axis=-1))
+        raise FormatError(
+            f"{path}: the mesh has no triangles, or a vertex that is not finite",
+            expected="triangles between finite points",
+            got=f"{len(triangles)} triangles, {n_lost} points that are not finite",
+            remedy="export the mesh again",
+        )
     mesh = _merged(vertices, triangles)
     n_open = _open_edges(mesh.triangles)
     if n_open:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
@@ -10,11 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from osteomet.core.errors import OsteometError, UsageError
+from osteomet.core.errors import OutputError, UsageError
 
 MARKER = ".osteomet"
 """Name of the file that says that osteomet wrote a folder, and may therefore replace it."""
 
+_REFUSALS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS))
 _MARKER_TEXT = "osteomet wrote this folder; `--overwrite` may replace all of it.\n"
 
 
@@ -28,7 +30,7 @@ def output_file(path: Path) -> Iterator[Path]:
     ------
     UsageError
         If the folder does not exist.
-    OsteometError
+    OutputError
         If the system refuses to write.
     """
     if not path.parent.is_dir():
@@ -38,7 +40,12 @@ def output_file(path: Path) -> Iterator[Path]:
         yield partial
         partial.replace(path)
     except OSError as error:
-        raise OsteometError("the file could not be written", got=error.strerror or str(error)) from error
+        raise OutputError(
+            "the file could not be written",
+            expected="space and permission to write",
+            got=error.strerror or str(error),
+            remedy="free space, or write elsewhere",
+        ) from error
     finally:
         partial.unlink(missing_ok=True)
 
@@ -65,6 +72,8 @@ def output_folder(path: Path, *, overwrite: bool) -> Iterator[Path]:
     UsageError
         If ``path`` exists and ``overwrite`` is False, if it is not a folder that osteomet wrote (one with a file
         ``.osteomet``, or an empty one), or if no folder can be made there.
+    OutputError
+        If the disk is full or fails while the block writes.
 
     Notes
     -----
@@ -74,8 +83,7 @@ def output_folder(path: Path, *, overwrite: bool) -> Iterator[Path]:
     leaves it there, and the next run puts it back.
     """
     path = path.resolve()
-    made = [parent for parent in path.parents if not parent.exists()]
-    try:
+    with _refusals_named(path), _tidied_parents(path):
         partial, lock = _start(path, overwrite=overwrite)
         try:
             yield partial
@@ -84,6 +92,30 @@ def output_folder(path: Path, *, overwrite: bool) -> Iterator[Path]:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
             os.close(lock)
+
+
+@contextmanager
+def _refusals_named(path: Path) -> Iterator[None]:
+    """Name the folder that was asked for, not a file in its partial twin, where the system refuses to write."""
+    try:
+        yield
+    except (OutputError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in _REFUSALS:
+            raise
+        raise OutputError(
+            f"{path} could not be written",
+            expected="a disk with space that can be written to",
+            got=error.got if isinstance(error, OutputError) else error.strerror or str(error),
+            remedy="free space, or choose another --out; nothing was left behind",
+        ) from error
+
+
+@contextmanager
+def _tidied_parents(path: Path) -> Iterator[None]:
+    """Remove the parents that the block made, where they are empty at its end."""
+    made = [parent for parent in path.parents if not parent.exists()]
+    try:
+        yield
     finally:
         for parent in made:
             with suppress(OSError):

@@ -63,9 +63,16 @@ def insert_lesions(
         If a file cannot be used, or the bones have no room.
     """
     if n_lesions < 1:
-        raise UsageError("at least one lesion is inserted", got=f"--lesions {n_lesions}")
+        raise UsageError(
+            "at least one lesion is inserted",
+            expected="a number above 0",
+            got=f"--lesions {n_lesions}",
+            remedy="pass --lesions 1 or more",
+        )
     if seed < 0:
-        raise UsageError("a seed is not negative", got=f"--seed {seed}")
+        raise UsageError(
+            "a seed is not negative", expected="0 or more", got=f"--seed {seed}", remedy="pass --seed 0 or more"
+        )
     if role is not None and role not in INSERTABLE_ROLES:
         raise UsageError(
             "no lesion can be put into this kind of image",

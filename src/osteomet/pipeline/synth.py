@@ -7,13 +7,13 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from osteomet.core.errors import OsteometError, UsageError
+from osteomet.core.errors import UsageError
 from osteomet.core.volume import LabelMap
 from osteomet.io.anatomy_folder import AnatomySource, list_anatomies, read_anatomy
 from osteomet.io.formats import write_labels, write_volume
@@ -21,11 +21,13 @@ from osteomet.io.output import output_folder
 from osteomet.lesions.measure import measure_lesions
 from osteomet.phantom.cohorts.case import Case
 from osteomet.phantom.cohorts.draw import COHORTS, PatientCases, draw_patient
+from osteomet.phantom.cohorts.own_bones import check_bones
 from osteomet.phantom.cohorts.presets import EXTERNAL, preset_of
 from osteomet.phantom.skeleton.labelled_anatomy import LabelledBones, bones_from_labels
 from osteomet.pipeline.phantom_dicom import write_studies
 
 _DICOM_STREAM = 1
+_KEPT_SUBJECTS = 8
 _MAPS = {"labels": "semantic", "instances": "lesions", "bones": "bones", "mimics": "mimics"}
 _CASE_COLUMNS = (
     *("case", "patient", "exam", "date", "centre", "scanner", "field_strength_t", "sequences", "sex", "age"),
@@ -44,18 +46,6 @@ _MARK_COLUMNS = (
     *("size_x_mm", "size_y_mm", "size_z_mm"),
 )
 Row = dict[str, object]
-
-
-@dataclass(frozen=True)
-class _Subject:
-    """One subject of an anatomy folder; its bones are read when they are first needed."""
-
-    source: AnatomySource
-
-    @cached_property
-    def bones(self) -> LabelledBones:
-        maps = read_anatomy(self.source)
-        return bones_from_labels(maps.bones, maps.parts)
 
 
 @dataclass(slots=True)
@@ -87,7 +77,8 @@ def write_cohort(
     of an external test set lie in the same folders with ``Ts``. ``dicomTr`` has a study an exam where ``dicom`` is
     true. ``cases.csv`` has a row a case, ``lesions.csv`` a row a lesion, ``links.csv`` (pairs) a row for what became of
     each lesion, ``marks.csv`` (readers, and the external part of mr-spine) a row a mark. With ``anatomy``, a folder as
-    `osteomet.io.anatomy_folder` reads it, each patient is built around the bones of one subject, in turn.
+    `osteomet.io.anatomy_folder` reads it, each patient is built around the bones of one subject, in turn; all subjects are checked before the first
+    patient is drawn.
 
     Parameters
     ----------
@@ -108,39 +99,47 @@ def write_cohort(
     UsageError
         If the number of patients is not positive, the cohort is unknown, the seed negative, or the folder exists.
     InputError
-        If the anatomy folder holds no bones, or a file in it cannot be used.
-    OsteometError
+        If the anatomy folder holds no bones, a subject lacks those that the cohort images, or a file cannot be used.
+    OutputError
         If the disk is full or refuses to write; nothing is left behind.
     """
     if n_cases < 1:
-        raise UsageError("a cohort has at least one case", got=f"--cases {n_cases}", remedy="pass --cases 1 or more")
+        raise UsageError(
+            "a cohort has at least one case",
+            expected="a number of patients above 0",
+            got=f"--cases {n_cases}",
+            remedy="pass --cases 1 or more",
+        )
     preset_of(cohort)
     if seed < 0:
-        raise UsageError("a seed is not negative", got=f"--seed {seed}", remedy="pass --seed 0 or more")
-    subjects = [] if anatomy is None else [_Subject(source) for source in list_anatomies(anatomy)]
-    tables = _Tables()
-    try:
-        with output_folder(out, overwrite=overwrite) as folder:
-            (folder / "imagesTr").mkdir()
-            for name in _MAPS:
-                (folder / f"{name}Tr").mkdir()
-            for number in range(n_cases):
-                labelled = subjects[number % len(subjects)].bones if subjects else None
-                drawn = draw_patient(cohort, seed=seed, number=number, coarse=coarse, labelled=labelled)
-                _write_patient(drawn, folder, tables)
-                if dicom:
-                    rng = np.random.default_rng([seed, number, _DICOM_STREAM])
-                    write_studies(drawn.cases, folder / "dicomTr", rng)
-                progress(number + 1, n_cases)
-            _write_tables(tables, cohort, folder)
-            _write_dataset(drawn.cases[0], tables, cohort, seed, folder)
-    except OSError as error:
-        raise OsteometError(
-            f"the cohort could not be written to {out}",
-            got=error.strerror or str(error),
-            remedy="free space, or choose another --out; nothing was left behind",
-        ) from error
+        raise UsageError(
+            "a seed is not negative", expected="0 or more", got=f"--seed {seed}", remedy="pass --seed 0 or more"
+        )
+    tables, bones_of = _Tables(), lru_cache(maxsize=_KEPT_SUBJECTS)(_read_subject)
+    with output_folder(out, overwrite=overwrite) as folder:
+        sources = () if anatomy is None else list_anatomies(anatomy)[:n_cases]
+        for source in sources:
+            check_bones(cohort, {bone.owner for bone in bones_of(source).bones}, source=f"the bones of {source.name}")
+        (folder / "imagesTr").mkdir()
+        for name in _MAPS:
+            (folder / f"{name}Tr").mkdir()
+        for number in range(n_cases):
+            labelled = bones_of(sources[number % len(sources)]) if sources else None
+            drawn = draw_patient(cohort, seed=seed, number=number, coarse=coarse, labelled=labelled)
+            _write_patient(drawn, folder, tables)
+            if dicom:
+                rng = np.random.default_rng([seed, number, _DICOM_STREAM])
+                write_studies(drawn.cases, folder / "dicomTr", rng)
+            progress(number + 1, n_cases)
+        _write_tables(tables, cohort, folder)
+        _write_dataset(drawn.cases[0], tables, cohort, seed, folder)
     return {"patients": n_cases, "cases": len(tables.cases), "lesions": len(tables.lesions)}
+
+
+def _read_subject(source: AnatomySource) -> LabelledBones:
+    """Bones of one subject of an anatomy folder as shapes."""
+    maps = read_anatomy(source)
+    return bones_from_labels(maps.bones, maps.parts)
 
 
 def _write_patient(drawn: PatientCases, folder: Path, tables: _Tables) -> None:

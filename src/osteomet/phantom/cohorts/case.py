@@ -15,7 +15,6 @@ from osteomet.phantom.cohorts.patients import Patient
 from osteomet.phantom.lesions.mimic_names import MIMICS
 from osteomet.phantom.mr.sequences import Sequence
 from osteomet.phantom.scene import Truth
-from osteomet.phantom.skeleton.parts import structure_table
 from osteomet.phantom.truth import LesionTruth
 
 BONE_LABELS: Mapping[str, int] = {s.name: s.id for s in STRUCTURES.values()}
@@ -99,15 +98,11 @@ class TruthMaps(TypedDict):
     mimics: LabelMap
 
 
-def label_maps(truth: Truth, volume: Volume, *, by_structure: bool = False) -> TruthMaps:
-    """Name what the truth arrays hold: label maps of a `Case` by field.
-
-    With ``by_structure`` hip bones and femora are divided into their structures.
-    """
-    bones = structure_table()[truth.bones, truth.parts] if by_structure else truth.bones
+def label_maps(truth: Truth, volume: Volume) -> TruthMaps:
+    """Name what the truth arrays hold: label maps of a `Case` by field."""
     present = [int(n) for n in np.unique(truth.lesions) if n]
     return {
         "lesions": LabelMap(truth.lesions, volume.grid, {f"lesion_{n}": n for n in present}),
-        "bones": LabelMap(bones, volume.grid, BONE_LABELS),
+        "bones": LabelMap(truth.bones, volume.grid, BONE_LABELS),
         "mimics": LabelMap(truth.mimics, volume.grid, MIMIC_LABELS),
     }

@@ -10,9 +10,11 @@ import numpy as np
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import SequenceRole
 from osteomet.core.volume import LabelMap
-from osteomet.phantom.body import Body, sample_body
+from osteomet.phantom.body import Body, draw_metastases, sample_body
 from osteomet.phantom.cohorts.case import CT_LABELS, Case, Exam, Image, label_maps
+from osteomet.phantom.cohorts.fields import AROUND_MM, labelled_box
 from osteomet.phantom.cohorts.follow_up import Change, FollowUp, Link, draw_changes
+from osteomet.phantom.cohorts.own_bones import PELVIS, SPINE, ids_of, share_of, shown
 from osteomet.phantom.cohorts.patients import SEXES, Patient
 from osteomet.phantom.ct.rendering import CtPhantom, render_ct
 from osteomet.phantom.ct.scanner import CtScanner, sample_scanner
@@ -34,7 +36,7 @@ _CHANGE_ODDS = {
     Change.MERGED: 0.06,
 }
 _WIDTH_MM, _DEPTH_MM = 330.0, 250.0
-_AROUND_MM = 8.0
+_OWN = ids_of(SPINE | PELVIS)
 PRIOR, CURRENT = "t0", "t1"
 
 
@@ -59,12 +61,15 @@ def draw_ct_spine(
     """Draw one CT: 0 to 10 metastases, 1.0–1.5 mm in plane, slices of 1–3 mm.
 
     The field of view runs from the upper or middle chest to the hips, in about one case of seven from the top of the
-    column; about ``labelled`` bones, where there are any. ``coarse`` multiplies the voxel edges.
+    column; about ``labelled`` bones, where there are any, and in these the metastases lie. ``coarse`` multiplies the
+    voxel edges.
     """
     n_metastases = int(rng.choice(list(_N_METASTASES_ODDS), p=list(_N_METASTASES_ODDS.values())))
-    body = sample_body(
-        rng, n_metastases=n_metastases, sex=SEXES[patient.sex], age_years=patient.age_years, labelled=labelled
-    )
+    asked = 0 if labelled is not None else n_metastases
+    body = sample_body(rng, n_metastases=asked, sex=SEXES[patient.sex], age_years=patient.age_years, labelled=labelled)
+    if labelled is not None:
+        n = share_of(body, _OWN, n_metastases)
+        body = replace(body, deposits=(*body.deposits, *draw_metastases(rng, body, n=n, bones=shown(body, _OWN))))
     grid = _field_of_view(body, rng, whole_odds=_WHOLE_SPINE, coarse=coarse)
     phantom = render_ct(body, grid, _scanner(grid, rng), rng)
     return ct_case(exam.name, patient, exam, body, phantom)
@@ -82,7 +87,9 @@ def draw_follow_up(
     n = int(rng.integers(3, 8))
     changes = rng.choice(np.array(list(_CHANGE_ODDS), dtype=object), n, p=list(_CHANGE_ODDS.values()))
     body = sample_body(rng, n_metastases=0, sex=SEXES[patient.sex], age_years=patient.age_years, labelled=labelled)
-    pair = draw_changes(rng, body, list(changes))
+    if labelled is not None:
+        changes = changes[: share_of(body, _OWN, n)]
+    pair = draw_changes(rng, body, list(changes), bones=None if labelled is None else shown(body, _OWN))
     later = replace(
         exam, name=f"{exam.name}_{CURRENT}", date=exam.date + datetime.timedelta(int(rng.integers(60, 190)))
     )
@@ -120,10 +127,10 @@ def _field_of_view(body: Body, rng: np.random.Generator, *, whole_odds: float, c
     if rng.random() < whole_odds:
         high, step = body.top_mm + 20.0, max(step, 2.0)
     front = float(np.mean([v.centre_mm[1] for v in vertebrae[:8]])) - _WIDTH_MM / 2
-    if body.labelled is not None:
-        ends = body.labelled.corners_mm()
-        low, high = float(ends[0, 2]) - _AROUND_MM, float(ends[1, 2]) + _AROUND_MM
-        front = max(front, float(ends[1, 1]) + 3 * _AROUND_MM - _DEPTH_MM)
+    ends = labelled_box(body)
+    if ends is not None:
+        low, high = float(ends[0, 2]) - AROUND_MM, float(ends[1, 2]) + AROUND_MM
+        front = max(front, float(ends[1, 1]) + 3 * AROUND_MM - _DEPTH_MM)
     shape = (round(_WIDTH_MM / plane), round(_DEPTH_MM / plane), max(round((high - low) / step), 1))
     return Grid.from_spacing(shape, (plane, plane, step), origin_mm=(-_WIDTH_MM / 2, front, low))
 

@@ -12,6 +12,7 @@ from osteomet.core.errors import UsageError
 from osteomet.phantom.cohorts.case import Case, Exam
 from osteomet.phantom.cohorts.ct import LinkedLesions, draw_ct_spine, draw_follow_up
 from osteomet.phantom.cohorts.mr import draw_ce_dynamic, draw_graded, draw_mr_pelvis, draw_mr_spine
+from osteomet.phantom.cohorts.own_bones import check_bones
 from osteomet.phantom.cohorts.patients import Patient, draw_one
 from osteomet.phantom.cohorts.presets import COHORTS, EXTERNAL, GRADES, METASTASIS, NO_METASTASIS, Preset, preset_of
 from osteomet.phantom.cohorts.reading import CaseMarks, read_cases
@@ -64,9 +65,20 @@ def draw_patient(
     Raises
     ------
     UsageError
-        If there is no such cohort, or seed or number are negative.
+        If there is no such cohort, seed or number are negative, or ``coarse`` is not positive.
+    InputError
+        If the labelled bones lack what the cohort images.
     """
+    if not coarse > 0:
+        raise UsageError(
+            "voxel edges are multiplied by a positive factor",
+            expected="a factor above 0",
+            got=f"coarse {coarse:g}",
+            remedy="pass 1 for the resolution of the cohort",
+        )
     patient, exam = draw_identity(cohort, seed=seed, number=number)
+    if labelled is not None:
+        check_bones(cohort, {bone.owner for bone in labelled.bones})
     draw = _Draw(preset_of(cohort), patient, exam, np.random.default_rng([seed, number]), coarse, labelled)
     drawn = _DRAW[cohort](draw)
     if cohort == "readers" or (cohort == "mr-spine" and exam.split == EXTERNAL):
@@ -79,7 +91,12 @@ def draw_identity(cohort: str, *, seed: int, number: int) -> tuple[Patient, Exam
     """Draw who a patient is, and when and on what the patient is scanned; raises as `draw_patient`."""
     preset = preset_of(cohort)
     if seed < 0 or number < 0:
-        raise UsageError("a seed and a case number are not negative", got=f"seed {seed}, case {number}")
+        raise UsageError(
+            "a seed and a case number are not negative",
+            expected="0 or more",
+            got=f"seed {seed}, case {number}",
+            remedy="count seeds and cases from 0",
+        )
     rng = np.random.default_rng([seed, number, _PATIENT_STREAM])
     stratum = stratum_of(preset.strata, number)
     return _patient(preset, stratum, number, rng), _exam(preset, stratum, number, rng)
@@ -103,8 +120,8 @@ def _patient(preset: Preset, stratum: Stratum, number: int, rng: np.random.Gener
 
 
 def _sites_of(preset: Preset, sex: str) -> dict[str, float]:
-    """Primary sites that this sex can have."""
-    without = "prostate" if sex == "F" else ""
+    """Primary sites that this sex can have; breast cancer of men, about 1 % of all, is left out."""
+    without = {"F": "prostate", "M": "breast"}[sex]
     return {site: odds for site, odds in preset.primary_sites.items() if site != without}
 
 

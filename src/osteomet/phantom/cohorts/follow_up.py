@@ -6,7 +6,7 @@ earlier one, has the ratio that was asked for. Lesions keep clear of each other 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import label
 
+from osteomet.core.errors import InputError
 from osteomet.core.vocabulary import STRUCTURES, Group, LesionType
 from osteomet.phantom.body import Body, draw_metastases
 from osteomet.phantom.cohorts.resizing import LARGEST_SCALE, scaled, scaled_to, scene_around, sphere_of, volume_ml
@@ -93,13 +94,18 @@ class _Taken:
         )
 
 
-def draw_changes(rng: np.random.Generator, body: Body, changes: Sequence[Change]) -> FollowUp:
+def draw_changes(
+    rng: np.random.Generator, body: Body, changes: Sequence[Change], *, bones: Collection[int] | None = None
+) -> FollowUp:
     """Give a body without metastases one lesion (or one that splits or merges) for each of ``changes``.
 
-    The mimics stay as they are. At the later time point the column is bent a little otherwise.
+    The mimics stay as they are. At the later time point the column is bent a little otherwise. With ``bones``, by
+    vocabulary id, lesions lie in these alone, and a change that finds no place there is left out.
 
     Raises
     ------
+    InputError
+        If none of the changes finds a place in ``bones``.
     RuntimeError
         If a change finds no place after many attempts, which takes more lesions than a skeleton has room for.
     """
@@ -109,7 +115,11 @@ def draw_changes(rng: np.random.Generator, body: Body, changes: Sequence[Change]
     prior: list[Deposit] = []
     current: list[Deposit] = []
     for change in changes:
-        fate = _draw_fate(rng, bare, later, change, taken)
+        fate = _draw_fate(rng, bare, later, change, taken, bones)
+        if fate is None and bones is not None:
+            continue
+        if fate is None:
+            raise RuntimeError(f"no place for a lesion that is to show {change.value}")
         taken.spheres += [sphere_of(d) for d in (*fate.prior, *fate.current)]
         links.append(
             Link(
@@ -121,6 +131,13 @@ def draw_changes(rng: np.random.Generator, body: Body, changes: Sequence[Change]
         )
         prior += fate.prior
         current += fate.current
+    if changes and not links:
+        raise InputError(
+            "the labelled bones have no room for a lesion that changes",
+            expected=f"room for a lesion of {_LEAST_VOLUME_ML:g} ml or more that may grow",
+            got=f"none after {_ATTEMPTS} tries each of {', '.join(change.value for change in changes)}",
+            remedy="label more or whole bones",
+        )
     return FollowUp(
         replace(bare, deposits=(*bare.deposits, *prior)),
         replace(later, deposits=(*bare.deposits, *current)),
@@ -138,11 +155,18 @@ def _bent(warp: Warp, rng: np.random.Generator) -> Warp:
     )
 
 
-def _draw_fate(rng: np.random.Generator, prior: Body, current: Body, change: Change, taken: _Taken) -> _Fate:
-    """Draw lesions until one is clear of the others and can do what it should."""
+def _draw_fate(
+    rng: np.random.Generator,
+    prior: Body,
+    current: Body,
+    change: Change,
+    taken: _Taken,
+    bones: Collection[int] | None,
+) -> _Fate | None:
+    """Draw lesions until one is clear of the others and can do what it should; None where none is."""
     for _ in range(_ATTEMPTS):
-        first = draw_metastases(rng, prior, n=1)[0]
-        if first.owner not in _SITES or not taken.is_clear([scaled(first, LARGEST_SCALE)]):
+        first = draw_metastases(rng, prior, n=1, bones=bones)[0]
+        if first.owner not in (bones or _SITES) or not taken.is_clear([scaled(first, LARGEST_SCALE)]):
             continue
         if change in (Change.SPLIT, Change.MERGED):
             fate = _two_or_one(rng, prior, current, first, change)
@@ -150,7 +174,7 @@ def _draw_fate(rng: np.random.Generator, prior: Body, current: Body, change: Cha
             fate = _one(rng, prior, current, first, change)
         if fate is not None and taken.is_clear([*fate.prior, *fate.current]):
             return fate
-    raise RuntimeError(f"no place for a lesion that is to show {change.value}")
+    return None
 
 
 def _one(rng: np.random.Generator, prior: Body, current: Body, first: Deposit, change: Change) -> _Fate | None:

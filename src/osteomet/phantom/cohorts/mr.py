@@ -14,9 +14,12 @@ from osteomet.core.volume import LabelMap
 from osteomet.phantom.body import Body, draw_metastases, sample_body
 from osteomet.phantom.cohorts.case import Case, Exam, Image, label_maps
 from osteomet.phantom.cohorts.ct import true_lesions
+from osteomet.phantom.cohorts.fields import Box, pelvic_box, spine_boxes
+from osteomet.phantom.cohorts.own_bones import PELVIS, SPINE, TRUNK, ids_of, share_of, shown
 from osteomet.phantom.cohorts.patients import SEXES, Patient
 from osteomet.phantom.cohorts.presets import EXTERNAL, METASTASIS, PRIMARY, Preset
 from osteomet.phantom.cohorts.resizing import ROUGH, scaled_to
+from osteomet.phantom.lesions.deposits import Deposit
 from osteomet.phantom.mr.acquisition import MrImages, acquire
 from osteomet.phantom.mr.geometry import Stack, acquisition_grid
 from osteomet.phantom.mr.protocols import preset
@@ -25,19 +28,15 @@ from osteomet.phantom.mr.scene import Marrow, compose, in_slices, sample_marrow
 from osteomet.phantom.mr.sequences import Sequence, b_name, phase_name
 from osteomet.phantom.mr.tissues import Tissue
 from osteomet.phantom.skeleton.labelled_anatomy import LabelledBones
+from osteomet.phantom.skeleton.parts import structure_table
 
 MR_LABELS = {"metastasis": 1}
 DYNAMIC_LABELS = {"metastasis": 1, "primary_tumour": 2}
 
 _N = TypeVar("_N", int, float)
-Box = NDArray[np.float64]
 Limits = tuple[float, float]
 
-_SPINE = tuple(
-    s.id for s in STRUCTURES.values() if s.group in (Group.CERVICAL, Group.THORACIC, Group.LUMBAR, Group.SACRAL)
-)
-_PELVIS = tuple(s.id for s in STRUCTURES.values() if s.group in (Group.SACRAL, Group.PELVIS, Group.FEMUR))
-_TRUNK = tuple(s.id for s in STRUCTURES.values() if s.group in (Group.THORACIC, Group.LUMBAR))
+_SPINE, _PELVIS, _TRUNK = ids_of(SPINE), ids_of(PELVIS | {Group.FEMUR}), ids_of(TRUNK)
 
 _KIM_VOLUMES_ML = {(0.1, 0.5): 0.205, (0.5, 1.0): 0.387, (1.0, 2.0): 0.271, (2.0, 8.0): 0.136}
 _KIM_EXTERNAL_VOLUMES_ML = {(0.1, 0.5): 0.137, (0.5, 1.0): 0.200, (1.0, 2.0): 0.194, (2.0, 10.0): 0.469}
@@ -45,8 +44,7 @@ _LIU_VOLUMES_ML = {(0.36, 1.0): 0.45, (1.0, 3.0): 0.35, (3.0, 12.0): 0.2}
 _LIU_COUNTS = {(1, 1): 30, (2, 3): 36, (4, 5): 24, (6, 14): 44}
 _LIU_EXTERNAL_COUNTS = {(1, 1): 5, (2, 3): 6, (4, 5): 8, (6, 9): 12}
 _MOST_METASTASES = 60
-_OVERLAP_MM = 25.0
-_AROUND_MM = 8.0
+_N_PLACES = 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,11 +76,12 @@ def draw_mr_spine(
     is_external = exam.split == EXTERNAL
     mean, spread = (8.75, 5.5) if is_external else (12.5, 20.7)
     n = int(np.clip(round(_log_normal(rng, mean, spread)), 1, _MOST_METASTASES))
+    body = _body(patient, rng, labelled)
     volumes = _KIM_EXTERNAL_VOLUMES_ML if is_external else _KIM_VOLUMES_ML
-    body = _planted(_body(patient, rng, labelled), rng, _SPINE, n, volumes)
+    body = _planted(body, rng, shown(body, _SPINE), share_of(body, _SPINE, n), volumes)
     session = _session(plan, patient, exam, body, rng)
     n_stacks = int(rng.integers(2, 4))
-    boxes = _spine_boxes(body, n_stacks, half_width_mm=float(rng.uniform(28, 40)))
+    boxes = spine_boxes(body, n_stacks, half_width_mm=float(rng.uniform(28, 40)))
     return tuple(
         _imaged(session, _planned(plan, box, rng, coarse), rng, name=f"{exam.name}_stack{n}", stack_name=str(n))
         for n, box in enumerate(boxes, start=1)
@@ -98,16 +97,18 @@ def draw_mr_pelvis(
     coarse: float = 1.0,
     labelled: LabelledBones | None = None,
 ) -> Case:
-    """Draw one pelvic exam: 1, 2–3, 4–5 or more metastases with the odds of liu2021, or none."""
+    """Draw one pelvic exam: 1, 2–3, 4–5 or more metastases with the odds of liu2021, or none.
+
+    The bones are the eight structures of that study.
+    """
     n = 0
     if patient.diagnosis == METASTASIS:
         low, high = _draw_limits(rng, _LIU_EXTERNAL_COUNTS if exam.split == EXTERNAL else _LIU_COUNTS)
         n = int(rng.integers(low, high + 1))
-    body = _planted(_body(patient, rng, labelled), rng, _PELVIS, n, _LIU_VOLUMES_ML)
+    body = _body(patient, rng, labelled)
+    body = _planted(body, rng, shown(body, _PELVIS), share_of(body, _PELVIS, n), _LIU_VOLUMES_ML)
     session = _session(plan, patient, exam, body, rng)
-    scale = body.column.scale
-    box = np.array([[-180 * scale, -95 * scale, -75 * scale], [180 * scale, 135 * scale, 140 * scale]])
-    return _imaged(session, _planned(plan, box, rng, coarse), rng, name=exam.name, by_structure=True)
+    return _imaged(session, _planned(plan, pelvic_box(body), rng, coarse), rng, name=exam.name, structures=True)
 
 
 def draw_ce_dynamic(
@@ -123,7 +124,7 @@ def draw_ce_dynamic(
     is_primary = patient.diagnosis == PRIMARY
     body = _body(patient, rng, labelled)
     volumes = {(6.0, 25.0): 1.0} if is_primary else {(1.5, 8.0): 1.0}
-    body = _planted(body, rng, _shown(body, _TRUNK), 1, volumes)
+    body = _planted(body, rng, shown(body, _TRUNK), 1, volumes)
     lesion = body.deposits[-1]
     lytic = replace(
         lesion, types=(LesionType.LYTIC,) * len(lesion.types), treated=False, breach=is_primary or lesion.breach
@@ -147,8 +148,9 @@ def draw_graded(
     """Draw a lumbar or thoracic exam: no lesion, one or two small ones, or several of which some are large."""
     middle = str(rng.choice(["L3", "L2", "T9", "T6"]))
     body = _body(patient, rng, labelled)
-    centre = _vertebra_centre(body, min(_shown(body, _TRUNK), key=lambda id_: abs(id_ - STRUCTURES[middle].id)))
+    centre = _vertebra_centre(body, min(shown(body, _TRUNK), key=lambda id_: abs(id_ - STRUCTURES[middle].id)))
     near = [STRUCTURES[v.name].id for v in body.column.vertebrae if abs(float(v.centre_mm[2] - centre[2])) < 95]
+    near = shown(body, near)
     n, volumes = {
         "none": (0, {(0.1, 0.2): 1.0}),
         "mild": (int(rng.integers(1, 3)), {(0.25, 1.2): 1.0}),
@@ -163,12 +165,6 @@ def draw_graded(
 def _body(patient: Patient, rng: np.random.Generator, labelled: LabelledBones | None) -> Body:
     """Body without metastases of the sex and age of a patient, around labelled bones where there are any."""
     return sample_body(rng, n_metastases=0, sex=SEXES[patient.sex], age_years=patient.age_years, labelled=labelled)
-
-
-def _shown(body: Body, bones: Collection[int]) -> list[int]:
-    """Those of some bones that the user labelled, where there are any."""
-    labelled = set() if body.labelled is None else {bone.owner for bone in body.labelled.bones}
-    return sorted(labelled & set(bones) or bones)
 
 
 def _session(
@@ -213,9 +209,12 @@ def _imaged(
     *,
     name: str,
     stack_name: str = "",
-    by_structure: bool = False,
+    structures: bool = False,
 ) -> Case:
-    """Image one stack with every protocol; the first is where the truth lies, others are displaced by motion."""
+    """Image one stack with every protocol; the first is where the truth lies, others are displaced by motion.
+
+    With ``structures`` hip bones and femora are labelled by `structure_table`.
+    """
     scene = compose(session.body, stack.fine, session.marrow, tumour=session.tumour)
     images: list[Image] = []
     moved = []
@@ -224,7 +223,10 @@ def _imaged(
         acquired = acquire(scene.composition, protocol, scanner, rng, stack)
         images += _named(acquired, protocol, stack)
         moved.append(float(np.linalg.norm(acquired.displacement_mm)))
-    truth = in_slices(scene.truth, stack)
+    fine = scene.truth
+    if structures:
+        fine = replace(fine, bones=structure_table()[fine.bones, fine.parts])
+    truth = in_slices(fine, stack)
     is_dynamic = session.protocols[0].role is SequenceRole.DYNAMIC
     code = DYNAMIC_LABELS["primary_tumour" if session.tumour is Tissue.PRIMARY_TUMOUR else "metastasis"]
     semantic = LabelMap(
@@ -239,7 +241,7 @@ def _imaged(
         found=tuple(found),
         semantic=semantic,
         notes={"stack": stack_name, "displacement_mm": " ".join(f"{m:.2f}" for m in moved)},
-        **label_maps(truth, images[0].volume, by_structure=by_structure),
+        **label_maps(truth, images[0].volume),
     )
 
 
@@ -269,13 +271,28 @@ def _named(acquired: MrImages, protocol: Sequence, stack: Stack) -> list[Image]:
 def _planted(
     body: Body, rng: np.random.Generator, bones: Collection[int], n: int, volumes_ml: Mapping[Limits, float]
 ) -> Body:
-    """Add metastases in some bones, of volumes drawn from bins; one that its bone cannot hold keeps its first size."""
+    """Add metastases in some bones, of volumes drawn from bins.
+
+    One that its bone cannot hold is drawn again elsewhere; where no place of `_N_PLACES` holds it, the first keeps its
+    size.
+    """
     found = []
     for deposit in draw_metastases(rng, body, n=n, bones=bones):
         low, high = _draw_limits(rng, volumes_ml)
         wanted_ml = float(np.exp(rng.uniform(np.log(low), np.log(high))))
-        found.append(scaled_to(body, deposit, wanted_ml, precision=ROUGH) or deposit)
+        found.append(_sized(body, rng, deposit, bones, wanted_ml))
     return replace(body, deposits=(*body.deposits, *found))
+
+
+def _sized(body: Body, rng: np.random.Generator, first: Deposit, bones: Collection[int], wanted_ml: float) -> Deposit:
+    """A metastasis of the volume that is wanted, in the place of the first one if that holds it."""
+    deposit = first
+    for _ in range(_N_PLACES):
+        sized = scaled_to(body, deposit, wanted_ml, precision=ROUGH)
+        if sized is not None:
+            return sized
+        deposit = draw_metastases(rng, body, n=1, bones=bones)[0]
+    return first
 
 
 def _draw_limits(rng: np.random.Generator, odds: Mapping[tuple[_N, _N], float]) -> tuple[_N, _N]:
@@ -294,18 +311,3 @@ def _vertebra_centre(body: Body, owner: int) -> NDArray[np.float64]:
     """Centre of a vertebral body, of the nearest named one where this patient lacks the level."""
     by_id = {STRUCTURES[v.name].id: v.centre_mm for v in body.column.vertebrae}
     return np.asarray(by_id[min(by_id, key=lambda id_: abs(id_ - owner))])
-
-
-def _spine_boxes(body: Body, n_stacks: int, *, half_width_mm: float) -> list[Box]:
-    """Boxes around the column from its top to the sacrum, or labelled bones, overlapping, the highest first."""
-    centres = np.array([v.centre_mm for v in body.column.vertebrae])
-    top, low = float(centres[:, 2].max()) + 20, float(body.column.sacrum_centre_mm[2]) - 70
-    if body.labelled is not None:
-        low, top = (float(z) for z in body.labelled.corners_mm()[:, 2] + [-_AROUND_MM, _AROUND_MM])
-    edges = np.linspace(top, low, n_stacks + 1)
-    boxes = []
-    for upper, lower in zip(edges[:-1] + _OVERLAP_MM / 2, edges[1:] - _OVERLAP_MM / 2, strict=True):
-        inside = centres[(centres[:, 2] > lower) & (centres[:, 2] < upper)]
-        x, y = inside[:, 0].mean(), inside[:, 1].mean()
-        boxes.append(np.array([[x - half_width_mm, y - 90, lower], [x + half_width_mm, y + 100, upper]]))
-    return boxes

@@ -100,7 +100,12 @@ def preset_of(cohort: str) -> Preset:
         If there is no such cohort.
     """
     if cohort not in COHORTS:
-        raise UsageError("there is no such cohort", expected=" or ".join(COHORTS), got=cohort)
+        raise UsageError(
+            "there is no such cohort",
+            expected=" or ".join(COHORTS),
+            got=cohort,
+            remedy="pass one of these names; `osteomet synth --help` says what each one is",
+        )
     return COHORTS[cohort]
 
 

@@ -46,7 +46,9 @@ class SimulatedReader:
         if not 0 <= self.sensitivity <= 1 or self.false_per_case < 0:
             raise UsageError(
                 "a reader has a sensitivity from 0 to 1 and no negative number of false marks",
+                expected="0 to 1, and 0 or more a case",
                 got=f"sensitivity {self.sensitivity:g}, {self.false_per_case:g} false marks a case",
+                remedy="state the sensitivity as a share, not in percent",
             )
 
 

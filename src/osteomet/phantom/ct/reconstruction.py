@@ -2,7 +2,7 @@
 
 References
 ----------
-Riederer S.J., Pelc N.J., Chesler D.A. 1978, noise power spectrum of CT: https://doi.org/10.1088/0031-9155/23/3/008
+Kijewski M.F., Judy P.F. 1987, noise power spectrum of CT images: https://doi.org/10.1088/0031-9155/32/5/003
 """
 
 from __future__ import annotations

@@ -117,7 +117,9 @@ def insert_metastases(
         If no bone is big enough, or the bones have no room for so many.
     """
     if n < 0:
-        raise UsageError("the number of lesions is not negative", got=str(n))
+        raise UsageError(
+            "the number of lesions is not negative", expected="0 or more", got=str(n), remedy="ask for 1 or more"
+        )
     check_same_grid(image.grid, bones.grid, names=("the image", "the bones"))
     places, disease = _Places(bones), draw_disease(rng)
     result = _untouched(image, _type_for(n))
@@ -240,6 +242,7 @@ def _find_room(
             return shape, around
     raise InputError(
         "the bones have no room for so many lesions",
+        expected=f"bone at least {APART_MM:g} mm away from every lesion before",
         got=f"{len(np.unique(lesions)) - 1} placed, none more after {_TRIES_A_LESION} tries",
         remedy="ask for fewer with --lesions",
     )

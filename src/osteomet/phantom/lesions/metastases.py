@@ -88,6 +88,7 @@ def sample_metastases(
             "a number of metastases is not negative, and not below the number of vertebrae that collapsed under one",
             expected=f"{len(in_levels)} or more",
             got=str(n),
+            remedy="ask for more, or for fewer collapsed vertebrae",
         )
     disease = draw_disease(rng, occult=occult)
     odds, look = site_odds(bones), partial(cast, bones)

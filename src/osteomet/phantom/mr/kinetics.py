@@ -2,7 +2,7 @@
 
 References
 ----------
-Tofts P.S. et al. 1999, symbols and the extended model: https://doi.org/10.1002/(SICI)1522-2594(199909)10:3<223::AID-JMRI2>3.0.CO;2-S
+Tofts P.S. et al. 1999, symbols and the extended model: https://doi.org/10.1002/(SICI)1522-2586(199909)10:3<223::AID-JMRI2>3.0.CO;2-S
 Parker G.J.M. et al. 2006, arterial input function: https://doi.org/10.1002/mrm.21066
 """
 

@@ -7,7 +7,7 @@ References
 ----------
 Bernstein M.A., King K.F., Zhou X.J. Handbook of MRI Pulse Sequences, Academic Press 2004: spin echo, inversion
 recovery (ch. 14), spoiled gradient echo (ch. 14), diffusion (ch. 17), Dixon (ch. 17).
-Hamilton G. et al. 2011, spectrum of human fat: https://doi.org/10.1002/nbm.1622
+Hamilton G. et al. 2011, spectrum of the fat of human livers: https://doi.org/10.1002/nbm.1622
 Rohrer M. et al. 2005, relaxivities in plasma at 37 °C: https://doi.org/10.1097/01.rli.0000184756.66360.d3
 """
 

@@ -2,9 +2,8 @@
 
 References
 ----------
-Pickhardt P.J. et al. 2013, trabecular HU at routine CT: https://doi.org/10.7326/0003-4819-158-8-201304160-00003
+Pickhardt P.J. et al. Ann Intern Med 2013;158:588-595: trabecular HU at routine CT
 Jang S. et al. 2019, normal HU of L1 by age, 20,374 adults: https://doi.org/10.1148/radiol.2019181648
-Schreiber J.J. et al. 2011, HU against bone density: https://doi.org/10.2106/JBJS.J.00160
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ Raya S. P., Udupa J. K. Shape-based interpolation of multidimensional objects. h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ from osteomet.image.components import bounding_box, largest_components
 from osteomet.image.distance import distance_inside_mm, distance_to_mm
 from osteomet.phantom.geometry import kernels
 from osteomet.phantom.geometry.shapes import FAR_MM, Cut, Warp
-from osteomet.phantom.skeleton.parts import BODY, PARTS
+from osteomet.phantom.skeleton.parts import BODY, PARTS, whole_bones
 
 REACH_MM = 12.0
 """How far outside of a bone its depth is known."""
@@ -45,8 +45,8 @@ _VERTEBRAE = frozenset(STRUCTURES[name].id for name in (*COLUMN, "vertebra"))
 class LabelledBone:
     """One bone: ``depth_mm`` below its surface (negative outside) and ``part`` on the voxel centres of ``grid``.
 
-    ``part`` is the code of the body or the lamina, which stands for the whole arch, for vertebrae, also outside of the
-    bone, and 0 for other bones.
+    ``part`` is the code of the body or the lamina, which stands for the whole arch, for vertebrae, that of the nearest
+    structure for hip bones and femora whose map tells them apart, also outside of the bone, and 0 for other bones.
     """
 
     owner: int
@@ -65,6 +65,10 @@ class LabelledBones:
     """The bones of one label map."""
 
     bones: tuple[LabelledBone, ...]
+
+    def only(self, owners: Collection[int]) -> LabelledBones:
+        """Those of some bones, by vocabulary id."""
+        return LabelledBones(tuple(bone for bone in self.bones if bone.owner in owners))
 
     def corners_mm(self) -> NDArray[np.float64]:
         """Lowest and highest coordinates of all bones, shape (2, 3), LPS mm."""
@@ -104,6 +108,9 @@ class LabelledBones:
 def bones_from_labels(labels: LabelMap, parts: LabelMap | None = None) -> LabelledBones:
     """Turn a map with our ids, of any spacing and orientation, into shapes.
 
+    Ilium, acetabulum, ischium and pubis become parts of one hip bone, head and neck parts of one femur, without a
+    shell between them.
+
     Parameters
     ----------
     labels
@@ -117,17 +124,27 @@ def bones_from_labels(labels: LabelMap, parts: LabelMap | None = None) -> Labell
     InputError
         If the map holds no bone.
     """
-    found = ndimage.find_objects(labels.array)
+    whole, codes = whole_bones()
+    merged = whole[labels.array]
+    found = ndimage.find_objects(merged)
     bones = []
     for owner, box in enumerate(found, start=1):
         if box is None:
             continue
         start = [part.start for part in box]
-        mask = labels.array[box] == owner
-        part = None if parts is None else _part_codes(parts, box)
+        mask = merged[box] == owner
+        if owner in _VERTEBRAE:
+            part = None if parts is None else _part_codes(parts, box)
+        else:
+            part = codes[labels.array[box]] * mask
         bones.append(bone_from_mask(mask, labels.grid.crop(start, mask.shape), owner=owner, parts=part))
     if not bones:
-        raise InputError("the anatomy has no bones", remedy="pass a label map of vertebrae, sacrum or hips")
+        raise InputError(
+            "the anatomy has no bones",
+            expected="labels above 0",
+            got="0 everywhere",
+            remedy="pass a label map of vertebrae, sacrum or hips",
+        )
     return LabelledBones(tuple(bones))
 
 
@@ -186,7 +203,7 @@ def _lattice_parts(
 ) -> NDArray[np.uint8]:
     """Part of every voxel of the lattice, from the map where it tells, else by shape."""
     if owner not in _VERTEBRAE:
-        return np.zeros(lattice.shape, dtype=np.uint8)
+        return _nearest_part(lattice, parts, index)
     if parts is not None and {BODY, _ARCH} <= set(np.unique(parts).tolist()):
         given = parts[np.ix_(*index)]
         body, arch = (distance_to_mm(given == code, lattice.spacing_mm) for code in (BODY, _ARCH))
@@ -194,6 +211,17 @@ def _lattice_parts(
     thick_mm = _NECK * float(depth_mm.max())
     core = largest_components(depth_mm > thick_mm, 1)
     return np.where(distance_to_mm(core, lattice.spacing_mm) <= _CORNER * thick_mm, BODY, _ARCH).astype(np.uint8)
+
+
+def _nearest_part(lattice: Grid, parts: NDArray[np.uint8] | None, index: list[NDArray[np.intp]]) -> NDArray[np.uint8]:
+    """Code of the part nearest to every voxel of the lattice, 0 for a bone without parts."""
+    if parts is None or not parts.any():
+        return np.zeros(lattice.shape, dtype=np.uint8)
+    given = parts[np.ix_(*index)]
+    nearest = ndimage.distance_transform_edt(
+        given == 0, sampling=lattice.spacing_mm, return_distances=False, return_indices=True
+    )
+    return np.asarray(given[tuple(nearest)])
 
 
 def _part_codes(parts: LabelMap, box: tuple[slice, ...]) -> NDArray[np.uint8]:

@@ -56,3 +56,22 @@ def structure_table() -> NDArray[np.uint8]:
             name = f"rib_{side}_{n}"
             table[STRUCTURES["rib"].id, PARTS[name]] = STRUCTURES[name].id
     return table
+
+
+def whole_bones() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Hip bone or femur that each structure is a part of, itself for all others, and the code of the part, by id.
+
+    Examples
+    --------
+    >>> whole, part = whole_bones()
+    >>> pubis = STRUCTURES["pubis_left"].id
+    >>> int(whole[pubis]) == STRUCTURES["hip_left"].id, int(part[pubis]) == PARTS["pubis"]
+    (True, True)
+    """
+    whole, codes = np.arange(256, dtype=np.uint8), np.zeros(256, dtype=np.uint8)
+    for side in _SIDES:
+        for bone, parts in (("hip", _HIP), ("femur", _FEMORAL[:2])):
+            for part in parts:
+                whole[STRUCTURES[f"{part}_{side}"].id] = STRUCTURES[f"{bone}_{side}"].id
+                codes[STRUCTURES[f"{part}_{side}"].id] = PARTS[part]
+    return whole, codes

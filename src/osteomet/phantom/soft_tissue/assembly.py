@@ -7,7 +7,7 @@ the outside to the inside, each in a module of its own: `outline`, `muscles`, `c
 References
 ----------
 Bae K.T. 2010, enhancement of vessels and organs by phase: https://doi.org/10.1148/radiol.10090908
-Pickhardt P.J. et al. 2016, contrast medium in spongiosa: https://doi.org/10.1007/s00198-015-3224-9
+Pickhardt P.J. et al. Osteoporos Int 2016;27:147-152: contrast medium raises spongiosa by 11 HU in the portal phase
 """
 
 from __future__ import annotations

@@ -175,7 +175,7 @@ def test_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(bones: LabelMap, *, n: int = 1, role: SequenceRole = SequenceRole.CT) -> Insertion:
         return insert_metastases(image, bones, rng, n=n, role=role, progress=lambda *_: None)
 
-    with pytest.raises(UsageError, match="the number of lesions is not negative; got -1"):
+    with pytest.raises(UsageError, match=r"the number of lesions is not negative; expected .*; got -1; remedy"):
         run(bones, n=-1)
     with pytest.raises(UsageError, match=r"no lesion can be put into this kind of image; expected CT, T1.*got dynamic"):
         run(bones, role=SequenceRole.DYNAMIC)
@@ -187,7 +187,9 @@ def test_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
         InputError, match=r"no bone is big enough for a lesion; expected a bone that is 3 mm deep.*got L3"
     ):
         run(LabelMap(thin, image.grid, NAMES))
-    with pytest.raises(InputError, match=r"no room for so many lesions; got .* placed.*remedy: ask for fewer"):
+    with pytest.raises(
+        InputError, match=r"no room for so many lesions; expected .*; got .* placed.*remedy: ask for fewer"
+    ):
         run(bones, n=40)
 
 

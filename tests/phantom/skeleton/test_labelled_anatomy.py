@@ -20,7 +20,7 @@ from osteomet.phantom.lesions.sites import Place, Ray
 from osteomet.phantom.skeleton.anatomy import Vertebra, sample_column
 from osteomet.phantom.skeleton.bones import add_vertebra
 from osteomet.phantom.skeleton.labelled_anatomy import LabelledBones, bone_from_mask, bones_from_labels
-from osteomet.phantom.skeleton.parts import BODY
+from osteomet.phantom.skeleton.parts import BODY, structure_table
 
 STILL = Warp(np.zeros((1, 3)), np.zeros((1, 3)), np.zeros(1))
 L3, L4 = STRUCTURES["L3"].id, STRUCTURES["L4"].id
@@ -172,11 +172,11 @@ def test_deposits_settle_in_their_bone() -> None:
 
 def test_an_empty_map_has_no_bones() -> None:
     grid = Grid.from_spacing((4, 4, 4), (1.0, 1.0, 1.0))
-    with pytest.raises(InputError, match="the anatomy has no bones; remedy: pass a label map"):
+    with pytest.raises(InputError, match=r"the anatomy has no bones; expected .*; remedy: pass a label map"):
         bones_from_labels(LabelMap(np.zeros(grid.shape, dtype=np.uint8), grid, NAMES))
 
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data" / "anatomy"
+DATA = Path(__file__).parents[3].parent / "shared" / "data" / "anatomy"
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"no real anatomy at {DATA}")
@@ -194,3 +194,16 @@ def test_bodies_by_shape_agree_with_those_of_a_real_map() -> None:
         true = maps.parts.array[box][tuple(index.astype(int).T)] == maps.parts.labels["body"]
         mine = bone.part[bone.depth_mm > 0] == BODY
         assert 2 * np.count_nonzero(true & mine) / (true.sum() + mine.sum()) > 0.9
+
+
+def test_structures_of_a_hip_bone_become_one_bone_with_parts() -> None:
+    """Two blocks of 20 x 24 x 18 mm side by side, called ilium and ischium, are one block without a surface between."""
+    array = np.zeros((30, 20, 17), dtype=np.uint8)
+    array[5:15, 4:16, 4:13], array[15:25, 4:16, 4:13] = NAMES["ilium_left"], NAMES["ischium_left"]
+    (bone,) = bones_from_labels(LabelMap(array, Grid.from_spacing(array.shape, (2.0, 2.0, 2.0)), NAMES)).bones
+    assert bone.owner == NAMES["hip_left"]
+    assert bone.volume_ml == pytest.approx(40 * 24 * 18 / 1000, rel=0.02)
+    x, y, z = (np.rint(bone.grid.to_ijk((mm, 20.0, 16.0))).astype(int) for mm in (22.0, 29.0, 36.0))
+    assert bone.depth_mm[tuple(y)] > 6
+    named = structure_table()[bone.owner, [bone.part[tuple(v)] for v in (x, z)]]
+    assert named.tolist() == [NAMES["ilium_left"], NAMES["ischium_left"]]

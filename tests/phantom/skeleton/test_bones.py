@@ -21,7 +21,7 @@ from osteomet.phantom.skeleton.bones import add_hips_and_femora, add_ribs, add_s
 from osteomet.phantom.skeleton.parts import PARTS, is_posterior, structure_table
 
 STILL = Warp(np.zeros((1, 3)), np.zeros((1, 3)), np.zeros(1))
-REAL = Path(__file__).parents[2].parent / "shared" / "data" / "anatomy" / "sub-sample001_seg-vert_msk.nii.gz"
+REAL = Path(__file__).parents[3].parent / "shared" / "data" / "anatomy" / "sub-sample001_seg-vert_msk.nii.gz"
 VERTEBRAL = {name: code for name, code in PARTS.items() if code < 10}
 
 
