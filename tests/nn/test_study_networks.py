@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from osteomet.nn.nearest_unet import NearestUNet
-from osteomet.nn.residual_attention_unet import AttentionGate, ResidualAttentionUNet
+from osteomet.nn.residual_attention_unet import AttentionGate, ResidualAttentionUNet, ResidualBlock
 
 SIDES = {2: (16, 8), 3: (8, 16, 8)}
 
@@ -51,7 +51,9 @@ def test_residual_attention_unet_is_that_of_the_paper() -> None:
     network = ResidualAttentionUNet().eval()
     bottom: list[torch.Size] = []
     network.encoders[-1].register_forward_hook(lambda _m, _i, out: bottom.append(out.shape))
-    assert network.encoders[0].shortcut.out_channels == 16
+    first = network.encoders[0]
+    assert isinstance(first, ResidualBlock)
+    assert first.shortcut.out_channels == 16
     with torch.no_grad():
         assert network(torch.zeros(1, 1, 64, 64)).shape == (1, 2, 64, 64)
     assert bottom[0] == (1, 256, 64 * 32 // 512, 64 * 32 // 512)
@@ -72,6 +74,7 @@ def test_a_closed_gate_lets_nothing_through() -> None:
     gate = AttentionGate(4, 8)
     x, g = torch.rand(1, 4, 3, 3), torch.rand(1, 8, 3, 3)
     nn.init.zeros_(gate.weight.weight)
+    assert gate.weight.bias is not None
     nn.init.constant_(gate.weight.bias, -100.0)
     assert float(gate(x, g).detach().abs().max()) < 1e-30
     nn.init.zeros_(gate.weight.bias)

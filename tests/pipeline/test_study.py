@@ -40,7 +40,8 @@ def write_dataset(folder: Path) -> Path:
     """Patients with two stacks each; T1 is dark and CE bright where the lesions are; the external centre lacks FO."""
     rng = np.random.default_rng(5)
     grid = Grid.from_spacing(SHAPE, (2.0, 2.0, 5.0), direction=SAGITTAL)
-    rows, marks = [], []
+    rows: list[dict[str, object]] = []
+    marks: list[dict[str, object]] = []
     for patient in range(N_PATIENTS + N_EXTERNAL):
         is_external = patient >= N_PATIENTS
         end = "Ts" if is_external else "Tr"
@@ -150,9 +151,10 @@ def test_curves_and_events_lie_beside_each_model(study: Study) -> None:
 
 def test_a_second_run_goes_on_from_what_is_there(study: Study) -> None:
     job = StudyJob(small_recipe(), study.out, study.data, "smoke", "cpu")
-    variants = replace(job.recipe.variants, inputs=(("T1", "CE"),), dimensions=(2,), selected=())
+    recipe = small_recipe()
+    variants = replace(recipe.variants, inputs=(("T1", "CE"),), dimensions=(2,), selected=())
     with pytest.raises(UsageError, match="holds a study with other settings"):
-        reproduce_study(replace(job, recipe=replace(job.recipe, variants=variants)), tell=ignore)
+        reproduce_study(replace(job, recipe=replace(recipe, variants=variants)), tell=ignore)
     before = (study.out / "models" / "2d_t1_ce" / "fold_0" / "log.csv").read_bytes()
     again = reproduce_study(job, tell=ignore)
     assert (study.out / "models" / "2d_t1_ce" / "fold_0" / "log.csv").read_bytes() == before

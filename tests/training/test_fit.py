@@ -127,7 +127,8 @@ def test_it_ends_early_with_the_best_weights(tmp_path: Path) -> None:
     assert float(weights[next(iter(first))].sum()) == pytest.approx(seen[1])
     again = fit(task(evaluate=evaluate), settings, tmp_path, device="cpu", report=ignore)
     assert len(seen) == 4
-    np.testing.assert_array_equal(*(w[next(iter(first))] for w in (weights, again)))
+    name = next(iter(first))
+    np.testing.assert_array_equal(weights[name], again[name])
 
 
 def test_a_loss_that_is_no_number_names_the_case(tmp_path: Path) -> None:
@@ -197,5 +198,5 @@ def test_two_processes_give_the_result_of_one(tmp_path: Path) -> None:
     shared = np.load(tmp_path / "rank0of2.npz")
     for name, value in alone.items():
         np.testing.assert_allclose(shared[name], value, atol=2e-5, err_msg=name)
-    both = [rows(folder / "log.csv", "loss") for folder in (tmp_path, tmp_path / "alone")]
-    np.testing.assert_allclose(*(np.array(losses, float) for losses in both), atol=2e-5)
+    losses = [np.array(rows(folder / "log.csv", "loss"), float) for folder in (tmp_path, tmp_path / "alone")]
+    np.testing.assert_allclose(losses[0], losses[1], atol=2e-5)

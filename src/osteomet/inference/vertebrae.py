@@ -68,7 +68,8 @@ def find_bodies(
     Notes
     -----
     A piece is dropped when it is a crumb (below 0.1 ml, or a tenth of its neighbours), when most of its surface is
-    another bone, when there are arches but none within 25 mm (heart and vessels full of contrast imitate bodies), when it lies below the middle of a sacrum of at least 15 ml (dense hips and implants imitate bodies,
+    another bone, when no arch lies within 25 mm of it but of others (heart and vessels full of contrast imitate
+    bodies), when it lies below the middle of a sacrum of at least 15 ml (dense hips and implants imitate bodies,
     smaller sacra are often none), over 40 mm away from the column, or beyond a gap of 150 mm from its larger part.
     Everything else is measured along the column, in units of the size of a body, the square root of its largest
     cross-section: centres of neighbouring vertebrae lie 0.8 to 1.5 sizes apart, pieces of one body (split by a lesion

@@ -77,8 +77,8 @@ def write_cohort(
     of an external test set lie in the same folders with ``Ts``. ``dicomTr`` has a study an exam where ``dicom`` is
     true. ``cases.csv`` has a row a case, ``lesions.csv`` a row a lesion, ``links.csv`` (pairs) a row for what became of
     each lesion, ``marks.csv`` (readers, and the external part of mr-spine) a row a mark. With ``anatomy``, a folder as
-    `osteomet.io.anatomy_folder` reads it, each patient is built around the bones of one subject, in turn; all subjects are checked before the first
-    patient is drawn.
+    `osteomet.io.anatomy_folder` reads it, each patient is built around the bones of one subject, in turn; all
+    subjects are checked before the first patient is drawn.
 
     Parameters
     ----------

@@ -158,8 +158,8 @@ def fit_step(
 def find_bones(network: nn.Module, stack: Stack, n_components: int, device: str) -> NDArray[np.uint8]:
     """Class of every voxel, of each structure its largest components alone."""
     probability = predict_stack(network, stack.read_images(), dimensions=3, device=device)
-    classes = probability.argmax(axis=0).astype(np.uint8)
-    kept = np.zeros_like(classes)
+    classes = probability.argmax(axis=0)
+    kept = np.zeros(classes.shape, dtype=np.uint8)
     for code in range(1, len(probability)):
         kept[largest_components(classes == code, n_components)] = code
     return kept

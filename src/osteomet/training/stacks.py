@@ -154,18 +154,20 @@ def predict_stack(
         if dimensions == 3:
             logits = network(stack[None])[0]
         else:
-            slices = stack.permute(3, 0, 1, 2).split(_SLICES_AT_ONCE)
+            slices = torch.split(stack.permute(3, 0, 1, 2), _SLICES_AT_ONCE)
             logits = torch.cat([network(some) for some in slices]).permute(1, 2, 3, 0)
     return np.asarray(logits.float().softmax(dim=0).cpu().numpy(), dtype=np.float32)
 
 
 def _validate(network: nn.Module, *, task: StackTask, device: str) -> Validation:
     """Mean loss over whole stacks, and the mean over classes of the Dice pooled over all voxels."""
-    losses, table = [], 0
+    losses: list[float] = []
+    tables: list[NDArray[np.int64]] = []
     for stack in task.validation:
         probability = predict_stack(network, stack.read_images(), dimensions=task.dimensions, device=device)
         labels, n = stack.read_labels(), len(probability)
-        table = table + np.bincount((labels * n + probability.argmax(axis=0)).ravel(), minlength=n * n).reshape(n, n)
+        pairs = (labels * n + probability.argmax(axis=0)).ravel()
+        tables.append(np.bincount(pairs, minlength=n * n).reshape(n, n))
         logits = torch.from_numpy(np.log(np.maximum(probability, 1e-6)))[None]
         loss = dice_cross_entropy(
             logits,
@@ -174,7 +176,7 @@ def _validate(network: nn.Module, *, task: StackTask, device: str) -> Validation
             entropy_weight=task.entropy_weight,
         )
         losses.append(float(loss))
-    return Validation(float(np.mean(losses)), _mean_dice(np.asarray(table)))
+    return Validation(float(np.mean(losses)), _mean_dice(np.sum(tables, axis=0)))
 
 
 def _mean_dice(table: NDArray[np.int64]) -> float:
