@@ -92,8 +92,11 @@ def test_other_parts_of_the_patient_are_refused() -> None:
         register_rigid(seen(FIXED, inverted=False, rng=rng), seen(low, inverted=True, rng=rng))
 
 
-def test_a_constant_image_is_refused() -> None:
-    rng = np.random.default_rng(6)
+def test_constant_and_tiny_images_are_refused() -> None:
+    full = seen(FIXED, inverted=False, rng=np.random.default_rng(6))
     blank = Volume(np.ones(FIXED.shape, np.float32), FIXED, Modality.MR, Unit.ARBITRARY)
-    with pytest.raises(GeometryError, match="constant"):
-        register_rigid(seen(FIXED, inverted=False, rng=rng), blank)
+    with pytest.raises(GeometryError, match="the moving image cannot be registered; expected 4 voxels or more"):
+        register_rigid(full, blank)
+    flat = Volume(full.array[..., :3], FIXED.crop((0, 0, 0), (60, 60, 3)), Modality.MR, Unit.ARBITRARY)
+    with pytest.raises(GeometryError, match="the fixed image cannot be registered"):
+        register_rigid(flat, full)

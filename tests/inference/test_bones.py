@@ -256,6 +256,18 @@ def test_a_core_below_the_sacrum_is_no_vertebra() -> None:
     assert names_of(scene.find()) == ["L3", "L4", "L5"]
 
 
+def test_a_heart_full_of_contrast_is_no_vertebra() -> None:
+    """A ball of 30 mm radius, called core, lies in front of T8: larger than any body, but no arch belongs to it."""
+    names = ["T6", "T7", "T8", "T9", "T10"]
+    scene = spine(names)
+    clean = scene.find()
+    heart = scene.centres["T8"] - [0, 24 + 14 + 30, 0]
+    scene.classes[np.linalg.norm(scene.xyz - heart, axis=-1) < 30] = CODE["core_thoracic"]
+    found = scene.find()
+    assert [v.centroid_xyz_mm for v in found.vertebrae] == [v.centroid_xyz_mm for v in clean.vertebrae]
+    assert len(found.vertebrae) == len(names)
+
+
 def test_a_core_far_from_all_others_is_no_vertebra() -> None:
     scene = pelvis()
     top = scene.grid.shape[2]

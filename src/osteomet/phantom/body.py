@@ -120,6 +120,6 @@ def _fill(
         density=density,
         cortex_hu=float(rng.uniform(1150, 1750)),
         cortex_factor=float(rng.uniform(0.7, 1.35)),
-        texture_hu=float(rng.uniform(60, 130)),
+        texture_hu=float(rng.uniform(50, 130)),
         hardware=sample_hardware(rng, column),
     )

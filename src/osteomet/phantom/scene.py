@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import LesionType
 from osteomet.phantom.body import Body
-from osteomet.phantom.geometry.shapes import Warp, cut, warped_points
+from osteomet.phantom.geometry.shapes import Cut, Warp, cut, warped_points
+from osteomet.phantom.geometry.textures import noises
 from osteomet.phantom.lesions.deposit_kernels import fuse_lobes
 from osteomet.phantom.lesions.deposits import Deposit, Realm
 from osteomet.phantom.lesions.hardware import Hardware
@@ -20,6 +21,8 @@ from osteomet.phantom.lesions.mimic_names import MIMICS
 KIND_CODES = {LesionType.LYTIC: 1, LesionType.SCLEROTIC: 2, LesionType.MARROW: 3}
 """Value of each type of voxel in `Truth.lesion_kinds`."""
 _RIM_REACH_MM = 4.0
+_CONFLUENT_FROM = 0.6
+"""Depth, in radii of the first lobe, from which nine in ten parts of bone are gone where lysis comes as small holes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,8 +47,8 @@ class LobeInScene:
 
     ``box`` is the block of voxels they can touch. All arrays have its shape: ``distance_mm`` (negative inside),
     ``share`` (0–1, what they take of the voxel), ``own`` (whether they may lie there at all: in their bone, or as far
-    outside of it as they may grow) and ``grain`` (noise of mean zero, for uneven density, or the struts of a deposit
-    that has some, 0–1). ``number`` counts metastases from 1 in the order of the deposits.
+    outside of it as they may grow) and ``grain`` (noise of mean zero, for uneven density, or the struts or the holes of
+    a deposit that has some, 0–1). ``number`` counts metastases from 1 in the order of the deposits.
     """
 
     deposit: Deposit
@@ -56,6 +59,11 @@ class LobeInScene:
     share: NDArray[np.float32]
     own: NDArray[np.bool_]
     grain: NDArray[np.float32]
+
+    @property
+    def lysed(self) -> NDArray[np.float32]:
+        """Share of the bone of each voxel that lysis takes, 0–1: less than ``share`` where it comes as small holes."""
+        return self.share * self.grain if self.deposit.hole_mm else self.share
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,19 +95,32 @@ def view_body(body: Body, grid: Grid, *, margin_mm: float) -> Scene:
     Where a deposit that the grid sees leaves its bone by more than that, it is right as far as the deposit grows.
     """
     points = warped_points(grid, body.warp)
-    leaving = (float(d.outgrowth_mm().max()) + 1 for d in body.deposits if _box_of(d, grid, body.warp) is not None)
-    found = cut(body.bones, points, grid, body.warp, margin_mm=max(margin_mm, *leaving, 0.0))
+    found = cut(body.bones, points, grid, body.warp, margin_mm=margin_mm)
+    _widen(found, body, points, grid, margin_mm)
     if body.labelled is not None:
         found = body.labelled.cut(points, grid, body.warp, onto=found)
     return Scene(grid, body.warp, points, found.owner, found.part, -found.distance_mm)
 
 
+def _widen(found: Cut, body: Body, points: NDArray[np.float32], grid: Grid, margin_mm: float) -> None:
+    """Look farther, in place, where deposits leave their bone by more than the margin."""
+    for deposit, box in zip(body.deposits, _boxes_of(body.deposits, grid, body.warp), strict=True):
+        reach_mm = float(deposit.outgrowth_mm().max()) + 1
+        if box is not None and reach_mm > max(margin_mm, 1):
+            start, stop = np.array([(s.start, s.stop) for s in box]).T
+            near = grid.crop(start.tolist(), (stop - start).tolist())
+            farther = cut(body.bones, points[box].copy(), near, body.warp, margin_mm=reach_mm)
+            known_mm = found.distance_mm[box]
+            unknown = (known_mm > margin_mm) & (farther.distance_mm < known_mm)
+            for name in ("distance_mm", "owner", "part"):
+                getattr(found, name)[box][unknown] = getattr(farther, name)[unknown]
+
+
 def lobes_in(scene: Scene, deposits: Sequence[Deposit]) -> Iterator[LobeInScene]:
     """Every deposit that the grid sees, each type of its lobes apart, in the order in which they are laid down."""
     number = 0
-    for deposit in deposits:
+    for deposit, box in zip(deposits, _boxes_of(deposits, scene.grid, scene.warp), strict=True):
         number += deposit.is_metastasis
-        box = _box_of(deposit, scene.grid, scene.warp)
         if box is not None:
             for kind in dict.fromkeys(deposit.types):
                 yield _fuse(scene, deposit, number, kind, box)
@@ -167,6 +188,8 @@ def _fuse(
     )
     if deposit.strut_mm:
         grain = _struts(deposit, scene.points_mm[box])
+    elif deposit.hole_mm:
+        grain = _holes(deposit, scene.points_mm[box], distance)
     depth = scene.depth_mm[box]
     share = np.clip(0.5 - distance / (2 * deposit.edge_mm), 0, 1).astype(np.float32)
     if deposit.realm is Realm.BONE:
@@ -181,22 +204,30 @@ def _fuse(
     return LobeInScene(deposit, number, kind, box, distance, share, own, grain)
 
 
-def _box_of(deposit: Deposit, grid: Grid, warp: Warp) -> tuple[slice, slice, slice] | None:
-    """Block of voxels that a deposit can touch, None when it lies outside of the grid.
+def _boxes_of(deposits: Sequence[Deposit], grid: Grid, warp: Warp) -> list[tuple[slice, slice, slice] | None]:
+    """Block of voxels that each deposit can touch, None where it lies outside of the grid.
 
     A voxel at p shows what lies at p + shift(p), so each lobe moves against the shift at its centre and grows by what
     the shift can change within it.
     """
-    centres = deposit.lobes_mm[:, :3]
-    moves = warp.shift_mm(centres)
-    reach = deposit.lobes_mm[:, 3] * deposit.longest + deposit.ripple_mm + 3 * deposit.edge_mm
+    if not deposits:
+        return []
+    counts = [len(d.lobes_mm) for d in deposits]
+    longest = 1 / np.linalg.svd(np.stack([d.form for d in deposits]), compute_uv=False)[:, -1]
+    beyond = np.array([d.ripple_mm + 3 * d.edge_mm for d in deposits])
+    lobes = np.concatenate([d.lobes_mm for d in deposits])
+    moves = warp.shift_mm(lobes[:, :3])
+    reach = lobes[:, 3] * np.repeat(longest, counts) + np.repeat(beyond, counts)
     reach = reach + warp.steepest * (reach + np.linalg.norm(moves, axis=1))
     step = reach[:, None] * np.linalg.norm(np.linalg.inv(grid.affine[:3, :3]), axis=1)
-    index = grid.to_ijk(centres - moves)
-    start = np.maximum(np.floor((index - step).min(axis=0)), 0).astype(int)
-    stop = np.minimum(np.ceil((index + step).max(axis=0)) + 1, grid.shape).astype(int)
-    if (start >= stop).any():
-        return None
+    index, firsts = grid.to_ijk(lobes[:, :3] - moves), np.cumsum([0, *counts[:-1]])
+    start = np.maximum(np.floor(np.minimum.reduceat(index - step, firsts)), 0).astype(int)
+    stop = np.minimum(np.ceil(np.maximum.reduceat(index + step, firsts)) + 1, grid.shape).astype(int)
+    return [_slices(a, b) if (a < b).all() else None for a, b in zip(start, stop, strict=True)]
+
+
+def _slices(start: NDArray[np.int_], stop: NDArray[np.int_]) -> tuple[slice, slice, slice]:
+    """Slices along three axes."""
     i, j, k = (slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
     return i, j, k
 
@@ -212,3 +243,15 @@ def _struts(deposit: Deposit, points: NDArray[np.float32]) -> NDArray[np.float32
     )
     thinner = 0.5 * np.sin(0.27 * u + 0.19 * v)
     return np.asarray(np.clip((lattice - 0.6 - thinner) / 1.2, 0, 1), dtype=np.float32)
+
+
+def _holes(deposit: Deposit, points: NDArray[np.float32], distance_mm: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Small holes, 0–1: scattered at the surface of a lysis, where they take half, and confluent deep in it."""
+    x, y, z = np.ascontiguousarray(points.reshape(-1, 3).T, dtype=np.float64)
+    coarse, fine = np.empty(x.size), np.empty(x.size)
+    seed = int(deposit.phase[3, 0] * 1e6)
+    noises(x, y, z, np.full(3, deposit.hole_mm), seed, coarse)
+    noises(x, y, z, np.full(3, deposit.hole_mm / 2), seed + 1, fine)
+    deep = np.clip(-distance_mm / (_CONFLUENT_FROM * deposit.lobes_mm[0, 3]), 0, 1)
+    excess = deep - (0.8 * coarse + 0.6 * fine).reshape(distance_mm.shape)
+    return np.asarray(np.clip(0.5 + 1.5 * excess, 0, 1), dtype=np.float32)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from osteomet.core.grid import Grid
+from osteomet.phantom.geometry.distances import distances
 from osteomet.phantom.geometry.kernels import FUSED, HOLE
 from osteomet.phantom.geometry.shapes import (
     FAR_MM,
@@ -211,6 +212,26 @@ def test_a_warped_shape_is_not_clipped_by_its_box() -> None:
     direct = np.linalg.norm(points, axis=-1) - 15
     near = direct < 3
     np.testing.assert_allclose(found.distance_mm[near], direct[near], atol=2e-4)
+
+
+def test_many_points_have_the_distance_of_each() -> None:
+    table = ShapeTable()
+    table.capsule((-4, 1, 0), (6, 3, 2), (2.0, 3.5), owner=1)
+    table.plate([[0, 0, 0], [8, 0, 1], [0, 6, -2]], 1.0, owner=1)
+    table.quad([[0, 0, 0], [8, 0, 1], [8, 6, 0], [0, 6, -2]], 1.0, owner=1)
+    table.ellipsoid((1, 2, 3), (4, 6, 2), owner=1)
+    table.vertebral_body((0, 0, 0), np.eye(3), (30, 24, 20), (1.0, 0.1, 0.05, 0.1), owner=1)
+    table.cup((0, 0, 0), 8.0, 1.5, (0, 0, 1), owner=1)
+    table.loft([[-9, 0, 0, 6, 4], [9, 2, 1, 5, 7]], squareness=0.4, turn_rad=0.3, owner=1)
+    shapes, points = table.freeze(), np.random.default_rng(0).uniform(-12, 12, (3, 100))
+    x, y, z = points
+    for row in range(len(shapes)):
+        found = np.empty(100)
+        distances(int(shapes.kinds[row]), x, y, z, shapes.parameters[row], found)
+        each = [distance_to_one(shapes, row, np.ascontiguousarray(p)) for p in points.T]
+        np.testing.assert_allclose(found, each, atol=1e-9)
+    # The corner of the loft's first section, and the middle of its flat end.
+    assert distance_to_one(shapes, len(shapes) - 1, np.array([0.0, 0.0, -9.0])) == pytest.approx(-4.0)
 
 
 def test_warps_keep_topology() -> None:

@@ -4,7 +4,8 @@ from numpy.typing import NDArray
 
 from osteomet.core.errors import UsageError
 from osteomet.core.vocabulary import STRUCTURES, Group, LesionType
-from osteomet.phantom.geometry.kernels import HOLE, MODE, VERTEBRAL_BODY
+from osteomet.phantom.geometry.distances import VERTEBRAL_BODY
+from osteomet.phantom.geometry.kernels import HOLE, MODE
 from osteomet.phantom.geometry.shapes import Shapes, ShapeTable
 from osteomet.phantom.lesions.metastases import (
     LARGEST_DIAMETER_MM,
@@ -67,6 +68,18 @@ def test_metastases_arise_in_bone_with_sizes_and_contrasts_in_their_ranges(bones
     assert contrast.max() > 100
     assert {d.lesion_type for d in found} == {LesionType.LYTIC, LesionType.SCLEROTIC, LesionType.MIXED}
     assert 0.03 < np.mean([d.treated for d in found]) < 0.4
+
+
+def test_permeative_lysis_keeps_a_contrast_that_a_reader_sees(bones: Shapes) -> None:
+    found = [
+        d for seed in range(40) for d in sample_metastases(np.random.default_rng(seed), bones, DENSITY, n=4)
+        if LesionType.LYTIC in d.types
+    ]  # fmt: skip
+    permeative = [d for d in found if d.hole_mm]
+    # Three in ten of those that have the contrast and were not treated.
+    assert 0.05 < len(permeative) / len(found) < 0.3
+    assert all(DENSITY[d.owner] - d.fill_hu > 4 * LEAST_LYTIC_CONTRAST_HU for d in permeative)
+    assert all(min(1.5, d.lobes_mm[0, 3] / 2) <= d.edge_mm <= 2.5 and not d.rim_hu for d in permeative)
 
 
 def test_occult_metastases_replace_marrow_alone(bones: Shapes) -> None:

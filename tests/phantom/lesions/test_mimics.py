@@ -7,7 +7,7 @@ from osteomet.core.errors import UsageError
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES, LesionType
 from osteomet.phantom.body import Body, sample_body
-from osteomet.phantom.geometry.kernels import VERTEBRAL_BODY
+from osteomet.phantom.geometry.distances import VERTEBRAL_BODY
 from osteomet.phantom.geometry.shapes import Shapes, ShapeTable, Warp
 from osteomet.phantom.lesions import benign, degenerative
 from osteomet.phantom.lesions.deposits import METASTASIS, Deposit, Realm

@@ -5,16 +5,20 @@ import pytest
 from numpy.typing import NDArray
 
 from osteomet.core.grid import Grid
+from osteomet.core.vocabulary import STRUCTURES
 from osteomet.phantom.body import Body, sample_body
 from osteomet.phantom.ct import rendering as ct
+from osteomet.phantom.ct.bone_density import bone_density
 from osteomet.phantom.ct.painting import paint_soft_tissue
 from osteomet.phantom.ct.rendering import CtScanner, render_ct
 from osteomet.phantom.geometry.shapes import ShapeTable, Warp, distance_to_one, warped_points
 from osteomet.phantom.geometry.textures import noise, seen_share
+from osteomet.phantom.scene import Scene
 from osteomet.phantom.skeleton.anatomy import Numbering, sample_column
 from osteomet.phantom.skeleton.bone_age import draw_lumbar_hu, mean_lumbar_hu
+from osteomet.phantom.skeleton.parts import PARTS
 from osteomet.phantom.soft_tissue.assembly import PHASES, SoftTissue, sample_soft_tissue
-from osteomet.phantom.soft_tissue.canvas import levels_of
+from osteomet.phantom.soft_tissue.canvas import Canvas, levels_of
 
 STILL = Warp(np.zeros((1, 3)), np.zeros((1, 3)), np.zeros(1))
 QUIET = CtScanner(blur_mm=0.5, noise_hu=0.0, beam_hardening=0.0)
@@ -34,7 +38,7 @@ def tissue_at(tissue: SoftTissue, point: NDArray[np.float64]) -> tuple[str, floa
 
 def loft_at(point: tuple[float, float, float], *, turn: float = 0.0, squareness: float = 0.0) -> float:
     table = ShapeTable()
-    table.loft([[0, 0, 0, 10, 5, turn], [20, 8, 0, 10, 5, turn]], squareness=squareness, owner=0)
+    table.loft([[0, 0, 0, 10, 5], [20, 8, 0, 10, 5]], squareness=squareness, turn_rad=turn, owner=0)
     return distance_to_one(table.freeze(), 0, np.array(point))
 
 
@@ -62,6 +66,23 @@ def test_painting_in_blocks_equals_asking_every_shape(body: Body) -> None:
         wrong += abs(float(image[tuple(ijk)]) - hu) > tolerance
     # A point on a surface may fall to either side by rounding.
     assert wrong <= 2
+
+
+def test_a_muscle_lies_ragged_within_its_form() -> None:
+    canvas = Canvas()
+    path = np.array([[0.0, 0.0, -40.0], [0.0, 0.0, 40.0]])
+    canvas.loft(path, 30.0, 30.0, "subcutaneous_fat", -100.0)
+    canvas.loft(path, 20.0, 20.0, "muscle", 55.0)
+    tissue = SoftTissue(canvas.table.freeze(), np.array(canvas.values_hu), tuple(canvas.tissues), "native", -100.0, 0.0,
+                        0.0, 1)  # fmt: skip
+    grid = Grid.from_spacing((46, 46, 30), (1.0, 1.0, 2.0), origin_mm=(-22.5, -22.5, -29))
+    points = warped_points(grid, STILL)
+    image = paint_soft_tissue(tissue, points, grid, STILL, spread_mm=0.05)
+    depth = 20 - np.hypot(points[..., 0], points[..., 1])
+    assert image[depth < -0.1].max() < -50
+    # It is never more than three deviations of 1.1 mm below its form.
+    assert (image[depth > 3.4] > 0).mean() > 0.99
+    assert 0.2 < (image[(depth > 0.5) & (depth < 1.0)] > 0).mean() < 0.8
 
 
 def test_every_shape_has_a_density_and_the_name_of_a_tissue(body: Body) -> None:
@@ -171,6 +192,21 @@ def test_the_thin_shell_of_a_body_is_seen_by_partial_volume(body: Body) -> None:
         peaks.append(float(line[14:40].max() - line[40:].mean()))
     assert 0 < peaks[1] < 0.75 * peaks[0]
     assert peaks[0] < body.cortex_hu
+
+
+def test_laminae_have_a_stouter_cortex_than_transverse_processes(body: Body) -> None:
+    v = body.column.nearest("L3")
+    grid = Grid.from_spacing((60, 60, 6), (2.3, 2.3, 2.3), origin_mm=(v.centre_mm - [69, 69, 7]).tolist())
+    part = np.zeros(grid.shape, dtype=np.uint8)
+    part[:30], part[30:] = PARTS["lamina"], PARTS["transverse_process_left"]
+    scene = Scene(
+        grid, STILL, warped_points(grid, STILL), np.full(grid.shape, STRUCTURES["L3"].id, np.uint8), part,
+        np.full(grid.shape, 5.0, np.float32),
+    )  # fmt: skip
+    cortex = bone_density(scene, body.column, 150.0, 1.2, 0.0, 0.4, 7)[1]
+    assert cortex[:30].mean() == pytest.approx(1.3 * 1.2, rel=0.05)
+    assert cortex[30:].mean() == pytest.approx(0.8 * 1.2, rel=0.05)
+    assert cortex[:30].std() == pytest.approx(0.4 * 1.3 * 1.2, rel=0.15)
 
 
 def test_slabs_join_to_the_whole(body: Body, monkeypatch: pytest.MonkeyPatch) -> None:

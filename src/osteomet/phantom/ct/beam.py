@@ -33,6 +33,8 @@ _MODULATION = 0.5
 _BONE_BY_BONE_PER_MM, _BONE_BY_WATER_PER_MM, _WATER_PER_MM = 2.4e-3, 4.8e-4, 2.7e-5
 """Relative loss of measured path per mm of water-equivalent path, of bone in bone, bone in water, water in water."""
 _BONE_FROM_HU = 180.0
+_NODE = 4
+"""Voxels from one place to the next at which the coarse fields are looked up along a line of a finer grid."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,23 +177,45 @@ def _add(
     front: NDArray[np.float32],
     side: NDArray[np.float32],
 ) -> None:
-    """Interpolate the coarse fields at every voxel of the image; beyond their edge the nearest value holds."""
-    ni, nj, nk = shift.shape
-    m = to_coarse
+    """Interpolate the coarse fields at every voxel of the image; beyond their edge the nearest value holds.
+
+    Along the last axis they are interpolated at every few voxels, and between those along the line.
+    """
+    n_nodes = (image.shape[2] - 2 + _NODE) // _NODE + 1
+    nodes = np.empty((3, n_nodes), dtype=np.float32)
     for i in range(image.shape[0]):
         for j in range(image.shape[1]):
+            for node in range(n_nodes):
+                _interpolate((i, j, node * _NODE), to_coarse, shift, gain, nodes[:, node])
             for k in range(image.shape[2]):
-                x = min(max(m[0, 0] * i + m[0, 1] * j + m[0, 2] * k + m[0, 3], 0.0), ni - 1.001)
-                y = min(max(m[1, 0] * i + m[1, 1] * j + m[1, 2] * k + m[1, 3], 0.0), nj - 1.001)
-                z = min(max(m[2, 0] * i + m[2, 1] * j + m[2, 2] * k + m[2, 3], 0.0), nk - 1.001)
-                a, b, c = int(x), int(y), int(z)
-                u, v, w = np.float32(x - a), np.float32(y - b), np.float32(z - c)
-                sum_shift, sum_front, sum_side = np.float32(0), np.float32(0), np.float32(0)
-                for da in range(2):
-                    for db in range(2):
-                        for dc in range(2):
-                            share = (u if da else 1 - u) * (v if db else 1 - v) * (w if dc else 1 - w)
-                            sum_shift += share * shift[a + da, b + db, c + dc]
-                            sum_front += share * gain[0, a + da, b + db, c + dc]
-                            sum_side += share * gain[1, a + da, b + db, c + dc]
-                image[i, j, k] += sum_shift + sum_front * front[i, j, k] + sum_side * side[i, j, k]
+                node = min(k // _NODE, n_nodes - 2) if n_nodes > 1 else 0
+                after, t = min(node + 1, n_nodes - 1), np.float32(k - node * _NODE) / np.float32(_NODE)
+                value = nodes[0, node] + t * (nodes[0, after] - nodes[0, node])
+                value += (nodes[1, node] + t * (nodes[1, after] - nodes[1, node])) * front[i, j, k]
+                value += (nodes[2, node] + t * (nodes[2, after] - nodes[2, node])) * side[i, j, k]
+                image[i, j, k] += value
+
+
+@njit(cache=True, error_model="numpy")
+def _interpolate(
+    index: tuple[int, int, int],
+    to_coarse: NDArray[np.float64],
+    shift: NDArray[np.float32],
+    gain: NDArray[np.float32],
+    found: NDArray[np.float32],
+) -> None:
+    """Error and both gains at one voxel."""
+    (i, j, k), (ni, nj, nk), m = index, shift.shape, to_coarse
+    x = min(max(m[0, 0] * i + m[0, 1] * j + m[0, 2] * k + m[0, 3], 0.0), ni - 1.001)
+    y = min(max(m[1, 0] * i + m[1, 1] * j + m[1, 2] * k + m[1, 3], 0.0), nj - 1.001)
+    z = min(max(m[2, 0] * i + m[2, 1] * j + m[2, 2] * k + m[2, 3], 0.0), nk - 1.001)
+    a, b, c = int(x), int(y), int(z)
+    u, v, w = np.float32(x - a), np.float32(y - b), np.float32(z - c)
+    found[:] = 0
+    for da in range(2):
+        for db in range(2):
+            for dc in range(2):
+                share = (u if da else 1 - u) * (v if db else 1 - v) * (w if dc else 1 - w)
+                found[0] += share * shift[a + da, b + db, c + dc]
+                found[1] += share * gain[0, a + da, b + db, c + dc]
+                found[2] += share * gain[1, a + da, b + db, c + dc]

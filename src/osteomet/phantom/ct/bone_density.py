@@ -12,17 +12,22 @@ from numba import njit
 from numpy.typing import NDArray
 
 from osteomet.core.vocabulary import STRUCTURES, Group
-from osteomet.phantom.geometry.textures import noise, seen_share
+from osteomet.phantom.geometry.textures import noises, seen_share
 from osteomet.phantom.scene import Scene
 from osteomet.phantom.skeleton.anatomy import Column
 from osteomet.phantom.skeleton.bones import spongiosa_hu
-from osteomet.phantom.skeleton.parts import BODY, is_posterior
+from osteomet.phantom.skeleton.parts import BODY, PARTS
 
 _GRAINS_MM = np.array([[0.9, 0.9, 2.6], [2.2, 2.2, 4.5], [7.0, 7.0, 9.0]])
 """Extent of trabeculae, of bundles of them and of patches of marrow: across, across and along the bone."""
-_GRAIN_WEIGHTS = np.array([1.6, 1.15, 1.0])
+_GRAIN_WEIGHTS = np.array([1.6, 0.8, 0.45])
+_POROUS_MM = np.full(3, 4.0)
 _SHELL_MM = {Group.PELVIS: 0.8, Group.FEMUR: 1.6, Group.THORAX: 0.7, Group.SACRAL: 0.7}
-_VERTEBRAL_WALL_MM, _END_PLATE_MM, _ARCH_MM = 0.40, 0.62, 0.95
+_VERTEBRAL_WALL_MM, _END_PLATE_MM = 0.40, 0.70
+_ARCH_MM = {"pedicle": 0.9, "lamina": 1.3, "facet": 1.2, "transverse": 0.8, "spinous": 0.95}
+"""Thickness of the cortex of the arch by the first word of its part: stout where it bears load, thin at the tips."""
+_UNEVEN = 0.4
+"""How much the thickness of a shell differs from place to place, relative."""
 
 
 def bone_density(
@@ -51,10 +56,12 @@ def bone_density(
     # Dense bone has thicker trabeculae, and differs more from place to place.
     weights *= texture_hu * (0.6 + lumbar_hu / 300) / float(np.sqrt((_GRAIN_WEIGHTS**2).sum()))
     density, cortex = (np.zeros(scene.grid.shape, dtype=np.float32) for _ in range(2))
-    plates = (_END_PLATE_MM * cortex_factor, _ARCH_MM * cortex_factor)
+    arch = np.zeros(256)
+    for name, code in PARTS.items():
+        arch[code] = _ARCH_MM.get(name.split("_")[0], 0.0) * cortex_factor
     _fill(
         scene.points_mm, scene.owner, scene.part, scene.depth_mm, 3 * spread_mm,
-        (spongiosa, shell, frames, half_height, is_posterior(np.arange(256, dtype=np.uint8))), plates,
+        (spongiosa, shell, frames, half_height), (_END_PLATE_MM * cortex_factor, arch),
         (_GRAINS_MM, weights, seed % 2**31), density, cortex,
     )  # fmt: skip
     return density, cortex
@@ -67,45 +74,65 @@ def _fill(
     part: NDArray[np.uint8],
     depth: NDArray[np.float32],
     margin: float,
-    bones: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]],
-    plates: tuple[float, float],
+    bones: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]],
+    plates: tuple[float, NDArray[np.float64]],
     grains: tuple[NDArray[np.float64], NDArray[np.float64], int],
     density: NDArray[np.float32],
     cortex: NDArray[np.float32],
 ) -> None:
-    """Fill density and cortex wherever bone is nearer than the margin."""
-    spongiosa, shell, frames, half_height, posterior = bones
-    lengths, weights, seed = grains
+    """Fill density and cortex wherever bone is nearer than the margin, plane by plane."""
+    spongiosa, shell, frames, half_height = bones
+    (end_plate, arch), (lengths, weights, seed) = plates, grains
+    most = depth.shape[1] * depth.shape[2]
+    at, uvw, porous, grain = np.empty((2, most), np.int64), np.empty((3, most)), np.empty(most), np.empty(most)
     for i in range(depth.shape[0]):
-        for j in range(depth.shape[1]):
-            for k in range(depth.shape[2]):
-                d = depth[i, j, k]
-                if d < -margin:
-                    continue
-                o = owner[i, j, k]
-                f = frames[o]
-                x, y, z = points[i, j, k, 0], points[i, j, k, 1], points[i, j, k, 2]
-                u = f[0, 0] * x + f[0, 1] * y + f[0, 2] * z + f[0, 3]
-                v = f[1, 0] * x + f[1, 1] * y + f[1, 2] * z + f[1, 3]
-                w = f[2, 0] * x + f[2, 1] * y + f[2, 2] * z + f[2, 3]
-                hu, wall = spongiosa[o], shell[o]
-                if half_height[o] > 0 and part[i, j, k] == BODY:
-                    # End plates are thicker than the wall, and trabeculae grow dense towards both.
-                    end = min(1.0, max(0.0, (abs(w) / half_height[o] - 0.72) / 0.16))
-                    wall += end * (plates[0] - wall)
-                    hu += (55.0 + 0.25 * hu) * np.exp(-max(d - wall, 0.0) / (1.3 + 0.8 * end))
-                    # The plexus of the basivertebral vein leaves the middle looser than the ends.
-                    hu *= 0.93 + 0.12 * min(1.0, (w / half_height[o]) ** 2)
-                elif posterior[part[i, j, k]]:
-                    wall = plates[1]
-                    hu += 130.0 * np.exp(-max(d - wall, 0.0) / 2.5)
-                elif half_height[o] < 0:
-                    shaft = min(1.0, max(0.0, (-z - 35.0) / 60.0))
-                    wall += 4.0 * shaft
-                    hu -= shaft * (hu + 60.0)
-                # Shells are porous and uneven.
-                wall *= 1.0 + 0.3 * min(1.8, max(-1.8, noise(u / 4.0, v / 4.0, w / 4.0, seed + 3)))
-                for g in range(weights.size):
-                    hu += weights[g] * noise(u / lengths[g, 0], v / lengths[g, 1], w / lengths[g, 2], seed + 7919 * g)
-                density[i, j, k] = hu
-                cortex[i, j, k] = wall
+        n = _gather_near(points[i], owner[i], depth[i], margin, frames, at, uvw)
+        noises(uvw[0, :n], uvw[1, :n], uvw[2, :n], _POROUS_MM, seed + 3, porous[:n])
+        for m in range(n):
+            j, k = at[0, m], at[1, m]
+            d, o, height = depth[i, j, k], owner[i, j, k], half_height[owner[i, j, k]]
+            hu, wall = spongiosa[o], shell[o]
+            if height > 0 and part[i, j, k] == BODY:
+                # End plates are thicker than the wall, and trabeculae grow dense towards both.
+                end = min(1.0, max(0.0, (abs(uvw[2, m]) / height - 0.72) / 0.16))
+                wall += end * (end_plate - wall)
+                hu += (85.0 + 0.4 * hu) * np.exp(-max(d - wall, 0.0) / (1.2 + 0.9 * end))
+                # The plexus of the basivertebral vein leaves the middle looser than the ends.
+                hu *= 0.93 + 0.12 * min(1.0, (uvw[2, m] / height) ** 2)
+            elif arch[part[i, j, k]] > 0:
+                wall = arch[part[i, j, k]]
+                hu += 240.0 * np.exp(-max(d - wall, 0.0) / 2.0)
+            elif height < 0:
+                shaft = min(1.0, max(0.0, (-points[i, j, k, 2] - 35.0) / 60.0))
+                wall += 4.0 * shaft
+                hu -= shaft * (hu + 60.0)
+            # Shells are porous and uneven.
+            cortex[i, j, k] = wall * (1.0 + _UNEVEN * min(1.8, max(-1.8, porous[m])))
+            density[i, j, k] = hu
+        for g in range(weights.size):
+            noises(uvw[0, :n], uvw[1, :n], uvw[2, :n], lengths[g], seed + 7919 * g, grain[:n])
+            for m in range(n):
+                density[i, at[0, m], at[1, m]] += weights[g] * grain[m]
+
+
+@njit(cache=True, error_model="numpy")
+def _gather_near(
+    points: NDArray[np.float32],
+    owner: NDArray[np.uint8],
+    depth: NDArray[np.float32],
+    margin: float,
+    frames: NDArray[np.float64],
+    at: NDArray[np.int64],
+    uvw: NDArray[np.float64],
+) -> int:
+    """Note where in a plane bone is nearer than the margin, and where that lies in its frame; returns how many."""
+    n = 0
+    for j in range(depth.shape[0]):
+        for k in range(depth.shape[1]):
+            if depth[j, k] >= -margin:
+                f, p = frames[owner[j, k]], points[j, k]
+                at[0, n], at[1, n] = j, k
+                for row in range(3):
+                    uvw[row, n] = f[row, 0] * p[0] + f[row, 1] * p[1] + f[row, 2] * p[2] + f[row, 3]
+                n += 1
+    return n

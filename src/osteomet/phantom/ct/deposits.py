@@ -49,14 +49,14 @@ def _lyse(
     lobe: LobeInScene, spongiosa: NDArray[np.float32], cortex: NDArray[np.float32], soft: NDArray[np.float32]
 ) -> None:
     """Replace bone by the filling of the deposit, with its struts and rim; break the cortex where it breaks."""
-    deposit = lobe.deposit
-    _replace(spongiosa, lobe.share, deposit.fill_hu)
+    deposit, share = lobe.deposit, lobe.lysed
+    _replace(spongiosa, share, deposit.fill_hu)
     if deposit.strut_mm:
-        spongiosa += lobe.share * lobe.grain * np.float32(deposit.shift_hu)
+        spongiosa += share * lobe.grain * np.float32(deposit.shift_hu)
     if deposit.rim_hu:
         spongiosa += lobe.own * deposit.rim_hu * np.exp(-((lobe.distance_mm / _RIM_MM) ** 2)).astype(np.float32)
     if deposit.breach:
-        _replace(cortex, lobe.share, deposit.fill_hu + _WORN_CORTEX_HU)
+        _replace(cortex, share, deposit.fill_hu + _WORN_CORTEX_HU)
         _replace(soft, lobe.share, deposit.soft_hu)
 
 

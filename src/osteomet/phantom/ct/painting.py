@@ -7,19 +7,16 @@ from numba import njit
 from numpy.typing import NDArray
 
 from osteomet.core.grid import Grid
-from osteomet.phantom.geometry.kernels import distance
-from osteomet.phantom.geometry.lofts import LOFT, section
+from osteomet.phantom.geometry.blocks import corners_of, edge_of, gather, middle_of, pick, scatter
+from osteomet.phantom.geometry.distances import beside, distances
 from osteomet.phantom.geometry.shapes import Warp, blocks_of
-from osteomet.phantom.geometry.textures import noise, seen_share
+from osteomet.phantom.geometry.textures import noises, seen_share
 from osteomet.phantom.soft_tissue.assembly import SoftTissue
 
-_BLOCK = 4
-"""Voxels along an edge of the blocks that are filled or passed over at once."""
-_FLAT_MM = 2.0
-"""Blocks are so small against a loft that distances between their corners are linear to a quarter of this over 2³, mm:
-the square of the diagonal is less than this times the half size of the loft."""
 _SLACK = 0.65
 """Half the diagonal of a block, and a third more, since first-order distances of slanted shapes are too long."""
+_HIDDEN = np.float32(1e-3)
+"""Share of a voxel that is too little to look below."""
 
 _GRAINS: dict[str, tuple[float, tuple[float, float, float]]] = {
     "subcutaneous_fat": (9.0, (2.5, 2.5, 4.0)),
@@ -35,6 +32,8 @@ _GRAINS: dict[str, tuple[float, tuple[float, float, float]]] = {
     "lymph_node": (5.0, (3.0, 3.0, 3.0)),
 }
 """Standard deviation in HU and extent in mm of the grain of a tissue. Muscle has streaks of fat instead."""
+_RAGGED_MM, _RAGGED_MEAN, _RAGS_MM = 1.1, 0.5, (5.0, 5.0, 14.0)
+"""How unevenly the surface of a muscle lies below that of its form: deviation, mean depth in deviations, extent."""
 _STREAK_MM = ((2.2, 2.2, 16.0), (6.0, 6.0, 34.0))
 
 
@@ -45,23 +44,21 @@ def paint_soft_tissue(
     # A ramp of half width s spreads as a Gaussian of s over the root of three.
     softness = spread_mm * np.sqrt(3)
     image = np.full(grid.shape, -1000.0, dtype=np.float32)
-    seen = np.zeros(grid.shape, dtype=np.uint8)
     names = ("air", *dict.fromkeys(tissue.tissues))
     codes = np.array([names.index(name) for name in tissue.tissues], dtype=np.uint8)
     shapes = tissue.shapes
-    _paint(
-        points, shapes.kinds, shapes.parameters, blocks_of(shapes, grid, warp, softness), (tissue.values_hu, codes),
-        (softness, _SLACK), image, seen,
-    )  # fmt: skip
     amplitudes, lengths = np.zeros(len(names)), np.ones((len(names), 3))
     for code, name in enumerate(names):
         if name in _GRAINS:
             amplitude, length = _GRAINS[name]
             amplitudes[code], lengths[code] = amplitude * seen_share(np.array(length), spread_mm), length
     muscle = names.index("muscle") if "muscle" in names else 255
-    _grain(
-        points, seen, (amplitudes, lengths), (muscle, tissue.streaks, tissue.fat_hu, np.array(_STREAK_MM)),
-        tissue.seed % 2**31, image,
+    texture = (
+        (amplitudes, lengths), (muscle, tissue.streaks, tissue.fat_hu, np.array(_STREAK_MM)), tissue.seed % 2**31
+    )  # fmt: skip
+    _paint(
+        points, shapes.kinds, shapes.parameters, blocks_of(shapes, grid, warp, softness), (tissue.values_hu, codes),
+        (softness, edge_of(grid)), texture, image,
     )  # fmt: skip
     return image
 
@@ -73,127 +70,115 @@ def _paint(
     parameters: NDArray[np.float64],
     reach: NDArray[np.int64],
     paints: tuple[NDArray[np.float64], NDArray[np.uint8]],
-    widths: tuple[float, float],
+    sizes: tuple[float, int],
+    texture: tuple[tuple[NDArray[np.float64], NDArray[np.float64]], tuple[int, float, float, NDArray[np.float64]], int],
     image: NDArray[np.float32],
-    tissue: NDArray[np.uint8],
 ) -> None:
-    """Blend each primitive over what is there; blocks far outside are passed over, those deep inside filled."""
-    values, codes = paints
-    softness, slack = widths
-    p, corners = np.empty(3), np.empty((2, 2, 2))
-    for n in range(kinds.shape[0]):
-        (i0, j0, k0), (i1, j1, k1) = reach[n, 0], reach[n, 1]
-        kind, q, value, code = kinds[n], parameters[n], np.float32(values[n]), codes[n]
-        for i in range(i0, i1, _BLOCK):
-            for j in range(j0, j1, _BLOCK):
-                for k in range(k0, k1, _BLOCK):
-                    it, jt, kt = min(i + _BLOCK, i1), min(j + _BLOCK, j1), min(k + _BLOCK, k1)
-                    extent = 0.0
-                    for axis in range(3):
-                        low, high = points[i, j, k, axis], points[it - 1, jt - 1, kt - 1, axis]
-                        p[axis] = 0.5 * (low + high)
-                        extent += (high - low) ** 2
-                    radius = slack * np.sqrt(extent)
-                    if kind == LOFT and not q[0] - radius <= p[2] < q[1] + radius:
+    """Blend primitives, the last one on top, over what is there, block by block; then add the grain of each tissue.
+
+    They are visited from the last to the first, until nothing below can be seen. ``sizes`` are the softness of edges,
+    mm, and the voxels along an edge of a block.
+    """
+    (softness_mm, edge), shape = sizes, image.shape
+    rows = np.arange(kinds.size)
+    in_i, in_j, in_k = np.empty_like(rows), np.empty_like(rows), np.empty_like(rows)
+    middle, corners, xyz, d = np.empty(3), np.empty((3, 8)), np.empty((3, edge**3)), np.empty(edge**3)
+    value, clear = np.empty(edge**3, dtype=np.float32), np.empty(edge**3, dtype=np.float32)
+    code, rags = np.empty(edge**3, dtype=np.uint8), np.empty(edge**3)
+    muscle, rags_mm = texture[1][0], np.array(_RAGS_MM)
+    for i in range(0, shape[0], edge):
+        n_i = pick(rows, rows.size, reach, (0, i, i + edge), in_i)
+        for j in range(0, shape[1], edge):
+            n_j = pick(in_i, n_i, reach, (1, j, j + edge), in_j)
+            for k in range(0, shape[2], edge):
+                n_k = pick(in_j, n_j, reach, (2, k, k + edge), in_k)
+                first, n = (i, j, k), 0
+                far = softness_mm + _SLACK * middle_of(points, first, edge, middle)
+                for row in in_k[:n_k][::-1]:
+                    kind, q = kinds[row], parameters[row]
+                    if beside(kind, middle, q) > far:
                         continue
-                    d = section(p, q) if kind == LOFT else distance(kind, p, q)
-                    if d > softness + radius:
-                        continue
-                    _at_corners(points, kind, q, (i, j, k), (it - 1, jt - 1, kt - 1), p, corners)
-                    deepest, is_loft = corners.max(), kind == LOFT
-                    if deepest < -softness and not is_loft:
-                        image[i:it, j:jt, k:kt] = value
-                        tissue[i:it, j:jt, k:kt] = code
-                        continue
-                    is_inside = deepest < -softness
-                    is_flat = is_loft and (is_inside or extent < _FLAT_MM * _narrowest(q))
-                    step_i, step_j, step_k = (
-                        1.0 / max(1, it - 1 - i),
-                        1.0 / max(1, jt - 1 - j),
-                        1.0 / max(1, kt - 1 - k),
-                    )
-                    for a in range(i, it):
-                        for b in range(j, jt):
-                            for c in range(k, kt):
-                                if is_loft and not q[0] <= points[a, b, c, 2] < q[1]:
-                                    continue
-                                if is_inside:
-                                    image[a, b, c] = value
-                                    tissue[a, b, c] = code
-                                    continue
-                                if is_flat:
-                                    d = _between(corners, (a - i) * step_i, (b - j) * step_j, (c - k) * step_k)
-                                else:
-                                    for axis in range(3):
-                                        p[axis] = points[a, b, c, axis]
-                                    d = distance(kind, p, q)
-                                if d < softness:
-                                    share = min(1.0, 0.5 - 0.5 * d / softness)
-                                    image[a, b, c] += share * (value - image[a, b, c])
-                                    if share > 0.5:
-                                        tissue[a, b, c] = code
+                    if n == 0:
+                        n = gather(points, first, edge, xyz)
+                        value[:n], clear[:n], code[:n] = 0.0, 1.0, 0
+                        corners_of(points, first, edge, corners)
+                    distances(kind, corners[0], corners[1], corners[2], q, d[:8])
+                    # What holds the corners of a block holds all of it: no primitive here is hollow.
+                    ragged = _RAGGED_MM if paints[1][row] == muscle else 0.0
+                    if d[:8].max() < -softness_mm - 3 * ragged:
+                        d[:n] = -softness_mm
+                    else:
+                        distances(kind, xyz[0, :n], xyz[1, :n], xyz[2, :n], q, d[:n])
+                        if ragged > 0:
+                            noises(xyz[0, :n], xyz[1, :n], xyz[2, :n], rags_mm, texture[2], rags[:n])
+                            d[:n] += ragged * np.minimum(3.0, np.maximum(0.0, _RAGGED_MEAN + rags[:n]))
+                    if _lay(d[:n], softness_mm, (paints[0][row], paints[1][row]), value, clear, code) == 0:
+                        break
+                if n > 0:
+                    value[:n] += clear[:n] * image[i, j, k]
+                    _grain(xyz, code[:n], texture[0], texture[1], texture[2], value)
+                    scatter(value, image, first, edge)
 
 
 @njit(cache=True, error_model="numpy")
-def _at_corners(
-    points: NDArray[np.float32],
-    kind: int,
-    q: NDArray[np.float64],
-    first: tuple[int, int, int],
-    last: tuple[int, int, int],
-    p: NDArray[np.float64],
-    corners: NDArray[np.float64],
-) -> None:
-    """Distance at the eight corners of a block, shape (2, 2, 2); of a loft, as if it had no ends."""
-    for a in range(2):
-        for b in range(2):
-            for c in range(2):
-                for axis in range(3):
-                    p[axis] = points[
-                        last[0] if a else first[0], last[1] if b else first[1], last[2] if c else first[2], axis
-                    ]
-                corners[a, b, c] = section(p, q) if kind == LOFT else distance(kind, p, q)
+def _lay(
+    distances_mm: NDArray[np.float64],
+    softness_mm: float,
+    paint: tuple[float, int],
+    value: NDArray[np.float32],
+    clear: NDArray[np.float32],
+    code: NDArray[np.uint8],
+) -> int:
+    """Lay one primitive below those that came before; returns how many voxels of the block still show what is below.
 
-
-@njit(cache=True, error_model="numpy")
-def _narrowest(q: NDArray[np.float64]) -> float:
-    """Least half size of a segment of a loft, a bound of how sharply its surface bends."""
-    return min(min(q[4], q[5]), min(q[9], q[10]))
-
-
-@njit(cache=True, error_model="numpy")
-def _between(corners: NDArray[np.float64], u: float, v: float, w: float) -> float:
-    """Distance within a block whose corners tell it, at shares of its edges."""
-    low = (corners[0, 0, 0] * (1 - w) + corners[0, 0, 1] * w) * (1 - v)
-    low += (corners[0, 1, 0] * (1 - w) + corners[0, 1, 1] * w) * v
-    high = (corners[1, 0, 0] * (1 - w) + corners[1, 0, 1] * w) * (1 - v)
-    high += (corners[1, 1, 0] * (1 - w) + corners[1, 1, 1] * w) * v
-    return low * (1 - u) + high * u
+    ``clear`` is the share of each voxel that shows it, ``code`` the uppermost tissue that has half of a voxel.
+    """
+    hu, name = np.float32(paint[0]), paint[1]
+    scale, n_open = 0.5 / softness_mm, 0
+    for n in range(distances_mm.size):
+        share = 0.5 - scale * distances_mm[n]
+        # A section without width has no distance at all.
+        share = min(1.0, share) if share > 0.0 else 0.0
+        code[n] = name if (share > 0.5) & (code[n] == 0) else code[n]
+        cover = clear[n] * np.float32(share)
+        value[n] += cover * hu
+        clear[n] -= cover
+        n_open += clear[n] > _HIDDEN
+    return n_open
 
 
 @njit(cache=True, error_model="numpy")
 def _grain(
-    points: NDArray[np.float32],
-    tissue: NDArray[np.uint8],
+    xyz: NDArray[np.float64],
+    code: NDArray[np.uint8],
     grains: tuple[NDArray[np.float64], NDArray[np.float64]],
     muscle: tuple[int, float, float, NDArray[np.float64]],
     seed: int,
-    image: NDArray[np.float32],
+    value: NDArray[np.float32],
 ) -> None:
-    """Add the grain of each tissue, and streaks of fat to muscle."""
+    """Add the grain of each tissue, and streaks of fat to muscle, to the voxels of a block."""
     amplitudes, lengths = grains
     muscle_code, streaks, fat_hu, streak_mm = muscle
-    for i in range(image.shape[0]):
-        for j in range(image.shape[1]):
-            for k in range(image.shape[2]):
-                code = tissue[i, j, k]
-                x, y, z = points[i, j, k, 0], points[i, j, k, 1], points[i, j, k, 2]
-                if code == muscle_code:
-                    fine = noise(x / streak_mm[0, 0], y / streak_mm[0, 1], z / streak_mm[0, 2], seed + 1)
-                    broad = noise(x / streak_mm[1, 0], y / streak_mm[1, 1], z / streak_mm[1, 2], seed + 2)
-                    excess = 0.55 * fine + 0.85 * broad - 1.9 + 2.2 * streaks
-                    share = min(0.8, max(0.0, 0.38 * excess))
-                    image[i, j, k] += 3.0 * fine + share * (fat_hu - image[i, j, k])
-                elif amplitudes[code] > 0:
-                    grain = noise(x / lengths[code, 0], y / lengths[code, 1], z / lengths[code, 2], seed + code)
-                    image[i, j, k] += amplitudes[code] * grain
+    rows, here = np.empty(code.size, dtype=np.int64), np.empty((3, code.size))
+    fine, broad = np.empty(code.size), np.empty(code.size)
+    counts = np.zeros(amplitudes.size, dtype=np.int64)
+    for m in range(code.size):
+        counts[code[m]] += 1
+    for tissue in range(amplitudes.size):
+        if counts[tissue] == 0 or (tissue != muscle_code and amplitudes[tissue] == 0):
+            continue
+        n = 0
+        for m in range(code.size):
+            if code[m] == tissue:
+                rows[n], here[0, n], here[1, n], here[2, n] = m, xyz[0, m], xyz[1, m], xyz[2, m]
+                n += 1
+        if tissue != muscle_code:
+            noises(here[0, :n], here[1, :n], here[2, :n], lengths[tissue], seed + tissue, fine[:n])
+            for m in range(n):
+                value[rows[m]] += amplitudes[tissue] * fine[m]
+            continue
+        noises(here[0, :n], here[1, :n], here[2, :n], streak_mm[0], seed + 1, fine[:n])
+        noises(here[0, :n], here[1, :n], here[2, :n], streak_mm[1], seed + 2, broad[:n])
+        for m in range(n):
+            share = min(0.8, max(0.0, 0.38 * (0.55 * fine[m] + 0.85 * broad[m] - 1.9 + 2.2 * streaks)))
+            value[rows[m]] += 3.0 * fine[m] + share * (fat_hu - value[rows[m]])

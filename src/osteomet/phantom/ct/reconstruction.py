@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 from scipy import fft
-from scipy.ndimage import gaussian_filter1d
 from scipy.special import erf
 
 from osteomet.core.grid import Grid
 from osteomet.phantom.ct.scanner import CtScanner
+from osteomet.phantom.geometry.textures import lattice_value
+from osteomet.phantom.geometry.weighing import weigh_along
 
 _ENHANCED_WIDTH = 1.7
 """Width of the blurred copy that edge enhancement subtracts, relative to the point spread."""
@@ -74,14 +76,8 @@ class SlicePlan:
 
     def average(self, fine: NDArray[np.float32]) -> NDArray[np.float32]:
         """Weigh fine slices into slices."""
-        if self.reach == 0:
-            return np.asarray(self.centres(fine))
-        moved = np.moveaxis(fine, self.axis, 0)
-        n = (moved.shape[0] - 1 - 2 * self.reach) // self.factor + 1
-        out = np.zeros((n, *moved.shape[1:]), dtype=np.float32)
-        for offset, weight in enumerate(self.weights):
-            out += np.float32(weight) * moved[offset : offset + self.factor * (n - 1) + 1 : self.factor]
-        return np.ascontiguousarray(np.moveaxis(out, 0, self.axis))
+        n = (fine.shape[self.axis] - 1 - 2 * self.reach) // self.factor + 1
+        return weigh_along(fine, np.array(self.weights), self.axis, step=self.factor, size=n)
 
 
 def scan_axis(grid: Grid) -> int:
@@ -128,7 +124,7 @@ def blur_in_plane(image: NDArray[np.float32], grid: Grid, plan: SlicePlan, scann
     if scanner.overshoot > 0:
         width = _ENHANCED_WIDTH * scanner.blur_mm
         copy = _gaussian(image, [width / grid.spacing_mm[a] for a in plane], plane)
-        image = image + np.float32(scanner.overshoot) * (image - copy)
+        image = np.float32(1 + scanner.overshoot) * image - np.float32(scanner.overshoot) * copy
     return image
 
 
@@ -136,7 +132,9 @@ def _gaussian(image: NDArray[np.float32], sigmas: list[float], axes: list[int]) 
     """Gaussian along some axes; a width far below a voxel changes nothing and is left out."""
     for sigma, axis in zip(sigmas, axes, strict=True):
         if sigma > 0.15:
-            image = gaussian_filter1d(image, sigma, axis=axis, mode="nearest", truncate=3.0)
+            reach = int(3 * sigma + 0.5)
+            weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+            image = weigh_along(image, weights / weights.sum(), axis, start=-reach)
     return image
 
 
@@ -154,20 +152,40 @@ def noise_pair(
     plane = [a for a in range(3) if a != axis]
     size = [grid.shape[a] for a in plane]
     weights = _noise_weights(grid.spacing_mm[axis], scanner.slice_thickness_mm)
-    reach = len(weights) // 2
-    white = np.stack([_white(seed, k, size) for k in range(start - reach, stop + reach)])
-    mixed = sum(np.float32(w) * white[o : o + stop - start] for o, w in enumerate(weights))
-    spectrum = fft.rfft2(mixed)
+    spectrum = np.empty((size[0], size[1] // 2 + 1, stop - start), dtype=np.complex64)
+    _fill_white(spectrum, size[1], weights.astype(np.float32), start, seed)
     parts = [
-        np.moveaxis(fft.irfft2(spectrum * shape, s=size), 0, axis) for shape in _spectra(grid, plane, size, scanner)
+        np.moveaxis(fft.irfft2(spectrum * shape[:, :, None], s=size, axes=(0, 1)), 2, axis)
+        for shape in _spectra(grid, plane, size, scanner)
     ]
     return np.ascontiguousarray(parts[0], dtype=np.float32), np.ascontiguousarray(parts[1], dtype=np.float32)
 
 
-def _white(seed: int, number: int, size: list[int]) -> NDArray[np.float32]:
-    """White noise of one slice."""
-    rng = np.random.Generator(np.random.SFC64([seed, number + 2**20]))
-    return rng.standard_normal(size, dtype=np.float32)
+@njit(cache=True, error_model="numpy")
+def _fill_white(
+    spectrum: NDArray[np.complex64], width: int, weights: NDArray[np.float32], first: int, seed: int
+) -> None:
+    """Fill the half spectrum (i, j, slice) of white noise that slices share by weight; ``width``: the plane's along j.
+
+    Before that each number depends on its slice and its place alone. It is evenly distributed: a voxel sums up many.
+    """
+    n_i, n_j, n_k = spectrum.shape
+    drawn = np.empty((2, n_k + weights.size - 1), dtype=np.float32)
+    mixed = np.empty((2, n_k), dtype=np.float32)
+    for i in range(n_i):
+        for j in range(n_j):
+            # In the columns that are their own mirror image half of the numbers have no effect.
+            alone = j == 0 or 2 * j == width
+            scale = np.float32(np.sqrt((3.0 if alone else 1.5) * n_i * width))
+            mixed[:] = 0
+            for part in range(2):
+                for k in range(drawn.shape[1]):
+                    drawn[part, k] = scale * lattice_value(2 * i + part, j, first - weights.size // 2 + k, seed)
+                for t in range(weights.size):
+                    for k in range(n_k):
+                        mixed[part, k] += weights[t] * drawn[part, k + t]
+            for k in range(n_k):
+                spectrum[i, j, k] = complex(mixed[0, k], mixed[1, k])
 
 
 def _noise_weights(spacing_mm: float, thickness_mm: float) -> NDArray[np.float64]:

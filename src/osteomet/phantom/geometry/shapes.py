@@ -17,19 +17,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from osteomet.core.grid import Grid
 from osteomet.phantom.geometry import kernels
-from osteomet.phantom.geometry.kernels import (
-    BLEND,
+from osteomet.phantom.geometry.blocks import edge_of
+from osteomet.phantom.geometry.distances import (
     CAPSULE,
     CUP,
     ELLIPSOID,
-    HOLE,
-    MODE,
+    LOFT,
     PLATE,
     QUAD,
-    SOLID,
     VERTEBRAL_BODY,
+    distance,
 )
-from osteomet.phantom.geometry.lofts import LOFT
+from osteomet.phantom.geometry.kernels import BLEND, HOLE, MODE, SOLID
 
 _N_PARAMETERS = 21
 FAR_MM = 60.0
@@ -37,7 +36,7 @@ FAR_MM = 60.0
 JOINT_GAP_MM = 1.8
 """Least width of the space that `cut` leaves between two owners: joint cartilage, which no CT shows as bone."""
 _HOLE_REACH_MM = 3.0
-# No signed distance of `kernels` changes faster than this, mm per mm.
+# No signed distance of `distances` changes faster than this, mm per mm.
 _STEEPEST_DISTANCE = 1.25
 
 
@@ -131,24 +130,24 @@ class ShapeTable:
         reach = radius_mm + half_thickness_mm
         self._add(CUP, [*centre, radius_mm, half_thickness_mm, *axis], [centre - reach, centre + reach], owner, part)
 
-    def loft(self, knots: ArrayLike, *, squareness: float = 0.0, owner: int, part: int = 0) -> None:
+    def loft(
+        self, knots: ArrayLike, *, squareness: float = 0.0, turn_rad: float = 0.0, owner: int, part: int = 0
+    ) -> None:
         """Cross-sections in horizontal slices, blended linearly from knot to knot; ellipses at ``squareness`` 0.
 
-        ``knots`` has shape (n, 6), by ascending height: z, centre x and y, half width, half depth (mm) and the turn of
-        the section to posterior of the left, rad. The ends are flat and sharp.
+        ``knots`` has shape (n, 5), by ascending height: z, centre x and y, half width, half depth (mm). Sections turn
+        from left to posterior by ``turn_rad``. The ends are flat and sharp.
         """
-        rows = np.asarray(knots, dtype=float)
-        for low, high in pairwise(rows):
-            reach = np.array(
-                [max(low[3], high[3], low[4], high[4])] * 2
-                if low[5] or high[5]
-                else [max(low[3], high[3]), max(low[4], high[4])]
-            )
+        for low, high in pairwise(np.asarray(knots, dtype=float)):
+            reach = np.maximum(low[3:], high[3:])
+            if turn_rad:
+                reach = np.full(2, reach.max())
             box = [
                 [*(np.minimum(low[1:3], high[1:3]) - reach), low[0]],
                 [*(np.maximum(low[1:3], high[1:3]) + reach), high[0]],
             ]
-            self._add(LOFT, [low[0], high[0], *low[1:], *high[1:], squareness], box, owner, part)
+            turn = np.cos(turn_rad), np.sin(turn_rad)
+            self._add(LOFT, [low[0], high[0], *low[1:], *high[1:], *turn, squareness], box, owner, part)
 
     def freeze(self) -> Shapes:
         """Return the finished table."""
@@ -247,18 +246,20 @@ def cut(shapes: Shapes, points: NDArray[np.float32], grid: Grid, warp: Warp, *, 
     Inside several parts of one owner the lowest part code wins. Between two owners that overlap or nearly touch stays a
     joint space of `JOINT_GAP_MM`, shared half and half. ``points`` are the `warped_points` of ``grid`` under ``warp``.
     """
-    distance = np.full(grid.shape, FAR_MM, dtype=np.float32)
-    other = np.full(grid.shape, np.inf, dtype=np.float32)
-    owner = np.zeros(grid.shape, dtype=np.uint8)
-    part = np.zeros(grid.shape, dtype=np.uint8)
+    found = (
+        np.full(grid.shape, FAR_MM, dtype=np.float32),
+        np.zeros(grid.shape, dtype=np.uint8),
+        np.zeros(grid.shape, dtype=np.uint8),
+    )
     margins = np.maximum(shapes.parameters[:, BLEND], max(margin_mm, JOINT_GAP_MM)) + _HOLE_REACH_MM * ~shapes.is_solid
-    half_block = float(np.linalg.norm(grid.spacing_mm)) * kernels.BLOCK / 2 * (1 + warp.steepest)
+    edge = edge_of(grid)
+    half_block = float(np.linalg.norm(grid.spacing_mm)) * edge / 2 * (1 + warp.steepest)
     kernels.nearest(
-        points, shapes.kinds, shapes.parameters, blocks_of(shapes, grid, warp, margins), shapes.owners, shapes.parts,
-        margins, _STEEPEST_DISTANCE * half_block, (distance, other, owner, part),
+        points, shapes.kinds, shapes.parameters, blocks_of(shapes, grid, warp, margins),
+        np.stack([shapes.owners, shapes.parts], axis=1).astype(np.uint8), margins,
+        (edge, _STEEPEST_DISTANCE * half_block, JOINT_GAP_MM), found,
     )  # fmt: skip
-    kernels.separate(distance.reshape(-1), other.reshape(-1), JOINT_GAP_MM)
-    return Cut(distance, owner, part)
+    return Cut(*found)
 
 
 def blocks_of(shapes: Shapes, grid: Grid, warp: Warp, margin_mm: float | NDArray[np.float64]) -> NDArray[np.int64]:
@@ -267,23 +268,26 @@ def blocks_of(shapes: Shapes, grid: Grid, warp: Warp, margin_mm: float | NDArray
     A voxel at p shows the shape at p + shift(p), so the box moves against the shift at its centre and grows by what the
     shift can change within the box.
     """
-    picks = np.stack(np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij"), axis=-1).reshape(8, 3)
-    move = warp.shift_mm(shapes.boxes.mean(axis=1))
-    reach = warp.steepest * (
-        np.linalg.norm(shapes.boxes[:, 1] - shapes.boxes[:, 0], axis=1) / 2 + margin_mm + np.linalg.norm(move, axis=1)
+    margin = np.reshape(margin_mm, (-1, 1))
+    most = np.abs(warp.amplitudes_mm).sum(axis=0)
+    corners = grid.corners_xyz_mm()
+    near = (shapes.boxes[:, 0] - margin - most <= corners.max(axis=0)) & (
+        shapes.boxes[:, 1] + margin + most >= corners.min(axis=0)
     )
+    rows = near.all(axis=1)
+    margin, boxes = np.broadcast_to(margin, (len(shapes), 1))[rows], shapes.boxes[rows]
+    middle, half = boxes.mean(axis=1), (boxes[:, 1] - boxes[:, 0]) / 2
+    move = warp.shift_mm(middle)
+    reach = warp.steepest * (np.linalg.norm(half, axis=1) + margin[:, 0] + np.linalg.norm(move, axis=1))
     # However far apart, no two shifts differ by more than twice the sum of the waves.
-    farthest = 2 * np.abs(warp.amplitudes_mm).sum(axis=0)
-    grow = np.minimum(reach[:, None], farthest) + np.reshape(margin_mm, (-1, 1))
-    low, high = shapes.boxes[:, 0] - move - grow, shapes.boxes[:, 1] - move + grow
-    corners = np.where(picks[None], high[:, None], low[:, None])
-    index = grid.to_ijk(corners)
-    start = np.floor(index.min(axis=1)).astype(np.int64)
-    stop = np.ceil(index.max(axis=1)).astype(np.int64) + 1
-    limit = np.array(grid.shape)
-    return np.stack([np.clip(start, 0, limit), np.clip(stop, 0, limit)], axis=1)
+    half = half + np.minimum(reach[:, None], 2 * most) + margin
+    index, step = grid.to_ijk(middle - move), half @ np.abs(np.linalg.inv(grid.affine[:3, :3])).T
+    blocks = np.zeros((len(shapes), 2, 3), dtype=np.int64)
+    blocks[rows, 0] = np.clip(np.floor(index - step), 0, grid.shape)
+    blocks[rows, 1] = np.clip(np.ceil(index + step) + 1, 0, grid.shape)
+    return blocks
 
 
 def distance_to_one(shapes: Shapes, row: int, point: NDArray[np.float64]) -> float:
     """Signed distance of one point (mm, unwarped frame) to one primitive."""
-    return float(kernels.distance(int(shapes.kinds[row]), point, shapes.parameters[row]))
+    return float(distance(int(shapes.kinds[row]), point, shapes.parameters[row]))

@@ -171,7 +171,7 @@ def _change_ct(scene: Scene, lobes: Sequence[LobeInScene], rng: np.random.Genera
             uneven = 1 + deposit.mottle * lobe.grain + 0.2 * grain[box] + 0.1 * cloud[box]
             add[box] += lobe.share * bone * (depth > 0) * deposit.shift_hu * uneven
             continue
-        share = lobe.share * _beneath_cortex(lobe, depth, cortex_mm=_CORTEX_MM)
+        share = lobe.lysed * _beneath_cortex(lobe, depth, cortex_mm=_CORTEX_MM)
         fill = np.where(depth > 0, deposit.fill_hu, deposit.soft_hu) + _UNEVEN_HU * cloud[box]
         keep[box] *= 1 - share
         add[box] += share * (fill - add[box])

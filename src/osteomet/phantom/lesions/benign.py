@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteomet.core.vocabulary import STRUCTURES, LesionType
-from osteomet.phantom.geometry.kernels import VERTEBRAL_BODY
+from osteomet.phantom.geometry.distances import VERTEBRAL_BODY
 from osteomet.phantom.geometry.shapes import Shapes
 from osteomet.phantom.lesions.deposits import Deposit, Realm, flattened, random_phase
 from osteomet.phantom.lesions.sites import point_inside, site_odds

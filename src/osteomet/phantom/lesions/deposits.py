@@ -65,6 +65,8 @@ class Deposit:
         How unevenly sclerosis is spread, 0 to 1: relative amplitude around the mean.
     strut_mm
         Spacing of thick upright trabeculae that cross a lysis and add ``shift_hu``; 0 for none.
+    hole_mm
+        Width of the many small holes of a permeative lysis, which leave bone between them; 0 for one whole hole.
     spiculated
         Whether the waves of the surface radiate from the centre, as spicules.
     part
@@ -89,6 +91,7 @@ class Deposit:
     treated: bool = False
     mottle: float = 0.0
     strut_mm: float = 0.0
+    hole_mm: float = 0.0
     spiculated: bool = False
     part: int = 0
 

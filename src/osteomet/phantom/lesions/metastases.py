@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from osteomet.core.errors import UsageError
 from osteomet.core.vocabulary import STRUCTURES, Group, LesionType
-from osteomet.phantom.geometry.kernels import VERTEBRAL_BODY
+from osteomet.phantom.geometry.distances import VERTEBRAL_BODY
 from osteomet.phantom.geometry.shapes import Shapes
 from osteomet.phantom.lesions.deposits import BREACH_MM, METASTASIS, Deposit, random_phase
 from osteomet.phantom.lesions.sites import Look, Place, cast, metastatic_point, site_odds
@@ -34,6 +34,9 @@ _MEAN_BEYOND_FIVE = 5.0
 _KIND_ODDS = ((0.85, 0.05, 0.10), (0.05, 0.85, 0.10), (0.40, 0.30, 0.30))
 _PATIENT_ODDS = (0.42, 0.33, 0.25)
 _TREATED_ODDS = 0.2
+_PERMEATIVE_ODDS = 0.3
+_PERMEATIVE_CONTRAST_HU = 4 * LEAST_LYTIC_CONTRAST_HU
+"""Least contrast between marrow and filling of a permeative lysis, which takes only a half of it at its surface."""
 _CONCENTRATED = (Group.CERVICAL, Group.THORACIC, Group.LUMBAR, Group.SACRAL, Group.PELVIS)
 
 
@@ -128,9 +131,8 @@ def draw_metastasis(
     lobes = _lobes(rng, place.centre_mm, radius, at_least=2 if kind == "mixed" else 1)
     types = _types(kind, len(lobes))
     breach = bool(rng.random() < 0.6)
-    return _with_outgrowth(
+    deposit = _permeated(
         rng,
-        look,
         Deposit(
             lobes_mm=lobes,
             types=types,
@@ -148,7 +150,9 @@ def draw_metastasis(
             mottle=float(rng.uniform(0, 0.5)),
             part=place.part,
         ),
+        marrow_hu=marrow_hu,
     )
+    return _with_outgrowth(rng, look, deposit)
 
 
 def _in_collapsed(rng: np.random.Generator, bones: Shapes, spongiosa_hu: NDArray[np.float32], level: str) -> Deposit:
@@ -212,6 +216,15 @@ def _edge_mm(rng: np.random.Generator, radius_mm: float, *, treated: bool) -> fl
         int(rng.choice(3, p=(0.7, 0.25, 0.05) if treated else (0.4, 0.4, 0.2)))
     ]
     return float(min(rng.uniform(low, high), max(0.5 * radius_mm, 0.3)))
+
+
+def _permeated(rng: np.random.Generator, deposit: Deposit, *, marrow_hu: float) -> Deposit:
+    """Let some lytic metastases come as many small holes with a blurred margin, where enough contrast is left."""
+    is_plain = marrow_hu - deposit.fill_hu > _PERMEATIVE_CONTRAST_HU and not deposit.treated
+    if LesionType.LYTIC not in deposit.types or not is_plain or rng.random() > _PERMEATIVE_ODDS:
+        return deposit
+    edge = np.clip(deposit.edge_mm, min(1.5, 0.5 * deposit.lobes_mm[0, 3]), 2.5)
+    return replace(deposit, hole_mm=float(rng.uniform(1.8, 4.0)), edge_mm=float(edge), rim_hu=0.0)
 
 
 def _lobes(

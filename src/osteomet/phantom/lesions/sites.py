@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES, Group
-from osteomet.phantom.geometry.kernels import CAPSULE, CUP, ELLIPSOID, HOLE, MODE, PLATE, QUAD, VERTEBRAL_BODY
+from osteomet.phantom.geometry.distances import CAPSULE, CUP, ELLIPSOID, PLATE, QUAD, VERTEBRAL_BODY
+from osteomet.phantom.geometry.kernels import HOLE, MODE
 from osteomet.phantom.geometry.shapes import Shapes, Warp, cut, distance_to_one, warped_points
 
 # Percent of the red marrow of an adult by region (Cristy 1981). Ribs and sternum count half: scans of the spine and

@@ -152,21 +152,19 @@ class Canvas:
 
     def loft(
         self, points: ArrayLike, half_width_mm: ArrayLike, half_depth_mm: ArrayLike, tissue: str, hu: float, *,
-        squareness: float = 0.0, turn_rad: ArrayLike = 0.0,
+        squareness: float = 0.0, turn_rad: float = 0.0,
     ) -> None:  # fmt: skip
         """Stack of sections about points of shape (n, 3) by ascending height."""
         path = np.asarray(points, dtype=float)
         n = len(path)
-        knots = np.column_stack(
-            [path[:, 2], path[:, 0], path[:, 1],
-             *(np.broadcast_to(np.asarray(a, dtype=float), n) for a in (half_width_mm, half_depth_mm, turn_rad))]
-        )  # fmt: skip
-        self.table.loft(knots, squareness=squareness, owner=0)
+        sizes = (np.broadcast_to(np.asarray(a, dtype=float), n) for a in (half_width_mm, half_depth_mm))
+        knots = np.column_stack([path[:, 2], path[:, 0], path[:, 1], *sizes])
+        self.table.loft(knots, squareness=squareness, turn_rad=turn_rad, owner=0)
         self._note(tissue, hu)
 
     def belly(
         self, points: ArrayLike, half_width_mm: ArrayLike, half_depth_mm: ArrayLike, patient: Patient, *,
-        hu: float = 0.0, turn_rad: ArrayLike = 0.0, squareness: float = 0.0,
+        hu: float = 0.0, turn_rad: float = 0.0, squareness: float = 0.0,
     ) -> None:  # fmt: skip
         """One muscle in its sheath of fat; ``hu`` is added to the patient's muscle."""
         for tissue, value, grow in (
