@@ -104,10 +104,11 @@ def oblique(lumbar: LumbarPhantom) -> CtPhantom:
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Keep converted networks of the tests apart from those of the user."""
+    """Keep converted networks and imported models of the tests apart from those of the user."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("cache_home")
         patch.setenv("XDG_CACHE_HOME", str(folder))
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data_home")))
         yield folder
 
 

@@ -10,7 +10,7 @@ from tests.conftest import Osteomet
 
 COMMANDS = (
     (), ("demo",), ("analyze",), ("synth",), ("train",), ("resample",), ("convert",), ("model",), ("model", "list"),
-    ("model", "show"),
+    ("model", "show"), ("model", "import"), ("model", "export"), ("predict",),
 )  # fmt: skip
 
 

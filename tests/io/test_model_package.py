@@ -10,7 +10,7 @@ import pytest
 from osteomet.core.errors import ModelError, UsageError
 from osteomet.core.model import IntensityWindow, ModelDescription, ModelPart, NetworkSpec
 from osteomet.core.volume import Modality
-from osteomet.io import model_package
+from osteomet.io import model_package, package_files
 from osteomet.io.model_package import Tensors, find_package, read_package, write_package
 
 WEIGHTS: dict[str, Tensors] = {
@@ -237,7 +237,7 @@ def test_a_damaged_zip(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_package_too_large_to_mean(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_package, "MAXIMUM_BYTES", 100)
+    monkeypatch.setattr(package_files, "MAXIMUM_BYTES", 100)
     for path in (folder, zipped(folder, tmp_path / "toy.zip")):
         with pytest.raises(ModelError, match="larger than any that can be meant"):
             read_package(path)

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.text import Text
 from PIL import Image
 
-from osteomet.report import charts, curve_charts
+from osteomet.report import charts, curve_charts, signature_charts
 from osteomet.report.chart_style import Chart, save_chart
 from osteomet.report.curve_charts import OperatingPoint
 from osteomet.stats.agreement import bland_altman
@@ -50,6 +50,14 @@ ALL: dict[str, Callable[[], Chart]] = {
     "decision": lambda: curve_charts.decision_chart(
         {name: decision_curve(SCORES, TRUTH, DECISION_THRESHOLDS) for name in "abc"}
     ),
+    "coefficients": lambda: signature_charts.coefficient_chart({"a": 0.5, "b": -1.0, "c": 0.0}),
+    "lasso_path": lambda: signature_charts.lasso_chart(
+        np.array([0.2, 0.1, 0.05]), np.array([[0.0, 0.0], [0.1, 0.0], [0.3, -0.2]]), ["a", "b"], chosen=1
+    ),
+    "lasso_deviance": lambda: signature_charts.deviance_chart(
+        np.array([0.2, 0.1]), np.array([1.4, 1.2]), np.array([0.1, 0.1]), chosen=1
+    ),
+    "no coefficient": lambda: signature_charts.coefficient_chart({}),
     "readers": lambda: curve_charts.reader_chart([OperatingPoint("R1", "unaided", 0.5, 0.7)]),
 }
 
@@ -85,3 +93,21 @@ def test_names_of_readers_at_one_point_do_not_cover_each_other() -> None:
     boxes = [Text.get_window_extent(text) for text in figure.axes[0].texts]
     assert len(boxes) == 5
     assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+
+
+def test_bars_of_a_signature_are_its_coefficients_largest_first() -> None:
+    figure = signature_charts.coefficient_chart({"a": 0.5, "b": -1.0, "c": 0.0})
+    (axes,) = figure.axes
+    widths = [patch.get_width() for patch in axes.patches]  # type: ignore[attr-defined]
+    assert widths == [-1.0, 0.5]
+    assert [text.get_text() for text in axes.texts] == ["b", "a", "c"]
+
+
+def test_the_path_runs_from_the_largest_penalty_and_marks_the_chosen_one() -> None:
+    penalties, coefficients = np.array([0.2, 0.1, 0.05]), np.array([[0.0, 0.0], [0.1, 0.0], [0.3, -0.2]])
+    (axes,) = signature_charts.lasso_chart(penalties, coefficients, ["a", "b"], chosen=1).axes
+    left, right = axes.get_xlim()
+    assert left > right
+    curves = [np.asarray(line.get_ydata()).tolist() for line in axes.lines[:2]]
+    assert curves == coefficients.T.tolist()
+    assert np.asarray(axes.lines[2].get_xdata()).tolist() == [0.1, 0.1]

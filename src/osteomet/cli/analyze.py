@@ -15,6 +15,7 @@ from osteomet.cli.console import (
     Verbose,
     cache_folder,
     emit,
+    model_folder,
     progress_bars,
     say,
 )
@@ -28,7 +29,7 @@ def analyze(
         list[Path] | None,
         typer.Argument(metavar="INPUT...", help="DICOM folders or zips, or a NIfTI, NRRD or MHA file."),
     ] = None,
-    model: Annotated[str, typer.Option(help="Name of an embedded model, or path of a package.")] = "default-ct",
+    model: Annotated[str, typer.Option(help="Name of a model, or path of a package.")] = "default-ct",
     device: DeviceOption = "auto",
     sequence: Annotated[
         list[str] | None, typer.Option(metavar="ROLE=PATH", help="State what a series is for, e.g. CT=scan.nii.gz.")
@@ -41,13 +42,15 @@ def analyze(
     sequences = _parse_sequences(sequence or [])
     if not inputs and not sequences:
         raise UsageError("there is nothing to analyse", remedy="name an input, or a series with --sequence ROLE=PATH")
+    from osteomet.io.model_package import find_package
     from osteomet.pipeline.analyze import AnalyzeSettings, analyze_study
 
+    found = str(find_package(model, imported=model_folder()))
     with progress_bars() as update:
         result = analyze_study(
             inputs or [],
             out,
-            AnalyzeSettings(model=model, device=device, cache_dir=cache_folder(), overwrite=overwrite),
+            AnalyzeSettings(model=found, device=device, cache_dir=cache_folder(), overwrite=overwrite),
             sequences=sequences,
             progress=update,
         )

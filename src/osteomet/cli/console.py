@@ -79,3 +79,8 @@ def progress_or_lines() -> Iterator[Callable[[str, int, int, str], None]]:
 def cache_folder() -> Path:
     """Where converted networks are kept: ``$XDG_CACHE_HOME/osteomet``, by default ``~/.cache/osteomet``."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "osteomet"
+
+
+def model_folder() -> Path:
+    """Where imported models are kept: ``$XDG_DATA_HOME/osteomet/models``, by default below ``~/.local/share``."""
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "osteomet" / "models"

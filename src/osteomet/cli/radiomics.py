@@ -1,4 +1,4 @@
-"""`osteomet radiomics`: features of lesions."""
+"""`osteomet radiomics`: features of lesions, and signatures made of them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from osteomet.cli.console import Json, Verbose, emit, progress_bars
+from osteomet.cli.console import Json, OutFolder, Overwrite, Verbose, emit, progress_bars, say
 from osteomet.core.errors import UsageError
 
-app = typer.Typer(help="Radiomic features of lesions.", no_args_is_help=True)
+app = typer.Typer(help="Radiomic features of lesions, and signatures made of them.", no_args_is_help=True)
 _DATA_HELP = "Data set with imagesTr and instancesTr or labelsTr, instead of an image and a mask."
 
 
@@ -23,20 +23,37 @@ def extract(
     data: Annotated[Path | None, typer.Option(help=_DATA_HELP)] = None,
     channel: Annotated[int | None, typer.Option(metavar="N", help="Channel of the data set, from 0.")] = None,
     settings: Annotated[Path | None, typer.Option(help="TOML file with settings; without it the defaults.")] = None,
+    perturb: Annotated[
+        int | None, typer.Option(metavar="N", help="Features of N slightly changed masks of each lesion instead.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the changes of the masks.")] = 0,
     json: Json = False,
     verbose: Verbose = False,  # noqa: ARG001 - read by the error handler
 ) -> None:
     """Compute the features of each lesion of an image or a data set, one row a lesion."""
-    from osteomet.pipeline.radiomics import extract_from_dataset, extract_from_image
+    from osteomet.pipeline.radiomics import Perturbations, extract_from_dataset, extract_from_image
+
+    changes = None if perturb is None else Perturbations(perturb, seed)
 
     with progress_bars() as update:
         if data is not None and image is None and mask is None and label is None:
             rows = extract_from_dataset(
-                data, out, channel=channel, settings=settings, progress=lambda n, of: update("cases", n, of)
+                data,
+                out,
+                channel=channel,
+                settings=settings,
+                progress=lambda n, of: update("cases", n, of),
+                perturbations=changes,
             )
         elif image is not None and mask is not None and data is None and channel is None:
             rows = extract_from_image(
-                image, mask, out, label=label, settings=settings, progress=lambda n, of: update("lesions", n, of)
+                image,
+                mask,
+                out,
+                label=label,
+                settings=settings,
+                progress=lambda n, of: update("lesions", n, of),
+                perturbations=changes,
             )
         else:
             raise UsageError(
@@ -52,3 +69,48 @@ def extract(
         "n_features": len(rows[0].features.values),
     }
     emit(result, as_json=json, text=f"{out}: {len(rows)} × {result['n_features']} features")
+
+
+@app.command("fit")
+def fit(
+    features: Annotated[Path, typer.Option(help="Table of features (CSV), as extract writes it.")],
+    labels: Annotated[Path, typer.Option(help="Table with the class of each case or lesion, such as cases.csv.")],
+    out: OutFolder,
+    settings: Annotated[Path | None, typer.Option(help="TOML file with the recipe; without it wangh2024.")] = None,
+    perturbed: Annotated[
+        Path | None, typer.Option(help="Features of changed masks, as extract --perturb writes them.")
+    ] = None,
+    overwrite: Overwrite = False,
+    json: Json = False,
+    verbose: Verbose = False,  # noqa: ARG001 - read by the error handler
+) -> None:
+    """Fit a signature and judge it by nested folds of patients: signature.json, metrics, tables, figures."""
+    from osteomet.pipeline.signature import fit_from_tables
+    from osteomet.pipeline.signature_study import FitJob
+
+    with progress_bars() as update:
+        document = fit_from_tables(FitJob(features, labels, out, settings, perturbed, overwrite), progress=update)
+    area = document["metrics"]["cross_validation.auc"]
+    n_kept = len(document["signature"]["features"])
+    limits = "" if area["low"] is None else f" ({area['low']:.2f}–{area['high']:.2f})"
+    text = f"{out}: {n_kept} feature{'' if n_kept == 1 else 's'}, AUC out of fold {area['value']:.2f}{limits}"
+    emit({"out": str(out), **document}, as_json=json, text=text)
+
+
+@app.command("predict")
+def predict(
+    model: Annotated[Path, typer.Option(help="Folder that fit made, or its signature.json.")],
+    features: Annotated[Path, typer.Option(help="Table of features (CSV), as extract writes it.")],
+    out: Annotated[Path, typer.Option(help="Table to write (CSV); a JSON file beside it says more.")],
+    json: Json = False,
+    verbose: Verbose = False,  # noqa: ARG001 - read by the error handler
+) -> None:
+    """Rad-score and probability of each lesion, and which features drive them."""
+    from osteomet.pipeline.signature_predict import predict_from_table
+
+    document = predict_from_table(model, features, out)
+    if not document["settings_checked"]:
+        say("the settings of the extraction are not known on both sides and could not be compared")
+    unscored = sum(one["rad_score"] is None for one in document["lesions"])
+    text = f"{out}: {len(document['lesions'])} lesions" + (f", {unscored} without a prediction" if unscored else "")
+    emit({"out": str(out), **document}, as_json=json, text=text)

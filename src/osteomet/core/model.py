@@ -56,11 +56,100 @@ class ModelPart:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedUNetSpec:
+    """Shape of a U-Net as nnU-Net plans it; every stage has its own size.
+
+    ``features``, ``kernels``, ``strides`` and ``blocks`` hold one entry for each stage, finest first, kernels and
+    strides one number for each of two or three axes. ``blocks`` counts convolutions, or residual blocks, of an encoder
+    stage; ``decoder_blocks`` counts convolutions of a decoder stage, coarsest first. ``slope`` is that of the leaky
+    ReLU below 0, ``epsilon`` keeps instance normalisation from dividing by 0.
+    """
+
+    kind: Literal["plain_conv_unet", "residual_encoder_unet"]
+    n_inputs: int
+    n_outputs: int
+    features: tuple[int, ...]
+    kernels: tuple[tuple[int, ...], ...]
+    strides: tuple[tuple[int, ...], ...]
+    blocks: tuple[int, ...]
+    decoder_blocks: tuple[int, ...]
+    bias: bool
+    epsilon: float
+    slope: float
+
+
+@dataclass(frozen=True, slots=True)
+class IntensityStatistics:
+    """Foreground of a training set: percentiles 0.5 and 99.5, mean and standard deviation."""
+
+    low: float
+    high: float
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True, slots=True)
+class InputChannel:
+    """One image that a network of nnU-Net takes, and how it is normalised.
+
+    ``CT`` clips and scales by ``statistics``; ``ZScore`` uses mean and standard deviation of the image, of its nonzero
+    region alone where ``masked``; ``RescaleTo01`` its minimum and maximum; ``No`` leaves it.
+    """
+
+    name: str
+    scheme: Literal["CT", "ZScore", "RescaleTo01", "No"]
+    masked: bool
+    statistics: IntensityStatistics | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResampleRule:
+    """Order of the splines of a resampling.
+
+    ``separate`` says whether a coarse axis takes the nearest slice instead; None where its spacing is more than three
+    times another.
+    """
+
+    order: int
+    separate: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class NnunetPart:
+    """One configuration that nnU-Net planned and trained, with all that its predictor does around the network.
+
+    Three-part fields follow the axes of the network. ``axes`` says which axis of an array (k, j, i) each of them is,
+    after the image was turned to ``orientation``. A first entry None of ``spacing_mm`` leaves the distance of slices as
+    it is: the network is two-dimensional, and the first entry of ``patch`` 1. ``mirror_axes`` are flipped in all
+    combinations, and the logits averaged.
+
+    ``values`` is the label for each of ``outputs``. Where ``exclusive``, the output with the highest logit is taken;
+    else each output is a region of its own, and where its logit is positive it overwrites the regions before it.
+    """
+
+    configuration: str
+    network: PlannedUNetSpec
+    channels: tuple[InputChannel, ...]
+    orientation: Literal["stored", "RAS"]
+    axes: tuple[int, int, int]
+    spacing_mm: tuple[float | None, float, float]
+    patch: tuple[int, int, int]
+    image_rule: ResampleRule
+    logit_rule: ResampleRule
+    mirror_axes: tuple[int, ...]
+    outputs: tuple[str, ...]
+    values: tuple[int, ...]
+    exclusive: bool
+    weights: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ModelDescription:
     """The content of ``model.json``.
 
     ``files`` maps every other file of the package to its SHA-256, so that damage and tampering are noticed.
-    ``seed_probability`` is the operating point: a lesion needs a voxel at least this probable.
+    ``seed_probability`` is the operating point: a lesion needs a voxel at least this probable. A model that was trained
+    by nnU-Net has ``nnunet`` and no parts.
     """
 
     name: str
@@ -76,7 +165,14 @@ class ModelDescription:
     metrics: dict[str, Any]
     files: dict[str, str]
     seed_probability: float = 0.5
+    nnunet: NnunetPart | None = None
     format: str = PACKAGE_FORMAT
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """Every file of weights."""
+        own = tuple(name for part in self.parts for name in part.weights)
+        return own + (self.nnunet.weights if self.nnunet else ())
 
     def part(self, name: str) -> ModelPart:
         """Return the part of this name; raises KeyError where there is none."""

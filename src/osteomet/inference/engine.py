@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib.metadata
+from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from osteomet.core.errors import UsageError
+from osteomet.core.errors import ModelError, UsageError
+from osteomet.core.model import ModelPart, NnunetPart
 from osteomet.io.model_package import ModelPackage
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -24,10 +27,13 @@ class Engine(Protocol):
 
     @property
     def n_outputs(self) -> int:
-        """Number of probabilities a voxel."""
+        """Number of values a voxel."""
 
     def predict(self, batch: NDArray[np.float32]) -> NDArray[Any]:
-        """Map float32 (n, n_inputs, i, j, k) to probabilities, float32 (n, n_outputs, i, j, k), that sum to 1."""
+        """Map float32 (n, n_inputs, i, j, k) to float32 (n, n_outputs, i, j, k).
+
+        These are probabilities that sum to 1, from a network of nnU-Net logits.
+        """
 
 
 def load_engine(package: ModelPackage, part: str, *, device: Device, cache_dir: Path) -> Engine:
@@ -56,15 +62,66 @@ def load_engine(package: ModelPackage, part: str, *, device: Device, cache_dir: 
     Torch takes over a second to import. On a processor it is imported only to convert a network that the cache does
     not hold yet.
     """
-    description = package.description.part(part)
+    return _load(package, package.description.part(part), device=device, cache_dir=cache_dir)
+
+
+def load_nnunet_engine(package: ModelPackage, *, device: Device, cache_dir: Path) -> Engine:
+    """Make a model that nnU-Net trained ready to run: in float32, mirrored, its folds averaged.
+
+    Parameters and errors are those of `load_engine`; there is a `ModelError` too if nnU-Net did not train the model.
+    """
+    part = package.description.nnunet
+    if part is None:
+        raise ModelError(
+            f"model {package.description.name!r} was not trained by nnU-Net",
+            expected="a model that `osteomet model import` made of a trained folder",
+            remedy="run it with `osteomet analyze`",
+        )
+    engine = _load(package, part, device=device, cache_dir=cache_dir)
+    return MirroredEngine(engine, part.mirror_axes) if part.mirror_axes else engine
+
+
+@dataclass(frozen=True, slots=True)
+class MirroredEngine:
+    """Mean of what an engine says of a window and of its mirror images, each turned back.
+
+    ``axes`` (0 to 2) are mirrored in all combinations, one after the other and all at once.
+    """
+
+    engine: Engine
+    axes: tuple[int, ...]
+
+    @property
+    def description(self) -> str:
+        """What runs it, for the provenance."""
+        return f"{self.engine.description}, {2 ** len(self.axes)} mirror images"
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of values a voxel."""
+        return self.engine.n_outputs
+
+    def predict(self, batch: NDArray[np.float32]) -> NDArray[Any]:
+        """Map float32 (n, n_inputs, i, j, k) to float32 (n, n_outputs, i, j, k)."""
+        total = self.engine.predict(batch).copy()
+        sets = [axes for n in range(1, len(self.axes) + 1) for axes in combinations(self.axes, n)]
+        for axes in sets:
+            mirrored = tuple(axis + 2 for axis in axes)
+            total += np.flip(self.engine.predict(np.ascontiguousarray(np.flip(batch, mirrored))), mirrored)
+        return np.asarray(total / (len(sets) + 1))
+
+
+def _load(package: ModelPackage, part: ModelPart | NnunetPart, *, device: Device, cache_dir: Path) -> Engine:
+    """Networks of nnU-Net stay in float32: what they say must be what they say under nnU-Net itself."""
+    exact = isinstance(part, NnunetPart)
     if choose_device(device) == "cuda":
         from osteomet.inference.engine_torch import TorchEngine
         from osteomet.inference.ensemble import build_ensemble
 
-        return TorchEngine(build_ensemble(package, description), n_outputs=description.network.n_outputs)
+        return TorchEngine(build_ensemble(package, part), n_outputs=part.network.n_outputs, exact=exact)
     from osteomet.inference.engine_openvino import OpenVinoEngine
 
-    return OpenVinoEngine(package, description, cache_dir=cache_dir)
+    return OpenVinoEngine(package, part, cache_dir=cache_dir, exact=exact)
 
 
 def choose_device(wanted: Device) -> Literal["cpu", "cuda"]:

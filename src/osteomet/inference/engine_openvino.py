@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import osteomet
 from osteomet.core.errors import UsageError
-from osteomet.core.model import ModelPart
+from osteomet.core.model import ModelPart, NnunetPart
 from osteomet.io.model_package import ModelPackage
 
 _GRAPH, _CONSTANTS, _SEAL = "model.xml", "model.bin", "sha256"
@@ -32,6 +32,8 @@ class OpenVinoEngine:
         What to run.
     cache_dir
         Where the converted network is kept.
+    exact
+        Whether to stay in float32 in any case.
 
     Raises
     ------
@@ -46,9 +48,12 @@ class OpenVinoEngine:
     float32. Weights are stored as float32, and the softmax stays in float32 in both cases.
     """
 
-    def __init__(self, package: ModelPackage, part: ModelPart, *, cache_dir: Path) -> None:
+    def __init__(
+        self, package: ModelPackage, part: ModelPart | NnunetPart, *, cache_dir: Path, exact: bool = False
+    ) -> None:
         core = openvino.Core()
-        self._precision = "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
+        has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        self._precision = "bf16" if has_bf16 and not exact else "f32"
         graph = _cached_graph(package, part, cache_dir)
         settings = {"INFERENCE_PRECISION_HINT": self._precision, "PERFORMANCE_HINT": "LATENCY"}
         self._request = core.compile_model(graph, "CPU", settings).create_infer_request()
@@ -65,11 +70,11 @@ class OpenVinoEngine:
         return self._n_outputs
 
     def predict(self, batch: NDArray[np.float32]) -> NDArray[Any]:
-        """Map float32 (n, n_inputs, i, j, k) to probabilities, float32 (n, n_outputs, i, j, k)."""
+        """Map float32 (n, n_inputs, i, j, k) to what the networks give, float32 (n, n_outputs, i, j, k)."""
         return np.concatenate([self._request.infer({0: one[np.newaxis]}, share_inputs=True)[0] for one in batch])
 
 
-def _cached_graph(package: ModelPackage, part: ModelPart, cache_dir: Path) -> Path:
+def _cached_graph(package: ModelPackage, part: ModelPart | NnunetPart, cache_dir: Path) -> Path:
     """Path of the converted network; converted now unless the cache holds it undamaged."""
     entry = cache_dir / _cache_key(package, part)
     if not _is_intact(entry):
@@ -87,7 +92,7 @@ def _cached_graph(package: ModelPackage, part: ModelPart, cache_dir: Path) -> Pa
     return entry / _GRAPH
 
 
-def _cache_key(package: ModelPackage, part: ModelPart) -> str:
+def _cache_key(package: ModelPackage, part: ModelPart | NnunetPart) -> str:
     """Hash of everything that the converted network depends on."""
     facts = {
         "weights": [package.description.files[name] for name in part.weights],
@@ -98,7 +103,7 @@ def _cache_key(package: ModelPackage, part: ModelPart) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _convert(package: ModelPackage, part: ModelPart, folder: Path) -> None:
+def _convert(package: ModelPackage, part: ModelPart | NnunetPart, folder: Path) -> None:
     """Trace the torch module and save its graph for one patch.
 
     Tracing here, and not in OpenVINO, leaves out a second and third pass that compare traces: 2 s instead of 14. The

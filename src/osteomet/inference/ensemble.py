@@ -1,4 +1,4 @@
-"""The networks of one part of a package as one torch module that gives probabilities."""
+"""The networks of one part of a package as one torch module."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from osteomet.core.errors import ModelError
-from osteomet.core.model import ModelPart
+from osteomet.core.model import ModelPart, NnunetPart
 from osteomet.io.model_package import ModelPackage, Tensors
 from osteomet.nn.unet import build_network
 
@@ -27,8 +27,26 @@ class Ensemble(nn.Module):
         return sum(others, start=first) / len(self.members) if others else first
 
 
-def build_ensemble(package: ModelPackage, part: ModelPart) -> Ensemble:
+class LogitEnsemble(nn.Module):
+    """Mean of the logits of its members, which may be two-dimensional and see one slice: nnU-Net averages folds so."""
+
+    def __init__(self, members: Sequence[nn.Module], *, flat: bool) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.flat = flat
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        """Map (n, n_inputs, i, j, k) to logits (n, n_outputs, i, j, k); i is 1 where the members are flat."""
+        image = batch.squeeze(2) if self.flat else batch
+        first, *others = (member(image) for member in self.members)
+        mean: torch.Tensor = sum(others, start=first) / len(self.members) if others else first
+        return mean.unsqueeze(2) if self.flat else mean
+
+
+def build_ensemble(package: ModelPackage, part: ModelPart | NnunetPart) -> Ensemble | LogitEnsemble:
     """Build the networks of a part, on the CPU and in evaluation mode, with the weights of the package.
+
+    They give probabilities, those of nnU-Net logits.
 
     Raises
     ------
@@ -40,6 +58,8 @@ def build_ensemble(package: ModelPackage, part: ModelPart) -> Ensemble:
         network = build_network(part.network)
         _load(network, package.weights[name], f"{name} of model {package.description.name!r}")
         members.append(network)
+    if isinstance(part, NnunetPart):
+        return LogitEnsemble(members, flat=part.spacing_mm[0] is None).eval()
     return Ensemble(members).eval()
 
 

@@ -51,7 +51,13 @@ class Field:
 
 
 def predict_blended(
-    engine: Engine, field: Field, *, patch: Triple, reduce: Reduce, progress: Progress | None = None
+    engine: Engine,
+    field: Field,
+    *,
+    patch: Triple,
+    reduce: Reduce,
+    progress: Progress | None = None,
+    importance: NDArray[np.float32] | None = None,
 ) -> NDArray[Any]:
     """Blend the predictions of overlapping windows.
 
@@ -68,6 +74,8 @@ def predict_blended(
         image block by block, with the axes in any order.
     progress
         Called with the number of windows done and of all.
+    importance
+        Weight of each voxel of a window, above 0; None for a Gaussian about its middle.
 
     Returns
     -------
@@ -94,7 +102,8 @@ def predict_blended(
     background[0] = 1
     empty = reduce(background)
     out = np.broadcast_to(empty, (*empty.shape[:-3], *field.shape)).copy()
-    sweeps = list(_sweeps(windows, field, patch, axis, engine.n_outputs))
+    weights = _importance(patch) if importance is None else importance
+    sweeps = list(_sweeps(windows, field, weights, axis, engine.n_outputs))
     n_all = sum(len(sweep.windows) for sweep in sweeps)
     done = 0
     for sweep in sweeps:
@@ -112,12 +121,12 @@ def window_starts(n: int, side: int) -> list[int]:
 
     Examples
     --------
-    >>> window_starts(100, 40), window_starts(40, 40), window_starts(10, 16)
-    ([0, 20, 40, 60], [0], [-3])
+    >>> window_starts(100, 40), window_starts(40, 40), window_starts(10, 16), window_starts(3, 1)
+    ([0, 20, 40, 60], [0], [-3], [0, 1, 2])
     """
     if n <= side:
         return [-((side - n) // 2)]
-    n_steps = math.ceil((n - side) / (side * (1 - OVERLAP)))
+    n_steps = math.ceil((n - side) / max(1, side * (1 - OVERLAP)))
     return [round(step * (n - side) / n_steps) for step in range(n_steps + 1)]
 
 
@@ -145,8 +154,11 @@ def _importance(patch: tuple[int, ...]) -> NDArray[np.float32]:
     return np.asarray(a[:, None, None] * b[:, None] * c, dtype=np.float32)
 
 
-def _sweeps(windows: list[Triple], field: Field, patch: Triple, axis: int, n_outputs: int) -> Iterator[_Sweep]:
+def _sweeps(
+    windows: list[Triple], field: Field, importance: NDArray[np.float32], axis: int, n_outputs: int
+) -> Iterator[_Sweep]:
     """Split the cross-section that the windows reach into tiles within the budget."""
+    patch = importance.shape
     across = [a for a in range(3) if a != axis]
     if not windows:
         return
@@ -157,7 +169,7 @@ def _sweeps(windows: list[Triple], field: Field, patch: Triple, axis: int, n_out
         b, c = across
         touching = [w for w in windows if b_low - patch[b] < w[b] < b_high and c_low - patch[c] < w[c] < c_high]
         if touching:
-            yield _Sweep(touching, patch, axis, [(b_low, b_high), (c_low, c_high)])
+            yield _Sweep(touching, importance, axis, [(b_low, b_high), (c_low, c_high)])
 
 
 def _tiles(box: list[tuple[int, int]], largest: int) -> Iterator[list[tuple[int, int]]]:
@@ -172,30 +184,29 @@ def _tiles(box: list[tuple[int, int]], largest: int) -> Iterator[list[tuple[int,
         yield from _tiles([half if a == longer else box[a] for a in range(2)], largest)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Sweep:
     """One pass along an axis over a tile of the cross-section."""
 
     windows: list[Triple]
-    patch: Triple
+    importance: NDArray[np.float32]
     axis: int
     tile: list[tuple[int, int]]
 
     def run(self, engine: Engine, field: Field, reduce: Reduce, out: NDArray[Any]) -> Iterator[None]:
         """Fill the tile of ``out``; yields after each window."""
         order = [self.axis, *(a for a in range(3) if a != self.axis)]
-        sides = tuple(self.patch[a] for a in order)
-        importance = _importance(sides)
-        slab = _Slab(engine.n_outputs, sides[0], self.tile)
+        importance = self.importance.transpose(order)
+        slab = _Slab(engine.n_outputs, len(importance), self.tile)
         target = np.moveaxis(out, self.axis - 3, -3)[..., slice(*self.tile[0]), slice(*self.tile[1])]
         ordered = sorted(self.windows, key=lambda window: window[self.axis])
         for start, group in groupby(ordered, key=lambda window: window[self.axis]):
             slab.advance(start, reduce, target)
             for window in group:
-                probability = engine.predict(_read(field, window, self.patch)[np.newaxis])[0]
+                probability = engine.predict(_read(field, window, self.importance.shape)[np.newaxis])[0]
                 slab.blend(np.moveaxis(probability, 1 + self.axis, 1), importance, [window[a] for a in order[1:]])
                 yield
-        slab.advance(ordered[-1][self.axis] + sides[0], reduce, target)
+        slab.advance(ordered[-1][self.axis] + len(importance), reduce, target)
 
 
 class _Slab:
@@ -242,7 +253,7 @@ def _overlap(start: int, side: int, tile: tuple[int, int]) -> tuple[slice, slice
     return slice(low - start, high - start), slice(low - tile[0], high - tile[0])
 
 
-def _read(field: Field, start: Triple, patch: Triple) -> NDArray[np.float32]:
+def _read(field: Field, start: Triple, patch: tuple[int, ...]) -> NDArray[np.float32]:
     """Cut a window out of the image, filled where it reaches beyond."""
     inside = [slice(max(0, s), min(n, s + p)) for s, p, n in zip(start, patch, field.shape, strict=True)]
     block = field.image[:, *inside]

@@ -11,11 +11,9 @@ import importlib.resources
 import json
 import shutil
 import tempfile
-import zipfile
-import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -26,15 +24,12 @@ from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 
 from osteomet.core.errors import ModelError, UsageError
-from osteomet.core.model import NORM_GROUPS, PACKAGE_FORMAT, ModelDescription, ModelPart
+from osteomet.core.model import PACKAGE_FORMAT, ModelDescription
+from osteomet.io.package_files import FETCH_AGAIN, list_files, without_top_folder
+from osteomet.io.package_rules import CARD_FILE, check_description
 
 DESCRIPTION_FILE = "model.json"
-CARD_FILE = "card.md"
-MAXIMUM_BYTES = 4 * 2**30
-"""Largest package that is read, unpacked; a zip that promises more is refused before it is unpacked."""
-
 _SHIPPED = Path(str(importlib.resources.files("osteomet"))) / "models"
-_FETCH_AGAIN = "get the package again from where it came, unpacked or as zip, and change nothing inside it"
 _ADAPTER: TypeAdapter[ModelDescription] = TypeAdapter(ModelDescription)
 
 Tensors = Mapping[str, NDArray[Any]]
@@ -66,16 +61,28 @@ class ModelPackage:
 
 def shipped_names() -> list[str]:
     """Names of the packages that ship with osteomet."""
-    return sorted(p.parent.name for p in _SHIPPED.glob(f"*/{DESCRIPTION_FILE}"))
+    return _names_in(_SHIPPED)
 
 
-def find_package(name_or_path: str) -> Path:
-    """Path of a package that ships with osteomet, by its name, or else the path itself.
+def package_names(imported: Path) -> list[str]:
+    """Names of the packages that ship with osteomet, then of those in the folder of imported ones."""
+    return [*shipped_names(), *(name for name in _names_in(imported) if name not in shipped_names())]
+
+
+def find_package(name_or_path: str, *, imported: Path | None = None) -> Path:
+    """Path of a package by its name, or else the path itself.
+
+    Parameters
+    ----------
+    name_or_path
+        Name of a package that ships with osteomet or was imported, or a path.
+    imported
+        Folder that holds the imported packages.
 
     Raises
     ------
     ModelError
-        If there is neither a shipped package of this name nor anything at this path.
+        If there is neither a package of this name nor anything at this path.
 
     Examples
     --------
@@ -84,16 +91,30 @@ def find_package(name_or_path: str) -> Path:
     ...
     osteomet.core.errors.ModelError: there is no model 'no-such-model'; expected ...
     """
-    names = shipped_names()
-    if name_or_path in names:
+    if name_or_path in shipped_names():
         return _SHIPPED / name_or_path
+    if imported is not None and name_or_path in _names_in(imported):
+        return imported / name_or_path
     if Path(name_or_path).exists():
         return Path(name_or_path)
+    names = shipped_names() if imported is None else package_names(imported)
     raise ModelError(
         f"there is no model {name_or_path!r}",
         expected=f"a name out of {names}, or the path of a package folder or zip",
         remedy="list the models with `osteomet model list`",
     )
+
+
+def _names_in(folder: Path) -> list[str]:
+    """Names of the packages in a folder; hidden ones are being written."""
+    return sorted(p.parent.name for p in folder.glob(f"*/{DESCRIPTION_FILE}") if not p.parent.name.startswith("."))
+
+
+def read_files(path: Path) -> dict[str, bytes]:
+    """Read every file of a package by its path inside it; nothing is checked but that the paths stay inside."""
+    listed = list_files(path)
+    files = listed.read(listed.sizes)
+    return without_top_folder(files, mark=DESCRIPTION_FILE) if path.is_file() else files
 
 
 def read_package(path: Path) -> ModelPackage:
@@ -119,14 +140,14 @@ def read_package(path: Path) -> ModelPackage:
     -----
     Each file is read once, and the same bytes are hashed and parsed, so that a file changed in between is noticed.
     """
-    files = _read_zip(path) if path.is_file() else _read_folder(path)
+    files = read_files(path)
     text = files.pop(DESCRIPTION_FILE, None)
     if text is None:
-        raise ModelError(f"{path} is not a model package: it has no {DESCRIPTION_FILE}", remedy=_FETCH_AGAIN)
+        raise ModelError(f"{path} is not a model package: it has no {DESCRIPTION_FILE}", remedy=FETCH_AGAIN)
     description = _parse_description(text, path)
-    _check_description(description)
+    check_description(description)
     _check_files(description, files)
-    weights = {name: _parse_weights(name, files[name]) for part in description.parts for name in part.weights}
+    weights = {name: _parse_weights(name, files[name]) for name in description.weights}
     return ModelPackage(
         description=description,
         weights=MappingProxyType(weights),
@@ -165,13 +186,13 @@ def write_package(
     """
     if folder.exists():
         raise UsageError(f"{folder} exists already", remedy="name a new folder for the package")
-    wanted = {name for part in description.parts for name in part.weights}
+    wanted = set(description.weights)
     if wanted != set(weights):
         raise ModelError("weights and description differ", expected=str(sorted(wanted)), got=str(sorted(weights)))
     files = {name: safetensors.numpy.save(dict(tensors)) for name, tensors in weights.items()}
     files[CARD_FILE] = card.encode()
     filled = replace(description, files={name: _sha256(data) for name, data in sorted(files.items())})
-    _check_description(filled)
+    check_description(filled)
     files[DESCRIPTION_FILE] = _ADAPTER.dump_json(filled, indent=2) + b"\n"
     _write_folder(files, folder)
     return filled
@@ -193,62 +214,6 @@ def _write_folder(files: Mapping[str, bytes], folder: Path) -> None:
         raise
 
 
-def _read_folder(folder: Path) -> dict[str, bytes]:
-    """Read every file below a folder by its POSIX path; links are refused because they can lead out of it."""
-    if not folder.is_dir():
-        raise ModelError(f"there is no model package at {folder}", remedy="list the models with `osteomet model list`")
-    found = [path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir()]
-    for path in found:
-        if path.is_symlink() or not path.is_file():
-            raise ModelError("a model package holds plain files only", got=str(path), remedy=_FETCH_AGAIN)
-    _check_size(sum(path.stat().st_size for path in found))
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
-
-
-def _read_zip(path: Path) -> dict[str, bytes]:
-    """Read every file of a zip by its path inside the package."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-            if any(entry.flag_bits & 1 for entry in entries):
-                raise ModelError(f"{path} is encrypted", remedy="decrypt it first")
-            _check_size(sum(entry.file_size for entry in entries))
-            names = [entry.filename for entry in entries]
-            _check_paths(names)
-            files = {entry.filename: archive.read(entry) for entry in entries}
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
-        raise ModelError(f"{path} is not a readable zip", got=str(error), remedy=_FETCH_AGAIN) from error
-    if len(files) != len(names):
-        raise ModelError(f"{path} holds two files of one name", remedy=_FETCH_AGAIN)
-    return _without_top_folder(files)
-
-
-def _without_top_folder(files: dict[str, bytes]) -> dict[str, bytes]:
-    """Drop the one folder that all paths share, as zipping a folder leaves it."""
-    tops = {PurePosixPath(name).parts[0] for name in files}
-    if DESCRIPTION_FILE in files or len(tops) != 1:
-        return files
-    return {PurePosixPath(*PurePosixPath(name).parts[1:]).as_posix(): data for name, data in files.items()}
-
-
-def _check_size(n_bytes: int) -> None:
-    if n_bytes > MAXIMUM_BYTES:
-        raise ModelError(
-            "the model package is larger than any that can be meant",
-            expected=f"at most {MAXIMUM_BYTES / 2**30:.0f} GiB",
-            got=f"{n_bytes / 2**30:.1f} GiB",
-            remedy=_FETCH_AGAIN,
-        )
-
-
-def _check_paths(names: Iterable[str]) -> None:
-    """Refuse any path that could lead out of the package on any system."""
-    for name in names:
-        parts = name.split("/")
-        if "\\" in name or ":" in name or "\0" in name or any(part in ("", ".", "..") for part in parts):
-            raise ModelError("a path leads out of the model package", got=repr(name), remedy=_FETCH_AGAIN)
-
-
 def _parse_description(text: bytes, path: Path) -> ModelDescription:
     """Parse ``model.json``; the format comes first, because another format has other fields."""
     try:
@@ -267,46 +232,7 @@ def _parse_description(text: bytes, path: Path) -> ModelDescription:
         place = ".".join(str(step) for step in first["loc"])
         raise ModelError(f"{DESCRIPTION_FILE} does not fit its format", got=f"{first['msg']} at {place}") from error
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"{DESCRIPTION_FILE} is not JSON", got=str(error), remedy=_FETCH_AGAIN) from error
-
-
-def _check_description(description: ModelDescription) -> None:
-    """Refuse a description that contradicts itself."""
-    _check_paths(description.files)
-    names = [part.name for part in description.parts]
-    if not names or len(set(names)) != len(names):
-        raise ModelError("a model has at least one part, each with its own name", got=str(names))
-    for part in description.parts:
-        _check_part(part)
-        unlisted = sorted(set(part.weights) - set(description.files))
-        if unlisted:
-            raise ModelError(f"the weights of part {part.name!r} have no SHA-256", got=str(unlisted))
-    if CARD_FILE not in description.files:
-        raise ModelError(f"the model package has no {CARD_FILE}", remedy="write a model card")
-
-
-def _check_part(part: ModelPart) -> None:
-    """Refuse a part whose outputs, patch, spacing, window and network do not fit each other."""
-    step = 2 ** len(part.network.channels)
-    n_inputs = len(part.windows) + (part.near_bone_mm is not None)
-    rules = {
-        "outputs named once each, background first, one for each channel of the network": part.outputs[:1]
-        == ("background",)
-        and len(set(part.outputs)) == len(part.outputs) == part.network.n_outputs,
-        f"channels that are positive multiples of {NORM_GROUPS}": bool(part.network.channels)
-        and all(n > 0 and n % NORM_GROUPS == 0 for n in part.network.channels),
-        f"patch sides that are positive multiples of {step}": all(n > 0 and n % step == 0 for n in part.patch),
-        "a finite positive spacing": all(0 < s < np.inf for s in part.spacing_mm),
-        "windows whose low end lies below their high end": bool(part.windows)
-        and all(-np.inf < w.low < w.high < np.inf for w in part.windows),
-        "a distance from bone of zero or more, if any": part.near_bone_mm is None or 0 <= part.near_bone_mm < np.inf,
-        f"{n_inputs} inputs, one for each window and one for bones where it sees them": part.network.n_inputs
-        == n_inputs,
-        "at least one file of weights": bool(part.weights),
-    }
-    for rule, holds in rules.items():
-        if not holds:
-            raise ModelError(f"part {part.name!r} of the model contradicts itself", expected=rule, got=str(part))
+        raise ModelError(f"{DESCRIPTION_FILE} is not JSON", got=str(error), remedy=FETCH_AGAIN) from error
 
 
 def _check_files(description: ModelDescription, files: Mapping[str, bytes]) -> None:
@@ -314,7 +240,7 @@ def _check_files(description: ModelDescription, files: Mapping[str, bytes]) -> N
     missing = sorted(set(description.files) - set(files))
     unlisted = sorted(set(files) - set(description.files))
     if missing:
-        raise ModelError("the model package lacks files", got=f"no {missing}", remedy=_FETCH_AGAIN)
+        raise ModelError("the model package lacks files", got=f"no {missing}", remedy=FETCH_AGAIN)
     if unlisted:
         what = f"the model package holds files that {DESCRIPTION_FILE} does not list"
         raise ModelError(what, got=str(unlisted), remedy="remove them, or get the package again")
@@ -322,7 +248,7 @@ def _check_files(description: ModelDescription, files: Mapping[str, bytes]) -> N
         got = _sha256(files[name])
         if got != expected:
             what = f"{name} is damaged or was changed"
-            raise ModelError(what, expected=f"SHA-256 {expected}", got=got, remedy=_FETCH_AGAIN)
+            raise ModelError(what, expected=f"SHA-256 {expected}", got=got, remedy=FETCH_AGAIN)
 
 
 def _parse_weights(name: str, data: bytes) -> Tensors:
@@ -330,7 +256,7 @@ def _parse_weights(name: str, data: bytes) -> Tensors:
     try:
         tensors = safetensors.numpy.load(data)
     except (SafetensorError, KeyError) as error:
-        raise ModelError(f"{name} is not a readable safetensors file", got=str(error), remedy=_FETCH_AGAIN) from error
+        raise ModelError(f"{name} is not a readable safetensors file", got=str(error), remedy=FETCH_AGAIN) from error
     for key, tensor in tensors.items():
         if tensor.dtype.kind not in "fiu" or not np.isfinite(tensor).all():
             what = f"tensor {key!r} of {name} cannot be used"

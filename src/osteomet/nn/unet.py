@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from osteomet.core.errors import ModelError
-from osteomet.core.model import NORM_GROUPS, NetworkSpec
+from osteomet.core.model import NORM_GROUPS, NetworkSpec, PlannedUNetSpec
+from osteomet.nn.planned_unet import PlannedUNet
 
 
 class SubvoxelUNet3d(nn.Module):
@@ -67,7 +68,7 @@ class SubvoxelUNet3d(nn.Module):
         return logits
 
 
-def build_network(spec: NetworkSpec) -> nn.Module:
+def build_network(spec: NetworkSpec | PlannedUNetSpec) -> nn.Module:
     """Build the network that a model package describes, with fresh weights.
 
     Raises
@@ -75,6 +76,8 @@ def build_network(spec: NetworkSpec) -> nn.Module:
     ModelError
         If this version of osteomet does not know the kind of network.
     """
+    if isinstance(spec, PlannedUNetSpec):
+        return PlannedUNet(spec)
     if spec.kind != "subvoxel_unet3d":
         raise ModelError(
             "the model uses a network that this version does not know",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -19,11 +20,13 @@ from osteomet.core.errors import DatasetError, GeometryError, InputError, Osteom
 from osteomet.core.grid import check_same_grid
 from osteomet.core.volume import LabelMap, Modality, Volume
 from osteomet.image.components import label_components
+from osteomet.io.feature_table import PERTURBATION
 from osteomet.io.formats import image_stem, read_instances, read_labels, read_volume
 from osteomet.io.lesion_cases import LesionCase, list_lesion_cases
 from osteomet.io.output import output_file
 from osteomet.radiomics.extract import RadiomicFeatures, extract_features
 from osteomet.radiomics.names import feature_names
+from osteomet.radiomics.perturb import perturb_mask
 from osteomet.radiomics.settings import RadiomicsSettings, read_settings
 
 KEY_COLUMNS = ("case", "lesion", "label", "n_voxels")
@@ -32,12 +35,32 @@ KEY_COLUMNS = ("case", "lesion", "label", "n_voxels")
 
 @dataclass(frozen=True, slots=True)
 class FeatureRow:
-    """Features of one lesion; ``lesion`` is its value in the map, or its number among those of the case."""
+    """Features of one lesion; ``lesion`` is its value in the map, or its number among those of the case.
+
+    ``perturbation`` numbers the perturbed masks of the lesion from 1; None for the mask as it is.
+    """
 
     case: str
     lesion: int
     label: str
     features: RadiomicFeatures
+    perturbation: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Perturbations:
+    """How many perturbed masks of each lesion to compute features of, and the seed they follow from."""
+
+    n: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.n < 1 or self.seed < 0:
+            raise UsageError(
+                "perturbed masks cannot be made",
+                expected="--perturb from 1 and --seed from 0",
+                got=f"--perturb {self.n} --seed {self.seed}",
+            )
 
 
 def extract_from_image(
@@ -48,6 +71,7 @@ def extract_from_image(
     label: int | None,
     settings: Path | None,
     progress: Callable[[int, int], None],
+    perturbations: Perturbations | None = None,
 ) -> tuple[FeatureRow, ...]:
     """Write the features of each label of a mask, or of one of them, and return them.
 
@@ -61,6 +85,8 @@ def extract_from_image(
         The one label to take; where None, every label that is present.
     settings
         TOML file of `osteomet.radiomics.settings.RadiomicsSettings`; where None, the defaults.
+    perturbations
+        Where given, the features are those of perturbed masks instead of the masks themselves.
 
     Raises
     ------
@@ -78,7 +104,8 @@ def extract_from_image(
     rows = []
     for done, (name, value) in enumerate(wanted.items()):
         progress(done, len(wanted))
-        rows.append(FeatureRow(image_stem(image), value, name, extract_features(volume, labels.mask(name), chosen)))
+        lesion = _Lesion(image_stem(image), value, name, labels.mask(name))
+        rows += _rows_of_lesion(lesion, volume, chosen, perturbations)
     progress(len(wanted), len(wanted))
     _write(rows, chosen, out, source={"image": image.name, "mask": mask.name})
     return tuple(rows)
@@ -91,6 +118,7 @@ def extract_from_dataset(
     channel: int | None,
     settings: Path | None,
     progress: Callable[[int, int], None],
+    perturbations: Perturbations | None = None,
 ) -> tuple[FeatureRow, ...]:
     """Write the features of every lesion of a data set, and return them.
 
@@ -115,7 +143,7 @@ def extract_from_dataset(
     for done, case in enumerate(cases):
         progress(done, len(cases))
         with _about(case):
-            rows += _rows_of(case, chosen)
+            rows += _rows_of(case, chosen, perturbations)
     progress(len(cases), len(cases))
     if not rows:
         raise DatasetError(f"{data}: no case has a lesion", got=f"{len(cases)} empty maps")
@@ -149,7 +177,19 @@ def _beside(out: Path) -> Path:
     return out.with_suffix(".json")
 
 
-def _rows_of(case: LesionCase, settings: RadiomicsSettings) -> Iterator[FeatureRow]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Lesion:
+    """Voxels of a lesion, and what its rows begin with."""
+
+    case: str
+    number: int
+    label: str
+    region: NDArray[np.bool_]
+
+
+def _rows_of(
+    case: LesionCase, settings: RadiomicsSettings, perturbations: Perturbations | None
+) -> Iterator[FeatureRow]:
     """Features of each lesion of a case."""
     labels = read_instances(case.lesions) if case.is_instances else read_labels(case.lesions)
     if not labels.present():
@@ -157,7 +197,21 @@ def _rows_of(case: LesionCase, settings: RadiomicsSettings) -> Iterator[FeatureR
     volume: Volume = read_volume(case.image, modality=Modality.MR)
     check_same_grid(volume.grid, labels.grid, names=("the image", "the map of lesions"))
     for number, name, region in _lesions_of(labels, is_instances=case.is_instances):
-        yield FeatureRow(case.case, number, name, extract_features(volume, region, settings))
+        yield from _rows_of_lesion(_Lesion(case.case, number, name, region), volume, settings, perturbations)
+
+
+def _rows_of_lesion(
+    lesion: _Lesion, volume: Volume, settings: RadiomicsSettings, perturbations: Perturbations | None
+) -> Iterator[FeatureRow]:
+    """Features of a lesion, or of its perturbed masks; these depend on seed, case and number alone."""
+    key = lesion.case, lesion.number, lesion.label
+    if perturbations is None:
+        yield FeatureRow(*key, extract_features(volume, lesion.region, settings))
+        return
+    rng = np.random.default_rng([perturbations.seed, zlib.crc32(lesion.case.encode()), lesion.number])
+    for n in range(1, perturbations.n + 1):
+        mask = perturb_mask(lesion.region, volume.grid.spacing_mm, rng=rng)
+        yield FeatureRow(*key, extract_features(volume, mask, settings), perturbation=n)
 
 
 def _lesions_of(labels: LabelMap, *, is_instances: bool) -> Iterator[tuple[int, str, NDArray[np.bool_]]]:
@@ -192,11 +246,13 @@ def _write(rows: Sequence[FeatureRow], settings: RadiomicsSettings, out: Path, *
     with output_file(_beside(out)) as sidecar, output_file(out) as table:
         with table.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            writer.writerow((*KEY_COLUMNS, *names))
+            perturbed = any(row.perturbation is not None for row in rows)
+            writer.writerow((*KEY_COLUMNS, *([PERTURBATION] if perturbed else []), *names))
             for row in rows:
                 values = [row.features.values[name] for name in names]
                 cells = ["" if math.isnan(value) else repr(float(value)) for value in values]
-                writer.writerow((row.case, row.lesion, row.label, row.features.n_voxels, *cells))
+                number = [row.perturbation] if perturbed else []
+                writer.writerow((row.case, row.lesion, row.label, row.features.n_voxels, *number, *cells))
         document = {
             "software": f"osteomet {__version__}",
             **source,
@@ -211,7 +267,7 @@ def _missing(row: FeatureRow) -> list[dict[str, Any]]:
     by_reason: dict[str, list[str]] = {}
     for name, reason in row.features.not_computed.items():
         by_reason.setdefault(reason, []).append(name)
-    return [
-        {"case": row.case, "lesion": row.lesion, "reason": reason, "features": names}
-        for reason, names in by_reason.items()
-    ]
+    key = {"case": row.case, "lesion": row.lesion}
+    if row.perturbation is not None:
+        key[PERTURBATION] = row.perturbation
+    return [{**key, "reason": reason, "features": names} for reason, names in by_reason.items()]

@@ -7,12 +7,13 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from osteomet.core.errors import InputError, UsageError
 
+T = TypeVar("T")
 WaveletName = Literal["coif1", "db2", "haar", "none"]
 Aggregation = Literal["averaged", "merged"]
 _DEFAULT_BIN_WIDTH = 25.0
@@ -99,12 +100,17 @@ def read_settings(path: Path) -> RadiomicsSettings:
         If it is not TOML, or a key is unknown, of the wrong type, or has a value that cannot be meant; the message
         names the key.
     """
+    return read_toml(path, RadiomicsSettings)
+
+
+def read_toml(path: Path, kind: type[T]) -> T:
+    """Read a TOML file whose keys are the fields of a dataclass; errors are those of `read_settings`."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: the settings cannot be read", got=str(error)) from error
     try:
-        return TypeAdapter(RadiomicsSettings).validate_python(tomllib.loads(text))
+        return TypeAdapter(kind).validate_python(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"the settings {path} are not TOML", got=str(error)) from error
     except ValidationError as error:

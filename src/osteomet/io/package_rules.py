@@ -1,0 +1,95 @@
+"""What must hold within the description of a model for it to be run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from osteomet.core.errors import ModelError
+from osteomet.core.model import NORM_GROUPS, ModelDescription, ModelPart, NnunetPart
+from osteomet.io.package_files import check_paths
+
+CARD_FILE = "card.md"
+
+
+def check_description(description: ModelDescription) -> None:
+    """Refuse a description that contradicts itself."""
+    check_paths(description.files)
+    names = [part.name for part in description.parts]
+    if description.nnunet is not None:
+        _check_nnunet(description.nnunet)
+    if bool(names) == (description.nnunet is not None) or len(set(names)) != len(names):
+        raise ModelError("a model has at least one part, each with its own name", got=str(names))
+    for part in description.parts:
+        _check_part(part)
+    unlisted = sorted(set(description.weights) - set(description.files))
+    if unlisted:
+        raise ModelError("weights of the model have no SHA-256", got=str(unlisted))
+    if CARD_FILE not in description.files:
+        raise ModelError(f"the model package has no {CARD_FILE}", remedy="write a model card")
+
+
+def _check_part(part: ModelPart) -> None:
+    """Refuse a part whose outputs, patch, spacing, window and network do not fit each other."""
+    step = 2 ** len(part.network.channels)
+    n_inputs = len(part.windows) + (part.near_bone_mm is not None)
+    rules = {
+        "outputs named once each, background first, one for each channel of the network": part.outputs[:1]
+        == ("background",)
+        and len(set(part.outputs)) == len(part.outputs) == part.network.n_outputs,
+        f"channels that are positive multiples of {NORM_GROUPS}": bool(part.network.channels)
+        and all(n > 0 and n % NORM_GROUPS == 0 for n in part.network.channels),
+        f"patch sides that are positive multiples of {step}": all(n > 0 and n % step == 0 for n in part.patch),
+        "a finite positive spacing": all(0 < s < np.inf for s in part.spacing_mm),
+        "windows whose low end lies below their high end": bool(part.windows)
+        and all(-np.inf < w.low < w.high < np.inf for w in part.windows),
+        "a distance from bone of zero or more, if any": part.near_bone_mm is None or 0 <= part.near_bone_mm < np.inf,
+        f"{n_inputs} inputs, one for each window and one for bones where it sees them": part.network.n_inputs
+        == n_inputs,
+        "at least one file of weights": bool(part.weights),
+    }
+    _check_rules(f"part {part.name!r} of the model", rules, part)
+
+
+def _check_nnunet(part: NnunetPart) -> None:
+    """Refuse a network of nnU-Net whose description does not fit together."""
+    net = part.network
+    stages, n_axes = len(net.features), len(part.patch) - (part.spacing_mm[0] is None)
+    sizes = (*net.kernels, *net.strides)
+    steps = [1] * (3 - n_axes) + [math.prod(sides) for sides in zip(*net.strides, strict=False)]
+    rules = {
+        "two stages or more": stages >= 2,
+        "positive numbers of features and blocks for each stage": len(net.blocks) == stages
+        and len(net.decoder_blocks) == stages - 1
+        and min((*net.features, *net.blocks, *net.decoder_blocks), default=0) > 0,
+        f"kernels and strides of {n_axes} positive numbers for each stage": len(net.kernels) == stages
+        and len(net.strides) == stages
+        and all(len(size) == n_axes and min(size) > 0 for size in sizes),
+        f"patch sides that are positive multiples of {steps}": len(steps) == 3
+        and all(n > 0 and n % step == 0 for n, step in zip(part.patch, steps, strict=True)),
+        "a patch of one slice where slices keep their distance": part.spacing_mm[0] is not None or part.patch[0] == 1,
+        "a finite positive spacing": all(0 < s < np.inf for s in part.spacing_mm if s is not None),
+        "one input for each channel": net.n_inputs == len(part.channels) > 0,
+        "statistics for each channel of CT": all(c.statistics is not None for c in part.channels if c.scheme == "CT"),
+        "three axes, each once": sorted(part.axes) == [0, 1, 2],
+        "mirrored axes among those of the network": set(part.mirror_axes) <= {0, 1, 2}
+        and (n_axes == 3 or 0 not in part.mirror_axes),
+        "outputs named once each, one for each channel of the network, with a label each": len(set(part.outputs))
+        == len(part.outputs)
+        == len(part.values)
+        == net.n_outputs,
+        "labels 0, 1, 2, …, or different ones from 1 to 65535 for regions": part.values == tuple(range(net.n_outputs))
+        if part.exclusive
+        else len(set(part.values)) == len(part.values) and all(0 < value <= 65535 for value in part.values),
+        "at least one file of weights": bool(part.weights),
+    }
+    _check_rules(f"network {part.configuration!r} of the model", rules, part)
+
+
+def _check_rules(what: str, rules: Mapping[str, bool], part: ModelPart | NnunetPart) -> None:
+    """Refuse a description at the first rule that does not hold."""
+    for rule, holds in rules.items():
+        if not holds:
+            raise ModelError(f"{what} contradicts itself", expected=rule, got=str(part))
