@@ -54,6 +54,28 @@ def progress_bars(*, lines: bool = False) -> Iterator[Callable[[str, int, int], 
         yield update
 
 
+@contextmanager
+def progress_or_lines() -> Iterator[Callable[[str, int, int, str], None]]:
+    """Yield ``tell(task, done, total, remark)``: bars on a terminal, lines elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda task, done, total, remark: say(f"{task} {done}/{total}" + (f": {remark}" if remark else ""))
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+    with Progress(*columns, TimeElapsedColumn(), TextColumn("{task.fields[remark]}"), console=console) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(task: str, done: int, total: int, remark: str) -> None:
+            if task not in tasks:
+                tasks[task] = bars.add_task(task, total=total, remark=remark)
+            bars.update(tasks[task], completed=done, total=total, remark=remark)
+
+        yield tell
+
+
 def cache_folder() -> Path:
     """Where converted networks are kept: ``$XDG_CACHE_HOME/osteomet``, by default ``~/.cache/osteomet``."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "osteomet"

@@ -7,7 +7,20 @@ import sys
 import typer
 
 from osteomet import __version__
-from osteomet.cli import analyze, convert, demo, evaluate, insert, model, predict, radiomics, resample, synth, train
+from osteomet.cli import (
+    analyze,
+    convert,
+    demo,
+    evaluate,
+    insert,
+    model,
+    predict,
+    radiomics,
+    reproduce,
+    resample,
+    synth,
+    train,
+)
 from osteomet.core.errors import OsteometError
 
 app = typer.Typer(
@@ -23,6 +36,7 @@ app.command()(synth.synth)
 app.command()(insert.insert)
 app.command()(evaluate.evaluate)
 app.command()(train.train)
+app.command()(reproduce.reproduce)
 app.command()(predict.predict)
 app.command()(resample.resample)
 app.command()(convert.convert)

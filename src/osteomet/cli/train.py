@@ -1,4 +1,4 @@
-"""`osteomet train`: fit the networks of a recipe and write a model package."""
+"""`osteomet train`: fit the networks of a recipe."""
 
 from __future__ import annotations
 
@@ -7,12 +7,18 @@ from typing import Annotated
 
 import typer
 
-from osteomet.cli.console import DeviceOption, Json, Verbose, cache_folder, emit, say
+from osteomet.cli.console import DeviceOption, Json, Verbose, cache_folder, emit, progress_or_lines, say
+
+_FOLD_HELP = "Which fold of the training patients watches over the training: 0 and on, or all, one after the other."
 
 
 def train(
     recipe: Annotated[str, typer.Argument(help="Name of a recipe that ships with osteomet, or a TOML file.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for checkpoints, logs and the package.")],
+    data: Annotated[
+        Path | None, typer.Option("--data", help="For a study: data set in nnU-Net's raw layout with cases.csv.")
+    ] = None,
+    fold: Annotated[str, typer.Option("--fold", metavar="K|all", help=_FOLD_HELP)] = "0",
     backgrounds: Annotated[
         Path | None,
         typer.Option(
@@ -24,7 +30,18 @@ def train(
     json: Json = False,
     verbose: Verbose = False,  # noqa: ARG001 - read by the error handler
 ) -> None:
-    """Train on phantoms made on the fly; a stopped training goes on with --resume."""
+    """Train the models of a study on your data, or a model on phantoms; a stopped training goes on with --resume."""
+    from osteomet.core.errors import UsageError
+    from osteomet.training.recipe import task_of
+
+    if task_of(recipe):
+        if data is None or backgrounds is not None:
+            raise UsageError("a study is trained on a data set", remedy="pass --data DIR, and no --backgrounds")
+        _train_study(recipe, data, out, fold=fold, device=device, resume=resume)
+        emit({"models": str(out / "models")}, as_json=json, text=str(out / "models"))
+        return
+    if data is not None or fold != "0":
+        raise UsageError(f"{recipe} trains on phantoms that it draws", remedy="leave out --data and --fold")
     from osteomet.pipeline.train import train_model
     from osteomet.training.recipe import read_recipe
 
@@ -38,3 +55,30 @@ def train(
         backgrounds=backgrounds,
     )
     emit({"package": str(package)}, as_json=json, text=str(package))
+
+
+def _train_study(recipe: str, data: Path, out: Path, *, fold: str, device: DeviceOption, resume: bool) -> None:
+    """Train every variant of a study."""
+    from osteomet.core.errors import UsageError
+    from osteomet.pipeline.chain import open_chain, prepare_chain, train_chain
+    from osteomet.pipeline.study import open_run, prepare_study, train_study
+    from osteomet.training.chain import TWO_STEPS, read_chain
+    from osteomet.training.recipe import task_of
+    from osteomet.training.study import read_study
+
+    if task_of(recipe) == TWO_STEPS:
+        if fold != "0":
+            raise UsageError(f"{recipe} has one split and no folds", remedy="leave out --fold")
+        with progress_or_lines() as tell:
+            chain = open_chain(read_chain(recipe), data, out, device=device, resume=resume, tell=tell)
+            cases, split = prepare_chain(chain)
+            for sequence in chain.sequences:
+                train_chain(chain, cases, split, sequence)
+        return
+    study = read_study(recipe)
+    n_folds = study.split.n_folds
+    if fold != "all" and not (fold.isdigit() and int(fold) < n_folds):
+        raise UsageError("there is no such fold", expected=f"0 to {n_folds - 1}, or all", got=f"--fold {fold}")
+    with progress_or_lines() as tell:
+        run = open_run(study, data, out, device=device, resume=resume, tell=tell)
+        train_study(run, prepare_study(run), range(n_folds) if fold == "all" else [int(fold)])

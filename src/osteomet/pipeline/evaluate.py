@@ -70,6 +70,8 @@ class EvaluationJob:
         How many times recall weighs as much as precision in F-beta; None for that of the protocol.
     tolerance_mm
         Distance up to which a surface counts as well placed in NSD, mm.
+    notice
+        What every reader of the report must know first, such as that the images are simulated.
     """
 
     reference: Path | None
@@ -85,6 +87,7 @@ class EvaluationJob:
     matching: str | None = None
     beta: float | None = None
     tolerance_mm: float = 2.0
+    notice: str = ""
 
 
 def evaluate_folders(
@@ -126,7 +129,7 @@ def evaluate_folders(
             second = job.against if job.against is not None and not job.against.is_dir() else None
             against = None if second is None else read_classified(second, protocol.classes)
             add_classes(results, run, read_classified(job.table, protocol.classes), against)
-        return _write(results, run)
+        return _write(results, run, job.notice)
 
 
 def _evaluate_maps(results: Results, run: Run, job: EvaluationJob, reference: Path, prediction: Path) -> None:
@@ -182,7 +185,7 @@ def _other_rule(matching: str) -> str:
     return f"Not the rule of the protocol but “{matching}” decides here when a lesion is found."
 
 
-def _write(results: Results, run: Run) -> dict[str, Any]:
+def _write(results: Results, run: Run, notice: str) -> dict[str, Any]:
     """Write tables, ``metrics.json`` and the report."""
     protocol, folder = run.protocol, run.folder
     assert results.checklist is not None
@@ -211,6 +214,7 @@ def _write(results: Results, run: Run) -> dict[str, Any]:
         left_out=results.left_out,
         checklist=results.checklist,
         software=software(),
+        notice=notice,
     )
     (folder / "report.html").write_text(render_evaluation(page), encoding="utf-8")
     return document

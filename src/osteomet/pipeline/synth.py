@@ -68,6 +68,7 @@ def write_cohort(
     anatomy: Path | None,
     overwrite: bool,
     progress: Callable[[int, int], None],
+    coarse: float = 1.0,
 ) -> dict[str, int]:
     """Write a cohort in nnU-Net's raw layout, with more truth beside it.
 
@@ -75,9 +76,9 @@ def write_cohort(
     the lesions one by one, ``bonesTr`` the bones by vocabulary id, ``mimicsTr`` what looks like a metastasis. Cases
     of an external test set lie in the same folders with ``Ts``. ``dicomTr`` has a study an exam where ``dicom`` is
     true. ``cases.csv`` has a row a case, ``lesions.csv`` a row a lesion, ``links.csv`` (pairs) a row for what became of
-    each lesion, ``marks.csv`` (readers) a row a mark. With ``anatomy``, a folder as `osteomet.io.anatomy_folder` reads
-    it, each patient is built around the bones of one subject, in turn; all subjects are checked before the first
-    patient is drawn.
+    each lesion, ``marks.csv`` (readers, and the external part of mr-spine) a row a mark. With ``anatomy``, a folder as
+    `osteomet.io.anatomy_folder` reads it, each patient is built around the bones of one subject, in turn; all
+    subjects are checked before the first patient is drawn.
 
     Parameters
     ----------
@@ -85,6 +86,8 @@ def write_cohort(
         Number of patients. A patient has one case or, with several stacks or time points, more.
     progress
         Called with the number of patients done and of all.
+    coarse
+        Factor on voxel edges, for quick looks.
 
     Returns
     -------
@@ -122,7 +125,7 @@ def write_cohort(
             (folder / f"{name}Tr").mkdir()
         for number in range(n_cases):
             labelled = bones_of(sources[number % len(sources)]) if sources else None
-            drawn = draw_patient(cohort, seed=seed, number=number, labelled=labelled)
+            drawn = draw_patient(cohort, seed=seed, number=number, coarse=coarse, labelled=labelled)
             _write_patient(drawn, folder, tables)
             if dicom:
                 rng = np.random.default_rng([seed, number, _DICOM_STREAM])
@@ -276,7 +279,7 @@ def _write_tables(tables: _Tables, cohort: str, folder: Path) -> None:
     _write_table(folder / "lesions.csv", _LESION_COLUMNS, tables.lesions)
     if cohort == "follow-up":
         _write_table(folder / "links.csv", _LINK_COLUMNS, tables.links)
-    if cohort == "readers":
+    if tables.marks:
         _write_table(folder / "marks.csv", _MARK_COLUMNS, tables.marks)
 
 

@@ -14,7 +14,8 @@ from osteomet.inference.engine import Device, choose_device
 from osteomet.io.model_package import Tensors, read_package, write_package
 from osteomet.pipeline.validate import VALIDATION_SEED, PhantomScore, validate_on_phantoms
 from osteomet.training.backgrounds import Background, read_backgrounds
-from osteomet.training.fit import Progress, fit_part
+from osteomet.training.fit import Progress
+from osteomet.training.phantom_part import fit_part
 from osteomet.training.recipe import PartRecipe, Recipe
 
 _PHANTOMS = "Simulated CT of parametric bodies (osteomet.phantom), made on the fly."

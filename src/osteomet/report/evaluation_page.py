@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -53,9 +53,15 @@ class EvaluationPage:
     left_out
         Cases that were not evaluated, and why.
     checklist
-        CLAIM items.
+        CLAIM items; None for a page without.
     software
         Name and version of the program.
+    notice
+        What the reader must know before all else, such as that the images are simulated; empty for nothing.
+    title
+        What kind of page it is.
+    links
+        Other pages: text by address, relative to this one.
     """
 
     protocol: Protocol
@@ -66,8 +72,11 @@ class EvaluationPage:
     definitions: Mapping[str, str]
     missing: Sequence[str]
     left_out: Sequence[LeftOut]
-    checklist: Table
+    checklist: Table | None
     software: str
+    notice: str = ""
+    title: str = "Evaluation"
+    links: Mapping[str, str] = field(default_factory=dict)
 
 
 def render_evaluation(page: EvaluationPage) -> str:

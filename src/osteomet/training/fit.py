@@ -1,230 +1,258 @@
-"""The training loop: schedule, step, log, checkpoint, in reading order."""
+"""The training loop: schedule, evaluate, checkpoint, step, log, in reading order."""
 
 from __future__ import annotations
 
-import csv
-import math
+import copy
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 
-from osteomet.nn.inputs import network_inputs
-from osteomet.nn.losses import IGNORED, dice_cross_entropy
-from osteomet.nn.unet import build_network
-from osteomet.training.backgrounds import Background, draw_background_sample
-from osteomet.training.recipe import OptimiserRecipe, PartRecipe
-from osteomet.training.samples import Sample, draw_sample
+from osteomet.core.errors import OsteometError
+from osteomet.nn.losses import IGNORED, deep_supervision, dice_cross_entropy
+from osteomet.training.checkpoint import TrainingState, load_best, load_state, save_best, save_state
+from osteomet.training.log import Progress, TrainingLog, Validation
+from osteomet.training.processes import Team
+from osteomet.training.settings import FitSettings, learning_rate
 
-_POOL = 160
-_CHECKPOINT_EVERY = 100
-_LOG_EVERY = 20
+__all__ = ["Batch", "Progress", "Task", "Validation", "fit"]
 
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """One line of the log. ``pseudo_dice`` is the mean over foreground classes on training patches: a sanity curve."""
-
-    step: int
-    loss: float
-    pseudo_dice: float
-    learning_rate: float
-    seconds: float
+Loss = Callable[[Tensor, Tensor], Tensor]
+_FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
-def fit_part(
-    part: str,
-    recipe: PartRecipe,
-    optimiser: OptimiserRecipe,
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """What one step learns from.
+
+    ``images`` is float32 (n, inputs, i, j) or (n, inputs, i, j, k), ``targets`` the class of each voxel, int64, without
+    the second axis; ``names`` says what they were cut from.
+    """
+
+    images: Tensor
+    targets: Tensor
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """What a network shall learn.
+
+    Parameters
+    ----------
+    name
+        For messages.
+    network
+        With fresh weights; returns logits, or a list of them from fine to coarse while it trains.
+    batches
+        This process's share of the batches from a step on: a function of the step alone, so that a stopped run sees
+        what it would have seen.
+    evaluate
+        Loss and Dice of a network on the validation patients; None where there are none.
+    foreground_weight, entropy_weight
+        Of `dice_cross_entropy`.
+    """
+
+    name: str
+    network: nn.Module
+    batches: Callable[[int], Iterator[Batch]]
+    evaluate: Callable[[nn.Module], Validation] | None = None
+    foreground_weight: float = 1.0
+    entropy_weight: float = 1.0
+
+
+def fit(
+    task: Task,
+    settings: FitSettings,
     folder: Path,
     *,
     device: str,
     report: Callable[[Progress], None],
-    backgrounds: tuple[Background, ...] = (),
+    team: Team = Team(),  # noqa: B008 - immutable
 ) -> dict[str, NDArray[Any]]:
-    """Train one network of a recipe and return the mean weights.
+    """Train one network and return its weights: the mean ones, those of the best evaluation where there were any.
 
-    Each step learns from one new sample and, for the rest of the batch, from a pool of the last ones, so that making
-    phantoms does not hold the network up. All are a function of the step alone, hence a stopped run resumes where its
-    last checkpoint stood and sees the same samples. Writes ``checkpoint.safetensors`` and ``log.csv`` into ``folder``.
+    Writes ``checkpoint.safetensors``, ``log.csv``, ``validation.csv``, ``best.safetensors`` and an event file into
+    ``folder``. A stopped run goes on from its checkpoint, with the losses that it would have had.
+
+    Raises
+    ------
+    OsteometError
+        If the loss is not finite, the device runs out of memory, or a checkpoint cannot be written.
     """
-    torch.manual_seed(recipe.seed)
     folder.mkdir(parents=True, exist_ok=True)
-    network = build_network(recipe.network).to(device)
-    network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    mean = {name: value.detach().clone() for name, value in network.state_dict().items()}
-    adam = torch.optim.AdamW(network.parameters(), lr=optimiser.learning_rate, weight_decay=optimiser.weight_decay)
-    start = _resume(folder, network, mean, adam)
-    _cut_log(folder / "log.csv", start)
-    samples = iter(_loader(part, recipe, backgrounds, max(0, start - _POOL)))
-    pool: deque[Sample] = deque(maxlen=_POOL)
-    for _ in range(start - max(0, start - _POOL)):
-        pool.append(next(samples))
-    network.train()
-    began, dice_sum, loss_sum, n_since = time.monotonic(), 0.0, 0.0, 0
-    for step in range(start, recipe.n_steps):
-        rate = _learning_rate(step, recipe.n_steps, optimiser)
-        for group in adam.param_groups:
+    state = _start(task, settings, folder, device)
+    log = TrainingLog(folder, state.step) if team.is_first else None
+    loss_of = _loss(task, team)
+    batches = task.batches(state.step)
+    first, began, dice = state.step, time.monotonic(), None
+    sums = _Sums()
+    while True:
+        rate = learning_rate(state.step, settings)
+        for group in state.optimiser.param_groups:
             group["lr"] = rate
 
-        pool.append(next(samples))
-        images, targets = _batch(pool, recipe, np.random.default_rng([recipe.seed, 2, step]), device)
-        with torch.autocast(device_type=device, dtype=torch.bfloat16):
-            logits = network(images)
-        loss = dice_cross_entropy(logits, targets, foreground_weight=recipe.foreground_weight)
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"the loss of {part} is not finite at step {step}; lower the learning rate")
-        adam.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), optimiser.gradient_clip)
-        adam.step()
-        _update_mean(mean, network, min(optimiser.ema_decay, (1 + step) / (10 + step)))
-
-        loss_sum, dice_sum, n_since = loss_sum + loss.item(), dice_sum + _hard_dice(logits, targets), n_since + 1
-        if (step + 1) % _LOG_EVERY == 0 or step + 1 == recipe.n_steps:
-            line = Progress(step + 1, loss_sum / n_since, dice_sum / n_since, rate, time.monotonic() - began)
-            _write_log(folder / "log.csv", line)
-            report(line)
-            dice_sum, loss_sum, n_since = 0.0, 0.0, 0
-        if (step + 1) % _CHECKPOINT_EVERY == 0 or step + 1 == recipe.n_steps:
-            _save(folder, step + 1, network, mean, adam)
-    return {name: value.cpu().contiguous().numpy() for name, value in mean.items()}
-
-
-class _Samples(Dataset[Sample]):
-    """Samples by number, from ``first`` on."""
-
-    def __init__(self, part: str, recipe: PartRecipe, backgrounds: tuple[Background, ...], first: int) -> None:
-        self.part, self.recipe, self.backgrounds, self.first = part, recipe, backgrounds, first
-
-    def __len__(self) -> int:
-        return self.recipe.n_steps - self.first
-
-    def __getitem__(self, index: int) -> Sample:
-        number = self.first + index
+        is_last = state.step >= settings.n_steps
         if (
-            self.backgrounds
-            and np.random.default_rng([self.recipe.seed, 7, number]).random() < self.recipe.background_share
+            task.evaluate is not None
+            and state.step > first
+            and (_is_due(state.step, settings.evaluate_every) or is_last)
         ):
-            return draw_background_sample(self.backgrounds, self.recipe, number)
-        return draw_sample(self.part, self.recipe, number)
+            found = _evaluate(task.evaluate, state, folder, team)
+            dice = found.dice
+            if log is not None:
+                log.write_validation(state.step, found)
+
+        is_last |= settings.patience is not None and state.n_since_best >= settings.patience
+        if team.is_first and state.step > first and (_is_due(state.step, settings.checkpoint_every) or is_last):
+            save_state(state, folder)
+        if is_last:
+            break
+
+        batch = next(batches)
+        loss, pseudo_dice = _step(task.name, state, batch, loss_of, settings, device, team)
+
+        state.step += 1
+        sums.add(loss, pseudo_dice)
+        if _is_due(state.step, settings.log_every) or state.step == settings.n_steps:
+            line = Progress(state.step, *sums.means(), rate, time.monotonic() - began, dice)
+            if log is not None:
+                log.write_progress(line)
+                report(line)
+            sums = _Sums()
+    load_best(state.mean, folder)
+    return {name: value.cpu().contiguous().numpy() for name, value in state.mean.state_dict().items()}
 
 
-def _loader(part: str, recipe: PartRecipe, backgrounds: tuple[Background, ...], first: int) -> DataLoader[Sample]:
-    """One worker process makes samples ahead of the network, in order."""
-    return DataLoader(
-        _Samples(part, recipe, backgrounds, first),
-        batch_size=None,
-        num_workers=1,
-        prefetch_factor=8,
-        worker_init_fn=_one_thread,
+@dataclass(slots=True)
+class _Sums:
+    """Loss and pseudo-Dice since the last line of the log."""
+
+    loss: float = 0.0
+    dice: float = 0.0
+    n: int = 0
+
+    def add(self, loss: float, dice: float) -> None:
+        self.loss, self.dice, self.n = self.loss + loss, self.dice + dice, self.n + 1
+
+    def means(self) -> tuple[float, float]:
+        return self.loss / self.n, self.dice / self.n
+
+
+def _is_due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0
+
+
+def _start(task: Task, settings: FitSettings, folder: Path, device: str) -> TrainingState:
+    """Network, mean and optimiser on the device, as fresh or as a checkpoint left them."""
+    network = task.network.to(device)
+    n_axes = max(parameter.ndim for parameter in network.parameters())
+    network.to(memory_format=_FORMATS[n_axes])  # type: ignore[call-overload]
+    state = TrainingState(network, copy.deepcopy(network), _optimiser(network, settings))
+    load_state(state, folder)
+    return state
+
+
+def _optimiser(network: nn.Module, settings: FitSettings) -> torch.optim.Optimizer:
+    rate, decay = settings.learning_rate, settings.weight_decay
+    if settings.optimiser == "sgd":
+        return torch.optim.SGD(network.parameters(), lr=rate, weight_decay=decay, momentum=0.99, nesterov=True)
+    kind = torch.optim.AdamW if settings.optimiser == "adamw" else torch.optim.Adam
+    return kind(network.parameters(), lr=rate, weight_decay=decay)
+
+
+def _loss(task: Task, team: Team) -> Callable[[Tensor | list[Tensor], Tensor], Tensor]:
+    """Loss of what a network returns while it trains."""
+    loss = partial(
+        dice_cross_entropy,
+        foreground_weight=task.foreground_weight,
+        entropy_weight=task.entropy_weight,
+        total=team.total,
     )
+    return lambda out, targets: deep_supervision(out, targets, loss) if isinstance(out, list) else loss(out, targets)
 
 
-def _one_thread(_worker: int) -> None:
-    """Leave the cores to the network."""
-    torch.set_num_threads(1)
+def _evaluate(
+    evaluate: Callable[[nn.Module], Validation], state: TrainingState, folder: Path, team: Team
+) -> Validation:
+    """Evaluate the mean weights, keep them where they are the best so far, and tell all processes."""
+    numbers = [0.0, 0.0]
+    if team.is_first:
+        state.mean.eval()
+        found = evaluate(state.mean)
+        numbers = [found.loss, found.dice]
+        if found.dice > state.best_dice:
+            save_best(state.mean, folder, state.step)
+    loss, dice = team.from_first(numbers)
+    state.n_since_best = 0 if dice > state.best_dice else state.n_since_best + 1
+    state.best_dice = max(dice, state.best_dice)
+    return Validation(loss, dice)
 
 
-def _batch(pool: deque[Sample], recipe: PartRecipe, rng: np.random.Generator, device: str) -> tuple[Tensor, Tensor]:
-    """The newest sample and older ones, brightness and contrast of each drawn anew."""
-    chosen = [pool[-1]] + [pool[int(n)] for n in rng.integers(len(pool), size=recipe.batch - 1)]
-    changed = [sample.image_hu * rng.normal(1, 0.02) + rng.normal(0, 8) for sample in chosen]
-    inputs = [network_inputs(hu, recipe.windows, s.bones) for hu, s in zip(changed, chosen, strict=True)]
-    images = torch.from_numpy(np.stack(inputs))
-    targets = torch.from_numpy(np.stack([sample.target for sample in chosen])).long()
-    return images.to(device).contiguous(memory_format=torch.channels_last_3d), targets.to(device)
-
-
-def _learning_rate(step: int, n_steps: int, optimiser: OptimiserRecipe) -> float:
-    """Linear warm-up, then cosine to one hundredth."""
-    if step < optimiser.warm_up_steps:
-        return optimiser.learning_rate * (step + 1) / optimiser.warm_up_steps
-    part = (step - optimiser.warm_up_steps) / max(1, n_steps - optimiser.warm_up_steps)
-    return optimiser.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * part)))
+def _step(
+    name: str,
+    state: TrainingState,
+    batch: Batch,
+    loss_of: Callable[[Tensor | list[Tensor], Tensor], Tensor],
+    settings: FitSettings,
+    device: str,
+    team: Team,
+) -> tuple[float, float]:
+    """Learn from one batch; returns loss and pseudo-Dice."""
+    state.network.train()
+    try:
+        images = batch.images.to(device).contiguous(memory_format=_FORMATS[batch.images.ndim])
+        targets = batch.targets.to(device)
+        with torch.autocast(device_type=device, dtype=torch.bfloat16, enabled=settings.mixed_precision):
+            out = state.network(images)
+        loss = loss_of(out, targets)
+        if not torch.isfinite(loss):
+            raise OsteometError(
+                f"the loss of {name} is not a finite number at step {state.step}",
+                got=f"{loss.item()} on {', '.join(batch.names)}",
+                remedy="look at these images for values that are no numbers, or lower the learning rate",
+            )
+        state.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+    except torch.OutOfMemoryError as error:
+        raise OsteometError(
+            f"the device has no memory left for {name}",
+            got=f"a batch of {len(batch.images)} × {tuple(batch.images.shape[1:])}",
+            remedy="make the batch of the recipe smaller, then go on with --resume",
+        ) from error
+    team.add_gradients(state.network.parameters())
+    if settings.gradient_clip is not None:
+        nn.utils.clip_grad_norm_(state.network.parameters(), settings.gradient_clip)
+    state.optimiser.step()
+    _update_mean(state.mean, state.network, min(settings.ema_decay, (1 + state.step) / (10 + state.step)))
+    return loss.item(), _hard_dice(out[0] if isinstance(out, list) else out, targets, team)
 
 
 @torch.no_grad()
-def _update_mean(mean: dict[str, Tensor], network: nn.Module, decay: float) -> None:
-    """Exponential mean of the weights."""
-    for name, value in network.state_dict().items():
-        mean[name].lerp_(value, 1 - decay)
+def _update_mean(mean: nn.Module, network: nn.Module, decay: float) -> None:
+    """Exponential mean of the weights; what is no weight, such as a count of batches, is copied."""
+    values = network.state_dict()
+    for name, value in mean.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(values[name], 1 - decay)
+        else:
+            value.copy_(values[name])
 
 
 @torch.no_grad()
-def _hard_dice(logits: Tensor, targets: Tensor) -> float:
+def _hard_dice(logits: Tensor, targets: Tensor, team: Team) -> float:
     """Mean Dice of the foreground classes in the batch's target; 1 where the batch shows none and none is called."""
     n, asked = logits.shape[1], targets != IGNORED
     confusion = torch.bincount((targets * n + logits.argmax(dim=1))[asked], minlength=n * n).reshape(n, n)
+    confusion = team.total(confusion)
     truth, called = confusion.sum(dim=1)[1:], confusion.sum(dim=0)[1:]
     shown = truth > 0
     if not bool(shown.any()):
         return float(not bool(called.any()))
     return float((2 * confusion.diagonal()[1:][shown] / (truth + called)[shown]).mean())
-
-
-def _save(folder: Path, step: int, network: nn.Module, mean: dict[str, Tensor], adam: torch.optim.AdamW) -> None:
-    """Write the checkpoint beside the old one, then replace it: a kill leaves one of the two whole."""
-    tensors = {f"network.{n}": v.contiguous() for n, v in network.state_dict().items()}
-    tensors |= {f"mean.{n}": v.contiguous() for n, v in mean.items()}
-    for index, state in adam.state_dict()["state"].items():
-        tensors |= {f"adam.{index}.{n}": v.contiguous() for n, v in state.items()}
-    temporary = folder / "checkpoint.partial"
-    save_file(tensors, temporary, metadata={"step": str(step)})
-    temporary.replace(folder / "checkpoint.safetensors")
-
-
-def _resume(folder: Path, network: nn.Module, mean: dict[str, Tensor], adam: torch.optim.AdamW) -> int:
-    """Load the checkpoint of a stopped run, if there is one, and return the step to go on from."""
-    path = folder / "checkpoint.safetensors"
-    if not path.exists():
-        return 0
-    tensors = load_file(path)
-    network.load_state_dict({n.removeprefix("network."): v for n, v in tensors.items() if n.startswith("network.")})
-    for name in mean:
-        mean[name].copy_(tensors[f"mean.{name}"])
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        if name.startswith("adam."):
-            _, index, key = name.split(".")
-            state.setdefault(int(index), {})[key] = value
-    adam.load_state_dict({"state": state, "param_groups": adam.state_dict()["param_groups"]})
-    with safe_open(path, "pt") as file:
-        return int(file.metadata()["step"])
-
-
-def _cut_log(path: Path, step: int) -> None:
-    """Drop the lines of a stopped run that lie beyond its checkpoint and will be written again."""
-    if path.exists():
-        header, *lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if int(line.partition(",")[0]) <= step]
-        path.write_text("".join([header, *kept]), encoding="utf-8")
-
-
-def _write_log(path: Path, line: Progress) -> None:
-    """Append one line, with a header in a new file."""
-    is_new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        if is_new:
-            writer.writerow(["step", "loss", "pseudo_dice", "learning_rate", "seconds"])
-        row: Iterator[str] = iter(
-            [
-                str(line.step),
-                f"{line.loss:.5f}",
-                f"{line.pseudo_dice:.4f}",
-                f"{line.learning_rate:.6f}",
-                f"{line.seconds:.1f}",
-            ]
-        )
-        writer.writerow(row)

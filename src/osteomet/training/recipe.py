@@ -6,7 +6,7 @@ import tomllib
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -16,6 +16,7 @@ from osteomet.core.volume import Modality
 
 _FOLDER = resources.files("osteomet") / "recipes"
 _STRICT = ConfigDict(extra="forbid")
+_R = TypeVar("_R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,11 @@ def recipe_names() -> list[str]:
     return sorted(item.name.removesuffix(".toml") for item in _FOLDER.iterdir() if item.name.endswith(".toml"))
 
 
+def task_of(name_or_path: str) -> str:
+    """Task of the recipe of a study, such as ``two-step study``; empty for a model; raises as `read_recipe`."""
+    return str(_table(name_or_path).get("task", ""))
+
+
 def read_recipe(name_or_path: str) -> Recipe:
     """Read a recipe that ships with osteomet, by name, or a TOML file of the user's.
 
@@ -100,6 +106,21 @@ def read_recipe(name_or_path: str) -> Recipe:
         If there is no such recipe, the file is not TOML, or a key is missing, unknown or of the wrong type; the message
         names the key.
     """
+    return parse_recipe(name_or_path, Recipe)
+
+
+def parse_recipe(name_or_path: str, kind: type[_R]) -> _R:
+    """Read a recipe of some kind; raises as `read_recipe`."""
+    try:
+        return TypeAdapter(kind).validate_python(_table(name_or_path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"the recipe {name_or_path} has a wrong key", got=f"{key}: {first['msg']}") from error
+
+
+def _table(name_or_path: str) -> dict[str, Any]:
+    """Content of a recipe."""
     if name_or_path in recipe_names():
         text = (_FOLDER / f"{name_or_path}.toml").read_text(encoding="utf-8")
     elif Path(name_or_path).is_file():
@@ -109,10 +130,6 @@ def read_recipe(name_or_path: str) -> Recipe:
             "there is no such recipe", expected=" or ".join([*recipe_names(), "a TOML file"]), got=name_or_path
         )
     try:
-        return TypeAdapter(Recipe).validate_python(tomllib.loads(text))
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"the recipe {name_or_path} is not TOML", got=str(error)) from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"the recipe {name_or_path} has a wrong key", got=f"{key}: {first['msg']}") from error

@@ -14,7 +14,7 @@ from osteomet.phantom.cohorts.ct import LinkedLesions, draw_ct_spine, draw_follo
 from osteomet.phantom.cohorts.mr import draw_ce_dynamic, draw_graded, draw_mr_pelvis, draw_mr_spine
 from osteomet.phantom.cohorts.own_bones import check_bones
 from osteomet.phantom.cohorts.patients import Patient, draw_one
-from osteomet.phantom.cohorts.presets import COHORTS, GRADES, METASTASIS, NO_METASTASIS, Preset, preset_of
+from osteomet.phantom.cohorts.presets import COHORTS, EXTERNAL, GRADES, METASTASIS, NO_METASTASIS, Preset, preset_of
 from osteomet.phantom.cohorts.reading import CaseMarks, read_cases
 from osteomet.phantom.cohorts.strata import Stratum, stratum_of
 from osteomet.phantom.skeleton.labelled_anatomy import LabelledBones
@@ -81,7 +81,7 @@ def draw_patient(
         check_bones(cohort, {bone.owner for bone in labelled.bones})
     draw = _Draw(preset_of(cohort), patient, exam, np.random.default_rng([seed, number]), coarse, labelled)
     drawn = _DRAW[cohort](draw)
-    if cohort == "readers":
+    if cohort == "readers" or (cohort == "mr-spine" and exam.split == EXTERNAL):
         marks = read_cases(drawn.cases, np.random.default_rng([seed, number, _READER_STREAM]))
         return replace(drawn, marks=marks)
     return drawn

@@ -1,0 +1,84 @@
+"""What every reproduction of a study starts from: the job, its phantoms, its folder, and what its pages say first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from osteomet.core.errors import UsageError
+from osteomet.inference.engine import Device
+from osteomet.pipeline.synth import write_cohort
+from osteomet.training.chain import ChainRecipe
+from osteomet.training.study import ScaleName, StudyRecipe
+
+PHANTOM_SEED = 2024
+SETTINGS, PHANTOMS = "recipe.json", "data"
+"""File with all settings of a study, and folder of the phantoms made for it, in its folder."""
+Tell = Callable[[str, int, int, str], None]
+"""Called with a task, how much of it is done, how much there is, and a remark."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyJob:
+    """What to reproduce; ``data`` None makes the phantom cohort of the study. A stopped job goes on where it stood."""
+
+    recipe: StudyRecipe | ChainRecipe
+    out: Path
+    data: Path | None = None
+    scale: ScaleName = "full"
+    device: Device = "auto"
+
+
+def open_folder(recipe: StudyRecipe | ChainRecipe, out: Path, *, resume: bool) -> None:
+    """Make the folder of a study, with its settings; refuse one that holds anything but it, or its phantoms.
+
+    Raises
+    ------
+    UsageError
+        If ``out`` holds a study and ``resume`` is False, or a study with other settings, or something else.
+    """
+    path, settings = out / SETTINGS, json.dumps(asdict(recipe), indent=1) + "\n"
+    if path.exists() and path.read_text(encoding="utf-8") != settings:
+        raise UsageError(f"{out} holds a study with other settings", got=str(path), remedy="name a new folder")
+    if path.exists() and not resume:
+        raise UsageError(f"{out} holds a study already", remedy="go on with --resume, or name a new folder")
+    if not path.exists() and out.exists() and {item.name for item in out.iterdir()} - {PHANTOMS}:
+        raise UsageError(f"{out} holds something else", remedy="name a new folder")
+    (out / "prepared").mkdir(parents=True, exist_ok=True)
+    path.write_text(settings, encoding="utf-8")
+
+
+def data_of(job: StudyJob, tell: Tell) -> Path:
+    """Data set of a job: the one that was given, or the phantoms of the study, made where they are not there yet."""
+    folder = job.out / PHANTOMS
+    if job.data is None and not folder.exists():
+        scale = job.recipe.scales[job.scale]
+        write_cohort(
+            job.recipe.cohort,
+            folder,
+            n_cases=scale.patients,
+            seed=PHANTOM_SEED,
+            dicom=False,
+            anatomy=None,
+            overwrite=False,
+            progress=lambda done, total: tell("phantom patients", done, total, ""),
+            coarse=scale.phantom_coarse,
+        )
+    return job.data or folder
+
+
+def notice_of(job: StudyJob) -> str:
+    """What every page says first."""
+    parts = []
+    if job.data is None:
+        parts.append(f"Simulated images: the phantom cohort {job.recipe.cohort}; no figure of ours is about patients.")
+    if job.scale != "full":
+        parts.append(f"Scale {job.scale}: fewer patients and steps and smaller networks than the study had.")
+    return " ".join(parts)
+
+
+def data_in_words(job: StudyJob) -> str:
+    """Which data a job used."""
+    return job.data.name if job.data else f"phantom cohort {job.recipe.cohort}, seed {PHANTOM_SEED}"

@@ -1,0 +1,85 @@
+"""Splits by patient that keep the load of lesions in proportion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from osteomet.core.errors import DatasetError
+
+
+@dataclass(frozen=True, slots=True)
+class PatientLoad:
+    """A patient with all series: how many lesions they show, and their area (the sum over slices, mm²)."""
+
+    patient: str
+    n_lesions: int
+    lesion_area_mm2: float
+
+
+def balanced_split(
+    loads: Sequence[PatientLoad], *, share: float, n_candidates: int, rng: np.random.Generator
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Split patients in two at random, so that lesions and their area are shared out as the patients are.
+
+    Parameters
+    ----------
+    loads
+        Every patient once, at least two.
+    share
+        Of the patients that goes into the second part, rounded to whole patients, at least one in each part.
+    n_candidates
+        Random splits to choose from: the one whose larger departure from ``share``, of lesions or area, is smallest.
+    rng
+        Source of chance.
+
+    Returns
+    -------
+    Names of the first and of the second part, each sorted.
+
+    Raises
+    ------
+    DatasetError
+        If there are fewer than two patients, or one stands twice.
+    """
+    loads = sorted(loads, key=lambda load: load.patient)
+    names = [load.patient for load in loads]
+    if len(loads) < 2 or len(set(names)) < len(names):
+        raise DatasetError("a split needs two patients or more, each once", got=", ".join(names) or "none")
+    n_second = min(max(1, round(share * len(loads))), len(loads) - 1)
+    load = np.array([(x.n_lesions, x.lesion_area_mm2) for x in loads], dtype=np.float64)
+    load /= np.maximum(load.sum(axis=0), np.finfo(float).tiny)
+    best, least = np.arange(n_second), np.inf
+    for _ in range(n_candidates):
+        chosen = rng.permutation(len(loads))[:n_second]
+        departure = float(np.abs(load[chosen].sum(axis=0) - share).max())
+        if departure < least:
+            best, least = chosen, departure
+    second = {names[n] for n in best}
+    return tuple(name for name in names if name not in second), tuple(sorted(second))
+
+
+def balanced_folds(
+    loads: Sequence[PatientLoad], *, n_folds: int, rng: np.random.Generator
+) -> tuple[tuple[str, ...], ...]:
+    """Deal patients into folds: the heaviest first, each to a fold with the fewest patients and least lesion area.
+
+    Raises
+    ------
+    DatasetError
+        If there are fewer patients than folds.
+    """
+    if len(loads) < n_folds:
+        raise DatasetError(
+            "there are fewer patients than folds",
+            expected=f"at least {n_folds} patients to train on",
+            got=str(len(loads)),
+            remedy="bring more patients, or lower split.n_folds of the recipe",
+        )
+    shuffled = [loads[n] for n in rng.permutation(len(loads))]
+    folds: list[list[PatientLoad]] = [[] for _ in range(n_folds)]
+    for load in sorted(shuffled, key=lambda x: -x.lesion_area_mm2):
+        min(folds, key=lambda fold: (len(fold), sum(x.lesion_area_mm2 for x in fold))).append(load)
+    return tuple(tuple(sorted(load.patient for load in fold)) for fold in folds)
