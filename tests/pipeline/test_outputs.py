@@ -54,7 +54,7 @@ def test_maps_have_exactly_the_shape_and_affine_of_the_input(name: str, analysed
 def test_measures_are_those_of_the_map(analysed: Analysed, findings: Findings) -> None:
     scan = read_volume(analysed.source, modality=Modality.CT)
     measured = measure_lesions(read_labels(analysed.out / "lesions.nii.gz").array, scan)
-    assert [lesion.site for lesion in findings.lesions] == list(PLANTED)
+    assert set(PLANTED) <= {lesion.site for lesion in findings.lesions}
     assert sorted(measured) == [lesion.id for lesion in findings.lesions]
     for lesion in findings.lesions:
         expected = measured[lesion.id]
@@ -92,9 +92,11 @@ def test_the_table_has_a_row_for_each_lesion(analysed: Analysed, findings: Findi
 
 
 def test_levels_carry_their_lesions(findings: Findings) -> None:
-    assert {i: level.name for level in findings.levels for i in level.lesion_ids} == {
-        lesion.id: lesion.site for lesion in findings.lesions
-    }
+    """Levels are those of the column; a lesion of a hip bone belongs to none."""
+    names = {level.name for level in findings.levels}
+    carried = {i: level.name for level in findings.levels for i in level.lesion_ids}
+    assert carried == {x.id: x.site for x in findings.lesions if x.site in names}
+    assert set(PLANTED) <= set(carried.values())
 
 
 def test_json_on_standard_output(analysed: Analysed, findings: Findings) -> None:

@@ -64,14 +64,16 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     """Written as `osteomet synth COHORT --cases 1 --dicom` does, on a coarse grid."""
     drawn: list[draw.PatientCases] = []
 
-    def draw_coarse(cohort: str, *, seed: int, number: int, labelled: LabelledBones | None) -> draw.PatientCases:
-        drawn.append(draw.draw_patient(cohort, seed=seed, number=number, labelled=labelled, coarse=COARSE))
+    def keep(
+        cohort: str, *, seed: int, number: int, coarse: float, labelled: LabelledBones | None
+    ) -> draw.PatientCases:
+        drawn.append(draw.draw_patient(cohort, seed=seed, number=number, labelled=labelled, coarse=coarse))
         return drawn[-1]
 
     out = tmp_path_factory.mktemp("cohort") / "set"
-    options = {"n_cases": 1, "seed": 8, "dicom": True, "anatomy": None, "overwrite": False}
+    options = {"n_cases": 1, "seed": 8, "dicom": True, "anatomy": None, "overwrite": False, "coarse": COARSE}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(synth, "draw_patient", draw_coarse)
+        patch.setattr(synth, "draw_patient", keep)
         synth.write_cohort(request.param, out, **options, progress=lambda _done, _total: None)  # type: ignore[arg-type]
     return Exported(request.param, drawn[0], tuple(sorted((out / "dicomTr").iterdir())))
 

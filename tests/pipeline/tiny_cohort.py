@@ -12,7 +12,14 @@ from osteomet.phantom.skeleton.labelled_anatomy import LabelledBones
 from osteomet.phantom.truth import LesionTruth
 
 
-def draw_tiny(cohort: str, *, seed: int, number: int, labelled: LabelledBones | None = None) -> PatientCases:  # noqa: ARG001
+def draw_tiny(
+    cohort: str,
+    *,
+    seed: int,
+    number: int,
+    coarse: float = 1.0,  # noqa: ARG001
+    labelled: LabelledBones | None = None,  # noqa: ARG001
+) -> PatientCases:
     """Stand in for `osteomet.phantom.cohorts.draw.draw_patient`."""
     patient, exam = draw_identity(cohort, seed=seed, number=number)
     grid = Grid.from_spacing((20, 18, 12), (1.5, 1.25, 2.0), origin_mm=(-12.5, 20.0, 40.25))

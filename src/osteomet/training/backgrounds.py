@@ -99,10 +99,20 @@ def _with_lesions(backgrounds: tuple[Background, ...], seed: int, number: int) -
     background = backgrounds[int(rng.integers(len(backgrounds)))]
     bone_ml = np.count_nonzero(background.bones.array) * background.bones.grid.voxel_volume_ml
     n = int(np.clip(bone_ml / _BONE_ML_PER_LESION, *_LESIONS))
-    found = insert_metastases(
+    while True:
+        try:
+            return background, _inserted(background, rng, n)
+        except InputError:  # no room for so many; a scan that takes none is refused
+            if n == 1:
+                raise
+            n //= 2
+
+
+def _inserted(background: Background, rng: np.random.Generator, n: int) -> Insertion:
+    """The scan with ``n`` metastases."""
+    return insert_metastases(
         background.volume, background.bones, rng, n=n, role=SequenceRole.CT, progress=lambda *_: None
     )
-    return background, found
 
 
 def _centre_mm(background: Background, scan: Insertion, rng: np.random.Generator) -> NDArray[np.float64]:
