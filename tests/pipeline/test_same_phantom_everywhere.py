@@ -68,7 +68,7 @@ def planted(found: tuple[Lesion, ...], axial: CtPhantom) -> tuple[Lesion, ...]:
 
 
 def test_the_planted_lesions_are_found(reference: tuple[Lesion, ...], axial: CtPhantom) -> None:
-    """The embedded network outlines them half a voxel of its grid too large: 1.4 times the volume of a ball of 13 mm."""
+    """The embedded network outlines them half a voxel of its grid too large: 1.4 times a ball of 13 mm."""
     found = planted(reference, axial)
     assert [x.site for x in found] == list(PLANTED)
     for number, lesion in enumerate(found, start=1):
