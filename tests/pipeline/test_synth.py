@@ -83,8 +83,10 @@ def _write(
 def write(lumbar: LumbarPhantom, monkeypatch: pytest.MonkeyPatch) -> Write:
     """Write a cohort of small cases: for ct-spine the shared phantom, whose second case has no metastasis."""
 
-    def draw(name: str, *, seed: int, number: int, labelled: LabelledBones | None = None) -> PatientCases:
-        assert seed == 5
+    def draw(
+        name: str, *, seed: int, number: int, coarse: float, labelled: LabelledBones | None = None
+    ) -> PatientCases:
+        assert (seed, coarse) == (5, 1.0)
         assert labelled is None
         if name != "ct-spine":
             return coarse_patient(name, number)
@@ -308,9 +310,9 @@ def write_bone(folder: Path, name: str) -> None:
 def test_subjects_of_an_anatomy_folder_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     around: list[list[int]] = []
 
-    def draw(name: str, *, seed: int, number: int, labelled: LabelledBones) -> PatientCases:
+    def draw(name: str, *, seed: int, number: int, coarse: float, labelled: LabelledBones) -> PatientCases:
         around.append([bone.owner for bone in labelled.bones])
-        return draw_tiny(name, seed=seed, number=number)
+        return draw_tiny(name, seed=seed, number=number, coarse=coarse)
 
     for subject, bone in (("a", "vertebrae_L1"), ("b", "vertebrae_L5")):
         write_bone(tmp_path / "bones" / subject, bone)
