@@ -14,6 +14,8 @@ _STEP_MM = 12.0
 _LOWEST_MM = -330.0
 _SKIN_MM = 1.6
 _SQUARE = 2.4
+_HEADREST = 0.5
+"""Share of scans with a headrest."""
 # Half width and half depth by height, without fat, mm for a stature of 1.70 m: by mm above the hips, then by place.
 _LOW = ((-330, 150, 78), (-120, 158, 92), (-30, 160, 100), (30, 156, 100), (80, 150, 98))
 _HIGH = (
@@ -154,8 +156,8 @@ def _add_arms(canvas: Canvas, outline: Outline, levels: Levels, patient: Patient
             canvas.loft(points, radius * patient.scale, radius * patient.scale, tissue, hu)
 
 
-def add_table(canvas: Canvas, outline: Outline) -> None:
-    """Mattress and table top below the patient, as long as the body."""
+def add_table(canvas: Canvas, outline: Outline, rng: np.random.Generator) -> None:
+    """Mattress and table top below the patient, as long as the body, and often a headrest."""
     back = float(outline.back_mm.max())
     ends = np.array([outline.z_mm[0], outline.z_mm[-1]])
 
@@ -166,3 +168,11 @@ def add_table(canvas: Canvas, outline: Outline) -> None:
     slab(0.5, 22.0, 205.0, -940.0, 1.0)
     slab(23.0, 46.0, 215.0, -780.0, 1.0)
     slab(25.0, 42.0, 213.0, -965.0, 1.0)
+    if rng.random() < _HEADREST:
+        head = outline.z_mm > outline.z_mm[-1] - 190
+        points, half_width, half_depth = outline.inside(*(np.zeros(outline.z_mm.size),) * 3)
+        points = points + [0, 14, 0]
+        for grow, hu in ((34.0, float(rng.uniform(-700, -100))), (31.0, -950.0)):
+            canvas.loft(points[head], half_width[head] + grow, half_depth[head] + grow, "gas", hu, squareness=0.4)
+        ahead = points[head] - [0, 60, 0]
+        canvas.loft(ahead, half_width[head] + 50, half_depth[head] + 30, "gas", -1000.0, squareness=1.0)
