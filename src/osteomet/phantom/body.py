@@ -24,6 +24,7 @@ from osteomet.phantom.soft_tissue.assembly import SoftTissue, sample_soft_tissue
 _EVEN_MARROW, _EVEN_HU = 0.15, (150.0, 250.0)
 """Share of patients whose marrow is homogeneous under a thin cortex, and its density: hardly to be told from blood."""
 
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Body:
     """One phantom patient: everything that does not depend on the scanner.

@@ -201,9 +201,7 @@ def _add_colon(canvas: Canvas, levels: Levels, outline: Outline, patient: Patien
                 canvas.ellipsoid(place, rng.uniform(1.2, 4.0, 3), "gas", float(rng.uniform(-700, -150)))
 
 
-def _add_great_vessels(
-    canvas: Canvas, levels: Levels, room: Room, patient: Patient, rng: np.random.Generator
-) -> None:
+def _add_great_vessels(canvas: Canvas, levels: Levels, room: Room, patient: Patient, rng: np.random.Generator) -> None:
     """Vena cava and aorta against the bodies of the vertebrae, iliac vessels, vessels of bowel, liver and kidneys."""
     s = patient.scale
     fork = add_aorta(canvas, levels, room, patient, rng)

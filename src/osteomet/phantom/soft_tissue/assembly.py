@@ -79,8 +79,8 @@ def sample_soft_tissue(
     add_pelvic_organs(canvas, levels, column.sex, patient, rng)
     add_neck(canvas, levels, patient, rng)
     add_back_muscles(canvas, levels, patient, rng)
-    add_lookalikes(canvas, levels, bones, patient, rng)
-    add_devices(canvas, room, outline, patient, rng)
+    add_lookalikes(canvas, levels, chest, outline, bones, patient, rng)
+    add_devices(canvas, room, chest, outline, patient, rng)
     add_canal(canvas, column, levels, patient, rng)
     return SoftTissue(
         shapes=canvas.table.freeze(),

@@ -90,12 +90,22 @@ def levels_of(column: Column) -> Levels:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chest:
-    """Extent of the ribs by height, mm: half width, front and back, all on the knots ``z_mm`` (ascending)."""
+    """Extent of the ribs by height, mm: half width, front and back, all on the knots ``z_mm`` (ascending).
+
+    ``sternum_mm`` is the middle line of the breastbone, shape (n, 3), by ascending height.
+    """
 
     z_mm: NDArray[np.float64]
     half_width_mm: NDArray[np.float64]
     front_mm: NDArray[np.float64]
     back_mm: NDArray[np.float64]
+    sternum_mm: NDArray[np.float64]
+
+    def sternum_at(self, share: float) -> NDArray[np.float64]:
+        """Point on the breastbone by its height, 0 at the lower end and 1 at the upper one."""
+        low, high = self.sternum_mm[0, 2], self.sternum_mm[-1, 2]
+        z = low + share * (high - low)
+        return np.array([np.interp(z, self.sternum_mm[:, 2], self.sternum_mm[:, a]) for a in range(3)])
 
 
 def chest_of(bones: Shapes) -> Chest:
@@ -109,7 +119,9 @@ def chest_of(bones: Shapes) -> Chest:
         half[n] = np.abs(near[:, :, 0]).max()
         front[n], back[n] = near[:, 0, 1].min(), near[:, 1, 1].max()
     smooth = [gaussian_filter1d(maximum_filter1d(a, 3), 1.5, mode="nearest") for a in (half, -front, back)]
-    return Chest(z, smooth[0], -smooth[1], smooth[2])
+    plates = bones.parameters[bones.owners == STRUCTURES["sternum"].id][:, :12].reshape(-1, 4, 3)
+    ends = [plates[0, :2].mean(axis=0), *plates[:, 2:].mean(axis=1)]
+    return Chest(z, smooth[0], -smooth[1], smooth[2], np.array(ends[::-1]))
 
 
 @dataclass(frozen=True, slots=True)

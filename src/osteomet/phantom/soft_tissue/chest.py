@@ -11,7 +11,7 @@ from osteomet.phantom.soft_tissue.room import Room
 from osteomet.phantom.soft_tissue.thoracic_vessels import add_pulmonary_vessels, add_upper_veins, hilum
 
 _N_BRANCHES = 3
-_TREES = {"artery": 11, "upper": 4, "lower": 4}
+_TREES = {"artery": 12, "upper": 5, "lower": 5}
 """Trees of vessels in each lung by the vessel that they come from."""
 
 
@@ -69,28 +69,43 @@ def _add_lung_vessels(
             aim = points[row] + np.array(
                 [rng.uniform(-0.4, 0.8) * side * width[row], rng.uniform(-0.85, 0.85) * depth[row], 0]
             )
-            _add_tree(canvas, start, aim, float(rng.uniform(2.6, 4.0)), hu, rng)
+            _add_tree(canvas, lung, (start, aim), float(rng.uniform(2.6, 4.0)), hu, rng)
 
 
 def _add_tree(
-    canvas: Canvas, start: NDArray[np.float64], end: NDArray[np.float64], radius_mm: float, hu: float,
+    canvas: Canvas,
+    lung: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
+    ends: tuple[NDArray[np.float64], NDArray[np.float64]],
+    radius_mm: float,
+    hu: float,
     rng: np.random.Generator,
-) -> None:  # fmt: skip
-    """One vessel with branches that part from it one after another."""
+) -> None:
+    """One vessel with branches that part from it one after another and end in the lung."""
+    start, end = ends
     for _ in range(_N_BRANCHES):
         fork = start + (end - start) * rng.uniform(0.4, 0.6) + rng.normal(0, 4, 3)
         canvas.tube([start, fork, end], [radius_mm, 0.72 * radius_mm, 0.35 * radius_mm], "vein", hu)
         reach = float(np.linalg.norm(end - fork))
-        start, end, radius_mm = fork, end + rng.normal(0, 0.4 * reach, 3), 0.6 * radius_mm
+        start, end, radius_mm = fork, _within(lung, end + rng.normal(0, 0.4 * reach, 3)), 0.6 * radius_mm
 
 
-def _add_mediastinum(
-    canvas: Canvas, levels: Levels, room: Room, patient: Patient, rng: np.random.Generator
-) -> None:
+def _within(
+    lung: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]], point: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Nearest point to the middle at which a vessel still lies in its lung."""
+    width, depth, middle = lung
+    z = float(np.clip(point[2], middle[1, 2], middle[-2, 2]))
+    x, y, a, b = (float(np.interp(z, middle[:, 2], v)) for v in (middle[:, 0], middle[:, 1], width, depth))
+    out = np.array([(point[0] - x) / a, (point[1] - y) / b])
+    out /= max(1.0, float(np.linalg.norm(out)) / 0.93)
+    return np.array([x + out[0] * a, y + out[1] * b, z])
+
+
+def _add_mediastinum(canvas: Canvas, levels: Levels, room: Room, patient: Patient, rng: np.random.Generator) -> None:
     """Fat, thymic remnant, heart, vessels of the lungs and of the upper body, airways, oesophagus."""
     s = patient.scale
     places = levels.places_between(15.8, 7.0, 0.8)
-    wide = np.interp(places, [7, 9, 11, 13, 15.8], [26, 31, 33, 30, 26]) * s
+    wide = np.interp(places, [7, 9, 11, 13, 15.8], [26, 31, 33, 25, 18]) * s
     left = np.interp(places, [7, 11, 14, 15.8], [0, 2, 4, 6]) * s
     ahead = np.interp(places, [7, 9, 12, 15.8], [24, 40, 54, 54]) * room.deep * s
     deep = np.interp(places, [7, 9, 12, 15.8], [26, 42, 56, 56]) * room.deep * s

@@ -2,54 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
-from osteomet.core.vocabulary import STRUCTURES
 from osteomet.phantom.geometry.shapes import Shapes
 from osteomet.phantom.skeleton.parts import PARTS
-from osteomet.phantom.soft_tissue.canvas import Canvas, Levels, Patient
+from osteomet.phantom.soft_tissue.canvas import Canvas, Chest, Levels, Patient
+from osteomet.phantom.soft_tissue.outline import Outline
 
 _NODES = 0.12
 """Share of patients with calcified lymph nodes."""
+_BELOW_SKIN_MM = 13.0
 _LAST_STERNAL, _LAST_COSTAL = 7, 10
 """Ribs down to the first number reach the breastbone by a cartilage of their own, down to the second by that above."""
 
 
-def add_lookalikes(canvas: Canvas, levels: Levels, bones: Shapes, patient: Patient, rng: np.random.Generator) -> None:
+def add_lookalikes(
+    canvas: Canvas, levels: Levels, chest: Chest, outline: Outline, bones: Shapes, patient: Patient,
+    rng: np.random.Generator,
+) -> None:  # fmt: skip
     """Draw the cartilage of the ribs, with the calcium of age, and now and then calcified lymph nodes."""
     for side in ("left", "right"):
-        _add_costal_cartilage(canvas, bones, side, patient, rng)
+        for path in _costal_cartilages(chest, outline, bones, side, patient):
+            canvas.tube(path, [5.0, 5.5, 4.5], "cartilage", float(rng.uniform(75, 115)))
+            _calcify(canvas, path, float(np.clip(rng.normal(patient.wear, 0.3), 0, 1)), rng)
     if rng.random() < _NODES:
         _add_calcified_nodes(canvas, levels, patient, rng)
 
 
-def _add_costal_cartilage(
-    canvas: Canvas, bones: Shapes, side: str, patient: Patient, rng: np.random.Generator
-) -> None:
-    """Cartilage from the tips of the ribs on, denser at its rim with age."""
-    sternum = bones.boxes[bones.owners == STRUCTURES["sternum"].id]
-    bottom, top = sternum[:, 0].min(axis=0), sternum[:, 1].max(axis=0)
+def _costal_cartilages(
+    chest: Chest, outline: Outline, bones: Shapes, side: str, patient: Patient
+) -> Iterator[NDArray[np.float64]]:
+    """Middle lines from the tips of the ribs on: to the breastbone, or to the cartilage above; below the skin."""
     sign = 1.0 if side == "left" else -1.0
-    calcified = float(np.clip(rng.normal(patient.wear, 0.3), 0, 1))
-    above: NDArray[np.float64] | None = None
+    end: NDArray[np.float64] | None = None
     for number in range(1, _LAST_COSTAL + 1):
         rows = np.flatnonzero(bones.parts == PARTS[f"rib_{side}_{number}"])
-        if rows.size == 0:
+        if number <= _LAST_STERNAL:
+            share = 1 - (number - 0.5) / _LAST_STERNAL
+            end = chest.sternum_at(share) + [sign * 14 * patient.scale, 0, 0]
+        if rows.size == 0 or end is None:
             continue
         tip = bones.boxes[rows[-1]].mean(axis=0)
-        if number <= _LAST_STERNAL:
-            height = top[2] - (number - 0.5) / _LAST_STERNAL * (top[2] - bottom[2])
-            share = (height - bottom[2]) / (top[2] - bottom[2])
-            end = np.array([0.5 * (top[0] + bottom[0]) + sign * 15 * patient.scale,
-                            0.5 * (sternum[0, :, 1].mean() * share + sternum[-1, :, 1].mean() * (1 - share))
-                            + 0.5 * np.clip(tip[1], bottom[1], top[1]), height])  # fmt: skip
-        elif above is not None:
-            end = above
-        bend = 0.5 * (tip + end) + [sign * 6, -6, -6]
-        canvas.tube([tip, bend, end], [5.0, 5.5, 4.5], "cartilage", float(rng.uniform(75, 115)))
-        _calcify(canvas, np.array([tip, bend, end]), calcified, rng)
-        above = bend
+        path = np.array([tip, 0.5 * (tip + end) - [0, 0, 8], end])
+        skin = [outline.below_front(float(x), float(z), _BELOW_SKIN_MM)[1] for x, _, z in path]
+        path[1:, 1] = np.maximum(path[1:, 1], skin[1:])
+        yield path
+        end = path[1]
 
 
 def _calcify(canvas: Canvas, path: NDArray[np.float64], much: float, rng: np.random.Generator) -> None:

@@ -43,6 +43,15 @@ class Outline:
         points = np.column_stack([self.middle_x_mm, (front + back) / 2, self.z_mm])
         return points, np.maximum(self.half_width_mm - side_mm, 5.0), np.maximum((back - front) / 2, 5.0)
 
+    def below_front(self, left_mm: float, z_mm: float, deep_mm: float) -> NDArray[np.float64]:
+        """Point so far below the skin of the front, on the curve of its section."""
+        front, back, half = (
+            float(np.interp(z_mm, self.z_mm, a)) for a in (self.front_mm, self.back_mm, self.half_width_mm)
+        )
+        across = min(abs(left_mm - float(np.interp(z_mm, self.z_mm, self.middle_x_mm))) / half, 0.95)
+        bow = (1 - across**_SQUARE) ** (1 / _SQUARE)
+        return np.array([left_mm, 0.5 * (front + back) - (0.5 * (back - front) - deep_mm) * bow, z_mm])
+
 
 def outline_of(levels: Levels, chest: Chest, patient: Patient, rng: np.random.Generator) -> Outline:
     """Wrap a skeleton: as wide as habitus says, and never so narrow that bones would stick out."""
