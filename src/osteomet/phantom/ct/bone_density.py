@@ -31,9 +31,16 @@ _UNEVEN = 0.4
 
 
 def bone_density(
-    scene: Scene, column: Column, lumbar_hu: float, cortex_factor: float, texture_hu: float, spread_mm: float, seed: int,
-    *, rim: float = 1.0,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:  # fmt: skip
+    scene: Scene,
+    column: Column,
+    lumbar_hu: float,
+    cortex_factor: float,
+    texture_hu: float,
+    spread_mm: float,
+    seed: int,
+    *,
+    rim: float = 1.0,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """HU of the spongiosa and thickness of the cortex (mm) at every voxel near bone, 0 elsewhere.
 
     ``texture_hu`` is the standard deviation of the trabeculae before a point spread of ``spread_mm`` averages them;

@@ -63,16 +63,9 @@ def add_upper_veins(canvas: Canvas, room: Room, levels: Levels, patient: Patient
 
 
 def _add_jets(canvas: Canvas, cava: NDArray[np.float64], patient: Patient, rng: np.random.Generator) -> None:
-    """Layers of denser and thinner blood along the vena cava, and streaks across what lies beside dense blood."""
-    excess = patient.upper_vein_hu - 350
+    """Layers of denser and thinner blood along the vena cava, where contrast medium has just come in."""
     if patient.upper_vein_hu - patient.vein_hu < 60:
         return
-    for _ in range(4):
+    for _ in range(5):
         offset = rng.uniform(-4, 4, 3) * [1, 1, 0]
         canvas.tube(cava + offset, rng.uniform(1.5, 3.0), "vein", patient.upper_vein_hu * float(rng.uniform(0.45, 1.3)))
-    for _ in range(int(rng.integers(3, 8)) if excess > 0 else 0):
-        height = cava[0] + rng.uniform(0, 1) * (cava[-1] - cava[0])
-        angle = rng.uniform(0, 2 * np.pi)
-        far = np.array([np.cos(angle), np.sin(angle), 0]) * rng.uniform(20, 45)
-        hu = float(rng.choice([-1.0, 1.0])) * min(120.0, 0.25 * excess) + 40
-        canvas.tube([height + 0.3 * far, height + far], [1.2, 0.5], "muscle", hu)
