@@ -8,6 +8,8 @@ left ventricle is 42-58 mm wide in men and 38-52 mm in women, its wall 6-10 mm t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,46 +17,70 @@ from osteomet.phantom.soft_tissue.canvas import Canvas, Patient
 from osteomet.phantom.soft_tissue.room import Room
 
 _PERICARDIUM_MM, _ATRIUM_WALL_MM, _RIGHT_WALL_MM = 5.0, 2.0, 3.5
-_CALCIFIED, _STENTED = 0.35, 0.06
-"""Share of patients with calcified coronary arteries, times wear, and of those with a coronary stent."""
+_APEX, _BASE = (14.7, 62.0, 90.0), (13.2, 14.0, 48.0)
+"""Ends of the left ventricle: place, mm to the left, mm ahead of the column."""
+_CALCIFIED, _STENTED = 0.9, 0.06
+"""Share of patients with calcified coronary arteries, where wear is full, and of those with a coronary stent."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Chamber:
+    """Blood of one chamber as an ellipsoid, mm, and the thickness of the muscle around it."""
+
+    centre_mm: NDArray[np.float64]
+    half_mm: NDArray[np.float64]
+    axes: NDArray[np.float64]
+    wall_mm: float
+    blood_hu: float
+
+    def draw(self, canvas: Canvas, grow_mm: float, tissue: str, hu: float) -> None:
+        """Lay the chamber, so much larger than its blood."""
+        canvas.ellipsoid(self.centre_mm, self.half_mm + grow_mm, tissue, hu, axes=self.axes)
 
 
 def add_heart(canvas: Canvas, room: Room, patient: Patient, rng: np.random.Generator) -> None:
     """Draw fat, muscle and then the blood of the chambers."""
-    fill = float(rng.uniform(0.88, 1.1))
-    apex, base = room.at(14.7, 62, 90), room.at(13.2, 14, 48)
-    left, axes = (apex + base) / 2, _along(apex - base)
-    long = float(np.linalg.norm(apex - base)) / 2
-    cavity = np.array([22.0, 22.0, 0.0]) * patient.scale * fill + [0, 0, long * 0.92]
-    wall = float(rng.uniform(7, 11))
-    # Centre, half extents, axes, thickness of the wall and HU of the blood, in the order in which they are laid.
-    atrial = patient.pulmonary_hu
-    chambers = (
-        (room.at(13.3, -36, 60), room.sizes(22, 26, 31) * fill, np.eye(3), _ATRIUM_WALL_MM, atrial),
-        (room.at(13.8, 12, 94), room.sizes(42, 18, 30) * fill, _along(apex - base)[:, [2, 0, 1]], _RIGHT_WALL_MM,
-         patient.pulmonary_hu),
-        (room.at(12.6, -1, 30), room.sizes(36, 20, 25) * fill, np.eye(3), _ATRIUM_WALL_MM, patient.artery_hu),
-        (room.at(12.1, 40, 48), room.sizes(9, 15, 10), np.eye(3), _ATRIUM_WALL_MM, patient.artery_hu),
-        (left, cavity, axes, wall, patient.artery_hu),
-    )  # fmt: skip
-    for grow, tissue, hu in (
-        (_PERICARDIUM_MM, "subcutaneous_fat", patient.fat_hu + 10), (0.0, "bowel_wall", patient.myocardium_hu)
-    ):  # fmt: skip
-        for centre, size, turn, thick, _ in chambers:
-            canvas.ellipsoid(centre, size + thick + grow, tissue, hu, axes=turn)
+    s, muscle_hu = patient.scale, patient.myocardium_hu
+    right, left = _right_heart(room, patient), _left_heart(room, patient, float(rng.uniform(7, 11)))
+    for grow, tissue, hu in ((_PERICARDIUM_MM, "subcutaneous_fat", patient.fat_hu + 10), (0.0, "bowel_wall", muscle_hu)):
+        for chamber in (*right, *left):
+            chamber.draw(canvas, chamber.wall_mm + grow, tissue, hu)
     outflow = room.path((13.3, 8, 98), (12.4, 19, 90))
-    canvas.tube(outflow, 15 * patient.scale, "bowel_wall", patient.myocardium_hu)
-    for centre, size, turn, _, hu in chambers[:2]:
-        canvas.ellipsoid(centre, size, "vein", hu, axes=turn)
-    canvas.tube(outflow, 12.5 * patient.scale, "vein", patient.pulmonary_hu)
+    canvas.tube(outflow, 15 * s, "bowel_wall", muscle_hu)
+    for chamber in right:
+        chamber.draw(canvas, 0.0, "vein", chamber.blood_hu)
+    canvas.tube(outflow, 12.5 * s, "vein", patient.pulmonary_hu)
+    ventricle = left[-1]
     # The wall of the left ventricle is the septum: it parts the right one from the left.
-    canvas.ellipsoid(left, cavity + wall, "bowel_wall", patient.myocardium_hu, axes=axes)
-    for centre, size, turn, _, hu in chambers[2:]:
-        canvas.ellipsoid(centre, size, "vein", hu, axes=turn)
-    canvas.tube([left + 0.5 * (base - left), room.at(12.7, 1, 64)], 12.5 * patient.scale, "artery", patient.artery_hu)
-    _add_papillary_muscles(canvas, left, axes, cavity, patient)
-    _add_mixing(canvas, chambers[0][0], chambers[0][1], patient, rng)
+    ventricle.draw(canvas, ventricle.wall_mm, "bowel_wall", muscle_hu)
+    for chamber in left:
+        chamber.draw(canvas, 0.0, "vein", chamber.blood_hu)
+    inner = ventricle.centre_mm - 0.5 * ventricle.half_mm[2] * ventricle.axes[:, 2]
+    canvas.tube([inner, room.at(12.7, 1, 64)], 12.5 * s, "artery", patient.artery_hu)
+    _add_papillary_muscles(canvas, ventricle, patient)
+    _add_mixing(canvas, right[0], patient, rng)
     _add_coronaries(canvas, room, patient, rng)
+
+
+def _right_heart(room: Room, patient: Patient) -> tuple[_Chamber, ...]:
+    """Right atrium, and the right ventricle in front, which lies along the septum."""
+    hu = patient.pulmonary_hu
+    axes = _along(room.at(*_APEX) - room.at(*_BASE))[:, [2, 0, 1]]
+    return (
+        _Chamber(room.at(13.3, -36, 60), room.sizes(22, 26, 31), np.eye(3), _ATRIUM_WALL_MM, hu),
+        _Chamber(room.at(13.8, 12, 94), room.sizes(42, 18, 30), axes, _RIGHT_WALL_MM, hu),
+    )
+
+
+def _left_heart(room: Room, patient: Patient, wall_mm: float) -> tuple[_Chamber, ...]:
+    """Left atrium in front of the column, its appendage, and the left ventricle from base to apex."""
+    hu, apex, base = patient.artery_hu, room.at(*_APEX), room.at(*_BASE)
+    half = np.array([22 * patient.scale, 22 * patient.scale, 0.46 * float(np.linalg.norm(apex - base))])
+    return (
+        _Chamber(room.at(12.6, -1, 30), room.sizes(36, 20, 25), np.eye(3), _ATRIUM_WALL_MM, hu),
+        _Chamber(room.at(12.1, 40, 48), room.sizes(9, 15, 10), np.eye(3), _ATRIUM_WALL_MM, hu),
+        _Chamber((apex + base) / 2, half, _along(apex - base), wall_mm, hu),
+    )
 
 
 def _along(direction: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -65,24 +91,20 @@ def _along(direction: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.column_stack([first, np.cross(third, first), third])
 
 
-def _add_papillary_muscles(
-    canvas: Canvas, centre: NDArray[np.float64], axes: NDArray[np.float64], size: NDArray[np.float64], patient: Patient
-) -> None:
+def _add_papillary_muscles(canvas: Canvas, ventricle: _Chamber, patient: Patient) -> None:
     """Two muscles that stand in the blood of the left ventricle."""
     for across, up in ((0.55, 0.45), (0.2, -0.7)):
-        place = centre + axes @ (size * [across, up, 0.15])
+        place = ventricle.centre_mm + ventricle.axes @ (ventricle.half_mm * [across, up, 0.15])
         canvas.ellipsoid(place, np.array([4.5, 4.5, 13]) * patient.scale, "bowel_wall", patient.myocardium_hu,
-                         axes=axes)  # fmt: skip
+                         axes=ventricle.axes)  # fmt: skip
 
 
-def _add_mixing(
-    canvas: Canvas, centre: NDArray[np.float64], size: NDArray[np.float64], patient: Patient, rng: np.random.Generator
-) -> None:
+def _add_mixing(canvas: Canvas, atrium: _Chamber, patient: Patient, rng: np.random.Generator) -> None:
     """Clouds where blood with contrast medium from the arms and blood without it from the legs meet."""
     if abs(patient.upper_vein_hu - patient.vein_hu) < 60:
         return
     for _ in range(10):
-        place = centre + rng.uniform(-0.6, 0.6, 3) * size
+        place = atrium.centre_mm + rng.uniform(-0.6, 0.6, 3) * atrium.half_mm
         share = rng.uniform(0.15, 0.75)
         hu = share * patient.upper_vein_hu + (1 - share) * patient.vein_hu
         canvas.ellipsoid(place, rng.uniform(4, 11, 3) * patient.scale, "vein", 0.5 * (hu + patient.pulmonary_hu))
@@ -96,7 +118,7 @@ def _add_coronaries(canvas: Canvas, room: Room, patient: Patient, rng: np.random
         room.path((12.7, 8, 62), (12.5, 26, 74), (13.2, 42, 96), (14.3, 62, 108)),
         room.path((12.6, 20, 66), (12.7, 46, 58), (13.8, 60, 44)),
     )
-    calcified, stented = rng.random() < _CALCIFIED + 0.5 * patient.wear, rng.random() < _STENTED
+    calcified, stented = rng.random() < _CALCIFIED * patient.wear, rng.random() < _STENTED
     for route in routes:
         canvas.tube(route, 3.6 * s, "subcutaneous_fat", patient.fat_hu + 10)
         canvas.tube(route, [1.9 * s] * (len(route) - 1) + [1.1 * s], "artery", patient.artery_hu)
