@@ -224,9 +224,10 @@ def test_many_points_have_the_distance_of_each() -> None:
     table.cup((0, 0, 0), 8.0, 1.5, (0, 0, 1), owner=1)
     table.loft([[-9, 0, 0, 6, 4], [9, 2, 1, 5, 7]], squareness=0.4, turn_rad=0.3, owner=1)
     shapes, points = table.freeze(), np.random.default_rng(0).uniform(-12, 12, (3, 100))
+    x, y, z = points
     for row in range(len(shapes)):
         found = np.empty(100)
-        distances(int(shapes.kinds[row]), *points, shapes.parameters[row], found)
+        distances(int(shapes.kinds[row]), x, y, z, shapes.parameters[row], found)
         each = [distance_to_one(shapes, row, np.ascontiguousarray(p)) for p in points.T]
         np.testing.assert_allclose(found, each, atol=1e-9)
     # The corner of the loft's first section, and the middle of its flat end.
