@@ -7,7 +7,7 @@ import sys
 import typer
 
 from osteomet import __version__
-from osteomet.cli import analyze, convert, demo, evaluate, insert, model, resample, synth, train
+from osteomet.cli import analyze, convert, demo, evaluate, insert, model, radiomics, resample, synth, train
 from osteomet.core.errors import OsteometError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command()(evaluate.evaluate)
 app.command()(train.train)
 app.command()(resample.resample)
 app.command()(convert.convert)
+app.add_typer(radiomics.app, name="radiomics")
 app.add_typer(model.app, name="model")
 
 

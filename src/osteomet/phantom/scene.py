@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import LesionType
 from osteomet.phantom.body import Body
-from osteomet.phantom.geometry.shapes import Warp, cut, warped_points
+from osteomet.phantom.geometry.shapes import Cut, Warp, cut, warped_points
 from osteomet.phantom.geometry.textures import noises
 from osteomet.phantom.lesions.deposit_kernels import fuse_lobes
 from osteomet.phantom.lesions.deposits import Deposit, Realm
@@ -95,12 +95,25 @@ def view_body(body: Body, grid: Grid, *, margin_mm: float) -> Scene:
     Where a deposit that the grid sees leaves its bone by more than that, it is right as far as the deposit grows.
     """
     points = warped_points(grid, body.warp)
-    boxes = _boxes_of(body.deposits, grid, body.warp)
-    leaving = (float(d.outgrowth_mm().max()) + 1 for d, box in zip(body.deposits, boxes, strict=True) if box)
-    found = cut(body.bones, points, grid, body.warp, margin_mm=max(margin_mm, *leaving, 0.0))
+    found = cut(body.bones, points, grid, body.warp, margin_mm=margin_mm)
+    _widen(found, body, points, grid, margin_mm)
     if body.labelled is not None:
         found = body.labelled.cut(points, grid, body.warp, onto=found)
     return Scene(grid, body.warp, points, found.owner, found.part, -found.distance_mm)
+
+
+def _widen(found: Cut, body: Body, points: NDArray[np.float32], grid: Grid, margin_mm: float) -> None:
+    """Look farther, in place, where deposits leave their bone by more than the margin."""
+    for deposit, box in zip(body.deposits, _boxes_of(body.deposits, grid, body.warp), strict=True):
+        reach_mm = float(deposit.outgrowth_mm().max()) + 1
+        if box is not None and reach_mm > max(margin_mm, 1):
+            start, stop = np.array([(s.start, s.stop) for s in box]).T
+            near = grid.crop(start.tolist(), (stop - start).tolist())
+            farther = cut(body.bones, points[box].copy(), near, body.warp, margin_mm=reach_mm)
+            known_mm = found.distance_mm[box]
+            unknown = (known_mm > margin_mm) & (farther.distance_mm < known_mm)
+            for name in ("distance_mm", "owner", "part"):
+                getattr(found, name)[box][unknown] = getattr(farther, name)[unknown]
 
 
 def lobes_in(scene: Scene, deposits: Sequence[Deposit]) -> Iterator[LobeInScene]:

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from osteomet.core.grid import Grid
@@ -114,11 +115,17 @@ def test_a_line_goes_on_with_its_outer_pixel() -> None:
     np.testing.assert_allclose(moved, 1.0, rtol=1e-5)
 
 
+def field_of(chi_ppm: NDArray[np.float32], grid: Grid) -> NDArray[np.float32]:
+    """Field of susceptibility that is given at each voxel."""
+    step = artefacts.CHI_STEP
+    return artefacts.susceptibility_field_ppm(np.ascontiguousarray(chi_ppm[::step, ::step, ::step]), grid)
+
+
 def test_field_of_a_sphere_is_that_of_a_dipole() -> None:
     # Outside of a sphere of susceptibility χ the field is χ/3 (a/r)³ (3 cos² − 1), inside it is 0 (Lorentz-corrected).
     grid = Grid.from_spacing((64, 64, 64), (1.0, 1.0, 1.0))
     chi = ball(grid.shape, 8) * np.float32(9.0)
-    raw = artefacts.susceptibility_field_ppm(chi, grid)
+    raw = field_of(chi, grid)
     centre = 31.5
     # The shim takes away a constant and slow terms: compare the difference of pole and equator close to the sphere.
     pole, equator = raw[32, 32, int(centre + 12)], raw[int(centre + 12), 32, 32]
@@ -126,18 +133,32 @@ def test_field_of_a_sphere_is_that_of_a_dipole() -> None:
     np.testing.assert_allclose(pole - equator, expected, rtol=0.2)
 
 
+def test_the_shim_leaves_tissue_far_from_metal_as_it_is() -> None:
+    """A ball of 24 mm in the left of a field of view: its dipole is 2/3 · 190 ppm · (24/r)³ at most."""
+    spacing_mm, radius_mm = np.array([4.0, 4.0, 8.0]), 24.0
+    grid = Grid.from_spacing((96, 63, 27), spacing_mm.tolist())
+    offset_mm = (np.moveaxis(np.indices(grid.shape), 0, -1) - [24, 30, 13]) * spacing_mm
+    distance_mm = np.linalg.norm(offset_mm, axis=-1)
+    chi = np.where(distance_mm < radius_mm, 190.0, 0.0).astype(np.float32)
+    field = np.abs(field_of(chi, grid))
+    assert field[distance_mm < 30].max() > 10
+    assert field[distance_mm > 80].max() < 1.0 * 2 / 3 * 190 * (24 / 80) ** 3
+    # A shim that fits all tissue leaves 0.13 ppm here.
+    assert np.median(field[(distance_mm > 120) & (distance_mm < 180)]) < 0.08
+
+
 def test_no_susceptibility_no_field() -> None:
-    assert not artefacts.susceptibility_field_ppm(np.zeros(OBLIQUE.shape, np.float32), OBLIQUE).any()
+    assert not field_of(np.zeros(OBLIQUE.shape, np.float32), OBLIQUE).any()
 
 
 def test_the_field_follows_the_patient_and_not_the_array() -> None:
     upright = Grid.from_spacing((34, 30, 32), (2.0, 2.0, 2.0))
     chi = ball(upright.shape, 5) * np.float32(9.0)
-    expected = artefacts.susceptibility_field_ppm(chi, upright)
+    expected = field_of(chi, upright)
     # Array axis 0 of the turned grid runs along z, 1 along x, 2 along y.
     permuted = np.ascontiguousarray(chi.transpose(2, 0, 1))
     grid = Grid.from_spacing(permuted.shape, (2.0, 2.0, 2.0), direction=[[0, 1, 0], [0, 0, 1], [1, 0, 0]])
-    found = artefacts.susceptibility_field_ppm(permuted, grid).transpose(1, 2, 0)
+    found = field_of(permuted, grid).transpose(1, 2, 0)
     np.testing.assert_allclose(found, expected, atol=2e-3)
 
 

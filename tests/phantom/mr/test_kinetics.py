@@ -3,7 +3,7 @@ import pytest
 
 from osteomet.core.errors import UsageError
 from osteomet.core.vocabulary import SequenceRole
-from osteomet.phantom.mr.kinetics import HAEMATOCRIT, arterial_blood_mm, extended_tofts_mm
+from osteomet.image.kinetics import HAEMATOCRIT, arterial_blood_mm, extended_tofts_mm
 from osteomet.phantom.mr.protocols import preset
 from osteomet.phantom.mr.sequences import tissue_signals
 from osteomet.phantom.mr.tissues import Tissue, tissue_table

@@ -221,6 +221,23 @@ def test_metal_leaves_a_void_larger_than_itself_in_gradient_echoes() -> None:
     assert voids[1] > 3 * voids[0]
 
 
+def test_what_metal_does_to_diffusion_stays_near_it() -> None:
+    """Bars of fluid across the phase axis: a void beside the metal, and from 100 mm on bars where they were."""
+    grid = Grid.from_spacing((64, 40, 16), (4.0, 4.0, 4.0))
+    bars = fill(Tissue.MUSCLE, grid)
+    bars.index_a[:, np.arange(40) % 10 < 5] = Tissue.CSF
+    metal = fill(Tissue.MUSCLE, grid)
+    metal.index_a[:] = bars.index_a
+    metal.index_a[8:13, 18:23, 6:11] = Tissue.METAL
+    sequence = replace(preset(SequenceRole.DWI, 3.0), snr=float("inf"), b_s_per_mm2=(0.0, 50.0))
+    scanner = MrScanner(tissue_table(3.0), level=1000, has_susceptibility=True)
+    plain, found = picture(bars, sequence, scanner).astype(float), picture(metal, sequence, scanner)
+    change = np.abs(found - plain) / plain.mean()
+    assert change[38:].mean() < 0.15
+    assert change[8:13, 18:23].mean() > 0.5
+    assert found[7:14, 19:22, 7:10].mean() < 0.3 * plain.mean()
+
+
 def test_fat_saturation_fails_where_the_field_is_off() -> None:
     sequence = replace(preset(SequenceRole.CE, 1.5), snr=float("inf"), fat_left=0.05)
     off = replace(FLAWLESS, field_ppm=random_waves(np.random.default_rng(1), spread=2.5))

@@ -10,14 +10,17 @@ from numpy.typing import NDArray
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES, LesionType, SequenceRole
 from osteomet.phantom.body import Body, sample_body
+from osteomet.phantom.geometry.shapes import distance_to_one, warped_points
 from osteomet.phantom.lesions.deposits import METASTASIS, Deposit
 from osteomet.phantom.mr.acquisition import image_mr
 from osteomet.phantom.mr.geometry import Stack
+from osteomet.phantom.mr.laying import chains_of, lay
 from osteomet.phantom.mr.protocols import preset
 from osteomet.phantom.mr.scanner import MrScanner
 from osteomet.phantom.mr.scene import Marrow, TissueScene, compose, in_slices, sample_marrow
 from osteomet.phantom.mr.tissues import Tissue, tissue_table
 from osteomet.phantom.scene import label_scene, lobes_in, view_body
+from osteomet.phantom.soft_tissue.canvas import Canvas
 
 RADIUS_MM = 8.0
 MARROW = Marrow(0.55, 0.03)
@@ -95,6 +98,55 @@ def test_a_crop_is_a_part_of_the_whole(body: Body, grid: Grid, scene: TissueScen
     fat, whole = crop.composition.marrow_fat, scene.composition.marrow_fat[block]
     inside = crop.truth.bones > 0
     np.testing.assert_allclose(fat[inside], whole[inside], atol=0.02)
+
+
+def test_laying_in_blocks_equals_asking_every_shape(body: Body) -> None:
+    """In tall voxels, at random places: the last shapes first, until the voxel is full; the two largest shares stay."""
+    soft, spacing = body.soft_tissue, (1.5, 1.5, 4.0)
+    centre = body.column.nearest("L4").centre_mm
+    grid = Grid.from_spacing((60, 60, 12), spacing, origin_mm=(centre - [45, 20, 24]).tolist())
+    codes = np.array([Tissue[name.upper()] for name in soft.tissues], dtype=np.uint8)
+    first, second = np.zeros(grid.shape, dtype=np.uint8), np.zeros(grid.shape, dtype=np.uint8)
+    share = np.zeros(grid.shape, dtype=np.float32)
+    points = warped_points(grid, body.warp)
+    shapes = soft.shapes
+    lay(points, shapes.kinds, shapes.parameters, shapes.boxes, chains_of(shapes, codes), codes, 1.5, first, second,
+        share)  # fmt: skip
+    wrong = 0
+    for ijk in np.random.default_rng(0).integers(0, grid.shape, (80, 3)):
+        shares = np.zeros(len(Tissue))
+        left = 1.0
+        for row in range(len(shapes) - 1, -1, -1):
+            cover = np.clip(0.5 - distance_to_one(shapes, row, points[tuple(ijk)].astype(float)) / 3.0, 0, 1)
+            shares[codes[row]] += left * cover
+            left *= 1 - cover
+        at = tuple(ijk)
+        expected = shares.argsort()[-2:][::-1]
+        wrong += first[at] != expected[0] and shares[first[at]] < shares[expected[0]] - 0.05
+        both = shares[expected].sum()
+        wrong += abs(float(share[at]) - float(shares[expected[1]] / both)) > 0.05
+    # Where three tissues meet, the two that a voxel keeps depend on the order in which they come.
+    assert wrong <= 4
+
+
+def test_segments_of_a_loft_are_one_shape() -> None:
+    canvas = Canvas()
+    points = np.array([[0, 0, 0], [0, 0, 10], [0, 0, 20]])
+    canvas.loft(points, 5.0, 5.0, "muscle", 50.0)
+    canvas.loft(points + [0, 0, 20], 5.0, 5.0, "cord", 40.0)
+    canvas.tube(points, 2.0, "muscle", 50.0)
+    codes = np.array([Tissue[name.upper()] for name in canvas.tissues], dtype=np.uint8)
+    assert chains_of(canvas.table.freeze(), codes).tolist() == [[0, 2], [2, 4], [4, 5], [5, 6]]
+
+
+def test_depth_reaches_as_far_as_a_deposit_grows(body: Body, grid: Grid) -> None:
+    """Around a deposit that may grow 9 mm out of its bone depth is known that far, elsewhere as far as was asked."""
+    wide = replace(body.deposits[0], lobes_mm=body.deposits[0].lobes_mm + [[0.0, 0.0, 0.0, 20.0]], outgrow_mm=(9.0,))
+    plain = view_body(body, grid, margin_mm=3.0).depth_mm
+    far = view_body(replace(body, deposits=(wide,)), grid, margin_mm=3.0).depth_mm
+    np.testing.assert_allclose(far[plain > -2], plain[plain > -2], atol=0.2)
+    assert ((far > -9) & (far < -7)).sum() > 100
+    assert not ((plain > -9) & (plain < -7)).any()
 
 
 def test_a_primary_tumour_and_a_treated_metastasis_are_other_tissues(body: Body, grid: Grid) -> None:

@@ -241,5 +241,7 @@ def test_the_cartilage_of_the_ribs_stays_below_the_skin(body: Body) -> None:
     assert rods.sum() == 40
     for row in np.flatnonzero(rods):
         middle = tissue.shapes.parameters[row, :6].reshape(2, 3).mean(axis=0)
-        near = np.flatnonzero(skin & (tissue.shapes.boxes[:, 0, 2] <= middle[2]) & (tissue.shapes.boxes[:, 1, 2] > middle[2]))
+        near = np.flatnonzero(
+            skin & (tissue.shapes.boxes[:, 0, 2] <= middle[2]) & (tissue.shapes.boxes[:, 1, 2] > middle[2])
+        )
         assert min(distance_to_one(tissue.shapes, int(n), middle) for n in near) < -4

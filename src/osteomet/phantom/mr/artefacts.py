@@ -21,9 +21,12 @@ from osteomet.phantom.mr.signals import FAT_SHIFT_PPM, LARMOR_MHZ_PER_T
 Image = NDArray[np.float32]
 
 _LATTICE = 6
-_CHI_STEP = 2
+CHI_STEP = 2
+"""Voxels between the points at which susceptibility is given."""
 _CHI_PAD = 6
 _SHIM_POINTS = 2000
+_SHIM_REACH_PPM = 1.0
+"""Tissue whose field differs by more than this from the median of all tissue lies near metal."""
 _QUANTILES = ndtri((np.arange(1 << 16) + 0.5) / (1 << 16)).astype(np.float32)
 
 
@@ -88,24 +91,27 @@ def smooth_field(grid: Grid, waves: Waves) -> Image:
 def susceptibility_field_ppm(chi_ppm: Image, grid: Grid) -> Image:
     """Field of tissue and air in a main field along LPS z, ppm, from their susceptibility, shimmed over the tissue.
 
-    The dipole kernel is applied in k-space on a lattice of every second voxel, the picture continued at its edges as it
-    is there. As scanners do before they image, a polynomial of second order is then subtracted that fits the field
-    where ``chi_ppm`` is 0, which stands for soft tissue.
+    ``chi_ppm`` holds every `CHI_STEP`-th voxel of the grid along each axis. The dipole kernel is applied in k-space on
+    this lattice, which is continued at its edges as it is there. As scanners do before they image, a polynomial of
+    second order is then subtracted that fits the field where ``chi_ppm`` is 0, which stands for soft tissue. What lies
+    near metal is left out of the fit, or the whole field of view would be off for its sake.
 
     References
     ----------
     Marques J.P., Bowtell R. 2005: https://doi.org/10.1002/cmr.b.20034
     """
-    coarse = np.ascontiguousarray(chi_ppm[::_CHI_STEP, ::_CHI_STEP, ::_CHI_STEP])
-    if not coarse.any():
+    if not chi_ppm.any():
         return np.zeros(grid.shape, dtype=np.float32)
-    pads = [(min(_CHI_PAD, n - 1), min(_CHI_PAD, n - 1)) for n in coarse.shape]
-    padded = np.pad(coarse, pads, mode="edge")
-    kernel = _dipole(padded.shape, tuple(s * _CHI_STEP for s in grid.spacing_mm), grid.direction[2].tobytes())
+    pads = [(min(_CHI_PAD, n - 1), min(_CHI_PAD, n - 1)) for n in chi_ppm.shape]
+    padded = np.pad(chi_ppm, pads, mode="edge")
+    kernel = _dipole(padded.shape, tuple(s * CHI_STEP for s in grid.spacing_mm), grid.direction[2].tobytes())
     field = fft.irfftn(fft.rfftn(padded) * kernel, padded.shape)
-    inner = tuple(slice(a, a + n) for (a, _), n in zip(pads, coarse.shape, strict=True))
-    weights = [_linear_weights(n, _CHI_STEP, m) for n, m in zip(grid.shape, coarse.shape, strict=True)]
-    return _upsampled(_shimmed(field[inner], coarse == 0), weights)
+    inner = tuple(slice(a, a + n) for (a, _), n in zip(pads, chi_ppm.shape, strict=True))
+    weights = [_linear_weights(n, CHI_STEP, m) for n, m in zip(grid.shape, chi_ppm.shape, strict=True)]
+    field, tissue = field[inner], chi_ppm == 0
+    if tissue.any():
+        tissue &= np.abs(field - np.median(field[tissue])) < _SHIM_REACH_PPM
+    return _upsampled(_shimmed(field, tissue), weights)
 
 
 def _shimmed(field: Image, tissue: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -28,6 +28,8 @@ _CHI_PPM = {
     Tissue.CORTICAL_BONE: -1.5,
 }
 _FAT_SATURATION_PPM = 1.6
+_WATER_BAND_PPM, _SLICE_BAND_HZ = 1.6, 1200.0
+"""Half the band that pulses excite: of the water alone in echo-planar imaging, of the whole slice elsewhere."""
 _MARROW = np.array([Tissue.MIXED_MARROW, Tissue.RED_MARROW, Tissue.YELLOW_MARROW], dtype=np.int64)
 
 
@@ -46,7 +48,10 @@ class Echo:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
-    """What all images of one acquisition share."""
+    """What all images of one acquisition share.
+
+    ``fat_left`` is the share of fat that suppression leaves, ``fading`` the rate with which gradient echoes dephase.
+    """
 
     composition: Composition
     sequence: Sequence
@@ -61,6 +66,8 @@ class Run:
     bias: Image
     noise: Image
     field_hz: Image | None
+    fat_left: Image | np.float32
+    fading: Image | None
 
     @classmethod
     def prepare(
@@ -71,6 +78,8 @@ class Run:
         sigma = reference / sequence.snr
         n_phase = stack.grid.shape[stack.phase_axis]
         single_shot = sequence.method is Method.DIFFUSION
+        field_hz = _field_hz(composition, scanner, stack) if _feels_field(sequence, composition) else None
+        fades = sequence.method in (Method.GRADIENT_ECHO, Method.DIXON)
         gain = float(
             np.prod(
                 [
@@ -92,7 +101,9 @@ class Run:
             sigma=sigma,
             bias=artefacts.bias_field(stack.grid, scanner.coil, scanner.bias),
             noise=artefacts.bias_field(stack.grid, EVEN_COIL, scanner.noise_gain) * np.float32(sigma / gain),
-            field_hz=_field_hz(composition, scanner, stack) if _feels_field(sequence, composition) else None,
+            field_hz=field_hz,
+            fat_left=_fat_left(sequence, scanner, field_hz),
+            fading=artefacts.dephasing_rate(field_hz) if field_hz is not None and fades else None,
         )
 
     def encode(self, contrast: Contrast) -> Echo:
@@ -139,15 +150,21 @@ class Run:
         return part
 
     def _disturbed(self, water: Image, fat: Image, contrast: Contrast) -> tuple[Image, Image]:
-        """What an uneven field does: missed fat saturation, dephased gradient echoes, displaced signal."""
+        """What an uneven field does: missed fat saturation, signal that no pulse reaches, dephasing, displacement."""
         sequence, stack = self.sequence, self.stack
+        fat *= self.fat_left
         if self.field_hz is None:
-            fat *= np.float32(sequence.fat_left)
             return water, fat
-        fat *= self._fat_left(self.field_hz)
-        if sequence.method in (Method.GRADIENT_ECHO, Method.DIXON):
+        if _has_metal(self.composition):
+            is_planar = np.isfinite(sequence.phase_hz_per_px)
+            band_hz = _WATER_BAND_PPM * self.scanner.hz_per_ppm if is_planar else _SLICE_BAND_HZ
+            square = (self.field_hz / np.float32(band_hz)) ** 2
+            excited = np.exp(-square * square)
+            water *= excited
+            fat *= excited
+        if self.fading is not None:
             te_ms = sequence.opposed_te_ms if contrast.name == OPPOSED else sequence.te_ms
-            left = np.exp(artefacts.dephasing_rate(self.field_hz) * np.float32(-(te_ms**2)))
+            left = np.exp(self.fading * np.float32(-(te_ms**2)))
             water *= left
             fat *= left
         if np.isfinite(sequence.phase_hz_per_px):
@@ -157,14 +174,6 @@ class Run:
             shift = self.field_hz * np.float32(self.scanner.polarity / sequence.readout_hz_per_px)
             return artefacts.distort(water, fat, shift, stack.readout_axis)
         return water, fat
-
-    def _fat_left(self, field_hz: Image) -> Image | np.float32:
-        """Share of fat that suppression leaves: more where the field has moved fat out of the saturation band."""
-        left = np.float32(self.sequence.fat_left)
-        if left == 1:
-            return left
-        square = (field_hz / np.float32(_FAT_SATURATION_PPM * self.scanner.hz_per_ppm)) ** 2
-        return np.asarray(1 - (1 - left) * np.exp(-square * square))
 
     def _sampled(self, water: Image, fat: Image, fat_phase: complex) -> Echo:
         """Encode both axes of the plane: truncate, filter, displace, and give the noise the same grain.
@@ -208,6 +217,15 @@ def _draw_jolts(rng: np.random.Generator, motion_px: float) -> NDArray[np.float6
     return np.column_stack([done, np.vstack([np.zeros(2), rng.normal(0, motion_px, (n, 2))])])
 
 
+def _fat_left(sequence: Sequence, scanner: MrScanner, field_hz: Image | None) -> Image | np.float32:
+    """Share of fat that suppression leaves: more where the field has moved fat out of the saturation band."""
+    left = np.float32(sequence.fat_left)
+    if left == 1 or field_hz is None:
+        return left
+    square = (field_hz / np.float32(_FAT_SATURATION_PPM * scanner.hz_per_ppm)) ** 2
+    return np.asarray(1 - (1 - left) * np.exp(-square * square))
+
+
 def _has_metal(composition: Composition) -> bool:
     return bool((composition.index_a == Tissue.METAL).any())
 
@@ -229,8 +247,8 @@ def _field_hz(composition: Composition, scanner: MrScanner, stack: Stack) -> Ima
         chi = np.zeros(len(Tissue), dtype=np.float32)
         for tissue, ppm in _CHI_PPM.items():
             chi[tissue] = ppm
-        layers = [slice(None)] * 3
-        layers[stack.slice_axis] = slice(stack.n_layers // 2, None, stack.n_layers)
+        layers = [slice(None, None, artefacts.CHI_STEP)] * 3
+        layers[stack.slice_axis] = slice(stack.n_layers // 2, None, artefacts.CHI_STEP * stack.n_layers)
         a, b, share = (x[tuple(layers)] for x in (composition.index_a, composition.index_b, composition.share_b))
         total += artefacts.susceptibility_field_ppm(chi[a] + share * (chi[b] - chi[a]), stack.grid)
     return total * np.float32(scanner.hz_per_ppm)

@@ -27,27 +27,21 @@ def mix(
     """
     mixed, red, yellow = marrow
     low, high = fat_fraction[red], fat_fraction[yellow]
+    whole_water, whole_fat = (np.float32(1.0) - fat_fraction) * pure_water, fat_fraction * pure_fat
     for n in range(index_a.size):
-        b = share_b[n]
-        w = np.float32(0.0)
-        f = np.float32(0.0)
-        for which in range(2):
-            share = b if which else np.float32(1.0) - b
-            if share <= 0:
-                continue
-            t = index_b[n] if which else index_a[n]
-            if t == mixed:
-                part = marrow_fat[n]
-                y = min(np.float32(1.0), max(np.float32(0.0), (part - low) / (high - low)))
-                pure_w = pure_water[red] + y * (pure_water[yellow] - pure_water[red])
-                pure_f = pure_fat[red] + y * (pure_fat[yellow] - pure_fat[red])
-                w += share * (np.float32(1.0) - part) * pure_w
-                f += share * part * pure_f
-            else:
-                w += share * (np.float32(1.0) - fat_fraction[t]) * pure_water[t]
-                f += share * fat_fraction[t] * pure_fat[t]
-        water[n] = w
-        fat[n] = f
+        a, b, share = index_a[n], index_b[n], share_b[n]
+        water_a, fat_a, water_b, fat_b = whole_water[a], whole_fat[a], whole_water[b], whole_fat[b]
+        if a == mixed or b == mixed:
+            part = marrow_fat[n]
+            y = min(np.float32(1.0), max(np.float32(0.0), (part - low) / (high - low)))
+            w = (np.float32(1.0) - part) * (pure_water[red] + y * (pure_water[yellow] - pure_water[red]))
+            f = part * (pure_fat[red] + y * (pure_fat[yellow] - pure_fat[red]))
+            if a == mixed:
+                water_a, fat_a = w, f
+            if b == mixed:
+                water_b, fat_b = w, f
+        water[n] = water_a + share * (water_b - water_a)
+        fat[n] = fat_a + share * (fat_b - fat_a)
 
 
 @njit(cache=True)

@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES, Group
 from osteomet.phantom.body import Body
-from osteomet.phantom.geometry.kernels import BLOCK
-from osteomet.phantom.geometry.shapes import blocks_of
 from osteomet.phantom.lesions.deposits import Realm
 from osteomet.phantom.mr import filling as mr_filling
 from osteomet.phantom.mr.artefacts import apply_along
 from osteomet.phantom.mr.geometry import Stack
+from osteomet.phantom.mr.laying import chains_of, lay
 from osteomet.phantom.mr.scanner import Composition
 from osteomet.phantom.mr.tissues import Tissue
 from osteomet.phantom.scene import LobeInScene, Scene, Truth, label_scene, lobes_in, metal_in, view_body
@@ -73,7 +72,7 @@ def sample_marrow(rng: np.random.Generator, age_years: float) -> Marrow:
     Baum T. et al. 2018, water-fat imaging of 156 healthy people: https://doi.org/10.3389/fendo.2018.00141
     """
     fat = 0.25 + 0.005 * (age_years - 20) + 0.08 * rng.normal()
-    return Marrow(float(np.clip(fat, 0.15, 0.7)), float(rng.uniform(0.02, 0.09)))
+    return Marrow(float(np.clip(fat, 0.15, 0.7)), float(rng.uniform(0.03, 0.1)))
 
 
 def compose(body: Body, grid: Grid, marrow: Marrow, *, tumour: Tissue = Tissue.METASTASIS) -> TissueScene:
@@ -125,19 +124,18 @@ def _gathered(labels: NDArray[np.uint8], stack: Stack) -> NDArray[np.uint8]:
 
 
 def _soft_layers(soft: SoftTissue, scene: Scene, softness_mm: float) -> Layers:
-    """Shapes laid over air in order, and streaks of fat in muscle."""
-    grid, shape = scene.grid, scene.grid.shape
+    """Shapes laid over air in order, streaks of fat in muscle and septa in fat."""
+    shape = scene.grid.shape
     first, second = np.full(shape, Tissue.AIR, dtype=np.uint8), np.full(shape, Tissue.AIR, dtype=np.uint8)
     layers = first, second, np.zeros(shape, dtype=np.float32)
     tissues = np.array([Tissue[name.upper()] for name in soft.tissues], dtype=np.uint8)
-    diagonal = float(np.linalg.norm(grid.spacing_mm)) * (BLOCK / 2 + 1) * (1 + scene.warp.steepest)
-    mr_filling.lay(
-        scene.points_mm, soft.shapes.kinds, soft.shapes.parameters,
-        blocks_of(soft.shapes, grid, scene.warp, softness_mm), tissues,
-        (softness_mm, softness_mm + 1.5 * diagonal), *layers,
+    shapes = soft.shapes
+    lay(
+        scene.points_mm, shapes.kinds, shapes.parameters, shapes.boxes, chains_of(shapes, tissues), tissues,
+        softness_mm, *layers,
     )  # fmt: skip
-    names = int(Tissue.MUSCLE), int(Tissue.SUBCUTANEOUS_FAT)
-    mr_filling.add_streaks(scene.points_mm, names, soft.streaks, soft.seed % 2**31, *layers)
+    parts = int(Tissue.MUSCLE), int(Tissue.SUBCUTANEOUS_FAT), int(Tissue.LIGAMENT)
+    mr_filling.add_streaks(scene.points_mm, parts, soft.streaks, soft.seed % 2**31, *layers)
     return layers
 
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from osteomet.core.errors import UsageError
 from osteomet.core.vocabulary import SequenceRole
+from osteomet.image.kinetics import extended_tofts_mm
 from osteomet.phantom.mr import signals
-from osteomet.phantom.mr.kinetics import extended_tofts_mm
 from osteomet.phantom.mr.tissues import Tissue, TissueTable
 
 Values = NDArray[np.float64]

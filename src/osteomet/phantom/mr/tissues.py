@@ -165,7 +165,7 @@ TISSUES: Mapping[Tissue, TissueProperties] = MappingProxyType({
     Tissue.CSF: _row(1.0, 0.0, (4000, 2000, 700), (4300, 1800, 500), 3.0, _NONE, flow=0.12),
     Tissue.CORD: _row(0.72, 0.0, (745, 74, 55), (993, 78, 45), 0.85, (0.002, 0.10, 0.015), _STANISZ),
     Tissue.NERVE_ROOT: _row(0.75, 0.0, (815, 77, 50), (1083, 78, 40), 1.1, (0.006, 0.10, 0.020), _STANISZ),
-    Tissue.MUSCLE: _row(0.76, 0.04, (1008, 40, 32), (1412, 41, 26), 1.35, (0.035, 0.11, 0.015),
+    Tissue.MUSCLE: _row(0.76, 0.04, (1008, 38, 32), (1412, 36, 26), 1.35, (0.035, 0.11, 0.015),
                         "Stanisz 2005 (T1), T2 between Stanisz 2005 and Gold 2004"),
     Tissue.SUBCUTANEOUS_FAT: _row(0.92, 0.94, (700, 45, 30), (850, 40, 24), 0.4, (0.008, 0.06, 0.005), _GOLD),
     Tissue.EPIDURAL_FAT: _row(0.92, 0.90, (750, 45, 30), (900, 40, 24), 0.4, (0.020, 0.08, 0.020), _GOLD),

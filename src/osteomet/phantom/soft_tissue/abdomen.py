@@ -35,7 +35,8 @@ def add_cavity(canvas: Canvas, levels: Levels, outline: Outline, patient: Patien
     inside = (z > low) & (z < high)
     spine_y = np.interp(z, levels.centre_mm[::-1, 2], levels.centre_mm[::-1, 1])
     keep = outline.back_mm - spine_y - np.interp(z, [0, 60 * s, levels.height_mm(22), high], [-10, 0, 16, 20]) * s
-    wall = patient.wall_mm * np.interp(z, [low, 40 * s, levels.height_mm(20), high], [2.2, 1.6, 1.0, 1.2])
+    wall = patient.wall_mm * np.interp(z, [low, 40 * s, levels.height_mm(20), high], [0.5, 0.7, 1.0, 1.2])
+    _add_lower_wall(canvas, outline, patient)
     close = np.interp(z, [low, low + 45 * s, high - 60 * s, high], [0.45, 1.0, 1.0, 0.8])
     for layer in range(_N_LAYERS):
         for tissue, hu, extra in (("subcutaneous_fat", patient.fat_hu, 0.0), ("muscle", patient.muscle_hu, 0.9)):
@@ -56,6 +57,19 @@ def add_cavity(canvas: Canvas, levels: Levels, outline: Outline, patient: Patien
     for side in SIDES:
         path = np.column_stack([outline.middle_x_mm + side * 32 * s, ahead, z])[rectus]
         canvas.belly(path, 26 * s, 0.45 * patient.wall_mm, patient)
+
+
+def _add_lower_wall(canvas: Canvas, outline: Outline, patient: Patient) -> None:
+    """Muscle in front of the pelvis, from one inguinal ligament to the other; the cavity is cut out of it."""
+    s = patient.scale
+    z = np.linspace(-26, 130, 14) * s
+    front, fat, half = (
+        np.interp(z, outline.z_mm, a) for a in (outline.front_mm, outline.fat_mm, outline.half_width_mm)
+    )
+    front, back = front + 1.1 * fat, -22.0 * s
+    half_width = np.minimum(np.interp(z / s, [-26, 30, 82, 112, 130], [24, 72, 114, 124, 140]) * s, half - fat)
+    points = np.column_stack([np.interp(z, outline.z_mm, outline.middle_x_mm), (front + back) / 2, z])
+    canvas.loft(points, half_width, np.maximum((back - front) / 2, 5.0), "muscle", patient.muscle_hu, squareness=0.4)
 
 
 def _middle(levels: Levels, outline: Outline, place: float) -> tuple[NDArray[np.float64], float, float]:

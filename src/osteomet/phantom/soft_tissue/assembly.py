@@ -1,8 +1,8 @@
 """What surrounds the bones: from the skin to the cord, as named shapes that CT and MR render alike.
 
 Everything hangs on the column (`canvas.Levels`), so any crop on any grid sees the same body. The parts are drawn from
-the outside to the inside, each in a module of its own: `outline`, `muscles`, `chest`, `heart`, `thoracic_vessels`,
-`abdomen`, `aorta`, `pelvis`, `neck`, `canal` and, for what passes for bone, `lookalikes` and `devices`.
+the outside to the inside, each in a module of its own: `outline`, `chest`, `heart`, `thoracic_vessels`, `abdomen`,
+`aorta`, `hips`, `pelvis`, `neck`, `muscles`, `canal` and, for what passes for bone, `lookalikes` and `devices`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from osteomet.phantom.soft_tissue.canal import add_canal
 from osteomet.phantom.soft_tissue.canvas import Canvas, Patient, chest_of, levels_of
 from osteomet.phantom.soft_tissue.chest import add_chest
 from osteomet.phantom.soft_tissue.devices import add_devices
+from osteomet.phantom.soft_tissue.hips import add_hip_muscles
 from osteomet.phantom.soft_tissue.lookalikes import add_lookalikes
-from osteomet.phantom.soft_tissue.muscles import add_back_muscles, add_hip_muscles
+from osteomet.phantom.soft_tissue.muscles import add_back_muscles
 from osteomet.phantom.soft_tissue.neck import add_neck
 from osteomet.phantom.soft_tissue.outline import add_outline, add_table, outline_of, widened
 from osteomet.phantom.soft_tissue.pelvis import add_pelvic_organs
@@ -34,9 +35,9 @@ class SoftTissue:
 
     ``values_hu`` and ``tissues`` have an entry a shape; names are those of the table of tissues that MR images, in
     lower case. Where that table has no row of its own, the name is that of the tissue it resembles: spleen and other
-    glands are ``lymph_node``, the heart ``bowel_wall``, the table ``gas``. ``streaks`` (0–1) is how far fat has
-    replaced muscle.
-    ``seed`` gives every tissue of this body its texture, bone included.
+    glands are ``lymph_node``, the outer zone of the prostate ``nucleus_hydrated`` and the inner one ``bowel_wall``, as
+    the heart is, the table ``gas``. ``streaks`` (0–1) is how far fat has replaced muscle. ``seed`` gives
+    every tissue of this body its texture, bone included.
     """
 
     shapes: Shapes
@@ -69,7 +70,7 @@ def sample_soft_tissue(
     if holds_mm is not None:
         outline = widened(outline, holds_mm)
     canvas = Canvas()
-    add_table(canvas, outline, rng)
+    add_table(canvas, outline, patient, rng)
     add_outline(canvas, outline, levels, patient, rng)
     add_cavity(canvas, levels, outline, patient)
     room = room_of(levels, chest, patient.scale)

@@ -27,6 +27,7 @@ def add_canal(canvas: Canvas, column: Column, levels: Levels, patient: Patient, 
     canvas.loft(middle, half_width - 0.4, half_depth / slope, "epidural_fat", patient.fat_hu + 15, squareness=0.4)
     for v in column.vertebrae:
         if v.disc_below_mm > 0:
+            _add_fat_behind(canvas, v, patient)
             _add_yellow_ligaments(canvas, v, patient)
     # Fat lies behind the sac and, in the sacrum, all round it.
     fill = np.interp(places, [0, 8, 17, 22, 24, 25, _SAC_END_PLACE + 0.6], [0.86, 0.84, 0.88, 0.86, 0.7, 0.5, 0.12])
@@ -88,6 +89,19 @@ def _add_disc(canvas: Canvas, v: Vertebra, patient: Patient, rng: np.random.Gene
         gas = place + v.axes @ (rng.uniform(-0.15, 0.15, 3) * [v.width_mm, v.depth_mm, 0])
         size = (v.width_mm * rng.uniform(0.1, 0.3), v.depth_mm * rng.uniform(0.1, 0.25), rng.uniform(0.7, 1.6))
         canvas.ellipsoid(gas, size, "gas", float(rng.uniform(-800, -300)), axes=v.axes)
+
+
+def _add_fat_behind(canvas: Canvas, v: Vertebra, patient: Patient) -> None:
+    """Fat behind the sac, between the arches of a vertebra and the one below, and in the ligament of their spines."""
+    size = min(1.0, v.height_mm / 26)
+    back = v.depth_mm / 2 + v.sizes.canal_depth
+    low = -0.5 * v.height_mm - 0.6 * v.disc_below_mm
+    canvas.ellipsoid(v.at(0, back + 14 * size, low), np.array([2.6, 11, 6.5]) * size, "ligament", 70.0, axes=v.axes)
+    for behind, deep, up, tall in ((10.5, 4.5, -2.0, 1.7), (18.0, 6.0, 1.0, 1.3), (21.0, 5.0, -3.5, 2.2)):
+        canvas.ellipsoid(v.at(0, back + behind * size, low + up * size), np.array([1.9, deep, tall]) * size,
+                         "epidural_fat", patient.fat_hu + 12, axes=v.axes)  # fmt: skip
+    canvas.ellipsoid(v.at(0, back - 0.5, low), np.array([6.0, 5.0, 9.5]) * size, "epidural_fat", patient.fat_hu + 15,
+                     axes=v.axes)  # fmt: skip
 
 
 def _add_yellow_ligaments(canvas: Canvas, v: Vertebra, patient: Patient) -> None:

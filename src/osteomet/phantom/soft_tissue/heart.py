@@ -42,7 +42,10 @@ def add_heart(canvas: Canvas, room: Room, patient: Patient, rng: np.random.Gener
     """Draw fat, muscle and then the blood of the chambers."""
     s, muscle_hu = patient.scale, patient.myocardium_hu
     right, left = _right_heart(room, patient), _left_heart(room, patient, float(rng.uniform(7, 11)))
-    for grow, tissue, hu in ((_PERICARDIUM_MM, "subcutaneous_fat", patient.fat_hu + 10), (0.0, "bowel_wall", muscle_hu)):
+    for grow, tissue, hu in (
+        (_PERICARDIUM_MM, "subcutaneous_fat", patient.fat_hu + 10),
+        (0.0, "bowel_wall", muscle_hu),
+    ):
         for chamber in (*right, *left):
             chamber.draw(canvas, chamber.wall_mm + grow, tissue, hu)
     outflow = room.path((13.3, 8, 98), (12.4, 19, 90))

@@ -1,4 +1,4 @@
-"""Muscle groups along the column and about the pelvis, each in its sheath of fat."""
+"""Muscle groups along the column, each in its sheath of fat."""
 
 from __future__ import annotations
 
@@ -46,39 +46,7 @@ def _add_psoas(
     out = levels.width(places) + np.interp(places, [17.8, 20, 22, 23.6], [1, 7, 15, 24]) * patient.scale
     back = np.interp(places, [17.8, 20, 22, 23.6], [8, 5, -4, -14]) * patient.scale
     path = levels.at(places, side * out, back)
-    rows = [(side * 88 * patient.scale, -34 * patient.scale, 12 * patient.scale, 17, 15),
-            (side * 102 * patient.scale, -12 * patient.scale, -45 * patient.scale, 12, 12)]  # fmt: skip
-    low = np.array([r[:3] for r in reversed(rows)])
-    width = np.concatenate([[11, 18], radius * 0.92])
-    deep = np.concatenate([[11, 16], radius * 1.12])
-    canvas.belly(np.vstack([low, path]), width * 1.0, deep * 1.0, patient, hu=rng.normal(3, 3))
-
-
-def add_hip_muscles(canvas: Canvas, patient: Patient, rng: np.random.Generator) -> None:
-    """Gluteal muscles, iliacus, obturator, pectineus and the front of the hip; mm from the middle of the hips."""
-    s = patient.scale
-    strong = rng.uniform(0.88, 1.12)
-    cleft = np.array([[0, 60, -80], [0, 78, -30], [0, 92, 30], [0, 100, 70]]) * s
-    canvas.loft(cleft, np.array([44, 40, 26, 8]) * s, np.array([40, 36, 26, 10]) * s, "subcutaneous_fat",
-                patient.fat_hu)  # fmt: skip
-    for side in SIDES:
-
-        def belly(
-            rows: tuple[tuple[float, float, float, float, float], ...], turn: float = 0.0, side: float = side
-        ) -> None:
-            """Knots of (left, back, up, half width, half depth), upwards."""
-            table = np.array(rows) * s
-            points = table[:, :3] * [side, 1, 1]
-            canvas.belly(
-                points, table[:, 3] * strong, table[:, 4] * strong, patient, turn_rad=side * turn, hu=rng.normal(0, 3)
-            )
-
-        belly(((104, 50, -85, 24, 14), (88, 70, -35, 48, 20), (76, 78, 15, 48, 19), (64, 86, 60, 36, 14),
-               (52, 88, 95, 12, 6)), -0.45)  # fmt: skip
-        belly(((128, 22, -10, 10, 8), (128, 26, 35, 18, 22), (128, 30, 75, 15, 34), (126, 30, 112, 8, 26)), 0.45)
-        belly(((120, 14, 20, 7, 12), (116, 24, 55, 8, 26), (114, 28, 85, 6, 26)), 0.45)
-        belly(((96, -30, 18, 14, 12), (100, -16, 60, 10, 22), (112, 0, 98, 7, 28), (118, 8, 116, 3, 16)), 0.45)
-        belly(((100, -44, -80, 13, 10), (104, -46, 0, 13, 10), (112, -50, 60, 8, 6)))
-        belly(((58, -42, -60, 20, 14), (48, -46, -20, 14, 9)))
-        belly(((44, 5, -50, 9, 22), (46, 8, -5, 8, 24), (56, 14, 22, 3, 12)), -0.2)
-        belly(((60, 60, -15, 26, 6), (66, 58, 20, 24, 7)), -0.3)
+    low = np.array([(side * 104, -6, -62), (side * 101, -24, -34), (side * 96, -36, 0), (side * 88, -32, 24)])
+    width = np.concatenate([np.array([9, 16, 21, 19]) * strong, radius * 0.92])
+    deep = np.concatenate([np.array([9, 15, 17, 17]) * strong, radius * 1.12])
+    canvas.belly(np.vstack([low * patient.scale, path]), width, deep, patient, hu=rng.normal(3, 3))

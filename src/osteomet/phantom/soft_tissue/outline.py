@@ -1,4 +1,8 @@
-"""The outline of a body in layers: skin, fat, the muscles of the wall; legs and arms; the table below."""
+"""The outline of a body in layers: skin, fat, the muscles of the wall; buttocks, legs and arms; the table below.
+
+Above the crests of the hip bones muscle fills what lies below the fat of the skin, further down only fat does: there
+each muscle is drawn by itself (`hips`).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from osteomet.phantom.soft_tissue.canvas import SIDES, Canvas, Chest, Levels, Patient
+
+Sections = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+"""Middle of each section, shape (n, 3), its half width and its half depth, mm."""
 
 _STEP_MM = 12.0
 _LOWEST_MM = -330.0
@@ -22,6 +29,17 @@ _HIGH = (
     (20.0, 132, 92), (17.0, 134, 98), (14.0, 138, 104), (11.0, 142, 100), (9.0, 152, 90), (8.0, 158, 82),
     (7.0, 128, 74), (6.0, 76, 64), (5.0, 60, 58), (3.0, 58, 58), (1.0, 64, 68), (-1.0, 74, 92), (-3.0, 72, 92),
 )  # fmt: skip
+
+# How far back the skin lies in the middle, below the loins, without fat.
+_MIDLINE = ((-330, 40), (-80, 48), (-50, 66), (-20, 86), (20, 98), (60, 102), (95, 104))
+# Sections of a buttock: height, left and back of its middle, half width, half depth without fat, how much fat it has.
+_BUTTOCK = (
+    (-112, 84, 36, 56, 44, 0.9), (-85, 77, 45, 68, 54, 1.0), (-50, 71, 53, 73, 57, 1.0), (-15, 69, 57, 75, 58, 1.0),
+    (20, 71, 58, 77, 53, 1.0), (55, 74, 57, 78, 46, 0.85), (90, 70, 55, 70, 36, 0.6), (120, 60, 48, 50, 24, 0.4),
+    (145, 50, 38, 28, 10, 0.0),
+)  # fmt: skip
+_CREST_MM = 112.0
+_THIGH_MM = -90.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +55,7 @@ class Outline:
 
     def inside(
         self, side_mm: NDArray[np.float64], front_mm: NDArray[np.float64], back_mm: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    ) -> Sections:
         """Middle, half width and half depth of a section this far below the skin at the sides, front and back."""
         front, back = self.front_mm + front_mm, self.back_mm - back_mm
         points = np.column_stack([self.middle_x_mm, (front + back) / 2, self.z_mm])
@@ -73,11 +91,13 @@ def outline_of(levels: Levels, chest: Chest, patient: Patient, rng: np.random.Ge
         [58, 64, 72, 78, 68, 62, 64],
     ) * scale  # fmt: skip
     back = spine_y + behind + 0.55 * fat + rng.uniform(0, 8)
+    middle = scale * np.interp(z / scale, *np.array(_MIDLINE).T) + 0.55 * fat
     rib = np.interp(z, chest.z_mm, chest.half_width_mm, left=0, right=0)
     rib_front = np.interp(z, chest.z_mm, chest.front_mm, left=1e3, right=1e3)
     in_chest = (z > chest.z_mm[0] + 15) & (z < chest.z_mm[-1] - 25)
     half_width = np.maximum(width * breadth, np.where(in_chest, rib + 9, 0)) + fat
     front = np.minimum(back - 2 * half_depth * depth - 1.1 * fat, np.where(in_chest, rib_front - 7 - 0.7 * fat, 1e3))
+    back = np.where(z < _MIDLINE[-1][0] * scale, middle, back)
     smooth = [gaussian_filter1d(a, 1.2, mode="nearest") for a in (0.5 * spine_x, half_width, front, back, fat)]
     return Outline(z, *smooth)
 
@@ -110,35 +130,50 @@ def add_outline(canvas: Canvas, outline: Outline, levels: Levels, patient: Patie
     hips = -75.0 * patient.scale
     trunk = outline.z_mm >= hips - _STEP_MM
     zero = np.zeros(outline.z_mm.size)
-    muscle_side = outline.fat_mm
-    for tissue, hu, side, front, back in (
-        ("skin", 25.0, zero, zero, zero),
-        ("subcutaneous_fat", patient.fat_hu, zero + _SKIN_MM, zero + _SKIN_MM, zero + _SKIN_MM),
-        ("muscle", patient.muscle_hu, muscle_side, 1.1 * muscle_side, 0.55 * muscle_side + 2),
-    ):
-        points, half_width, half_depth = outline.inside(side, front, back)
+    for tissue, hu, depth in (("skin", 25.0, 0.0), ("subcutaneous_fat", patient.fat_hu, _SKIN_MM)):
+        points, half_width, half_depth = outline.inside(zero + depth, zero + depth, zero + depth)
         canvas.loft(points[trunk], half_width[trunk], half_depth[trunk], tissue, hu, squareness=0.4)
-    _add_legs(canvas, outline, hips, patient)
+        for side in SIDES:
+            for points, half_width, half_depth in (_buttock(outline, patient, side), _thigh(outline, patient, side)):
+                canvas.loft(points, half_width - depth, half_depth - depth, tissue, hu, squareness=0.15)
+    above = outline.z_mm >= _CREST_MM * patient.scale
+    points, half_width, half_depth = outline.inside(outline.fat_mm, 1.1 * outline.fat_mm, 0.55 * outline.fat_mm + 2)
+    canvas.loft(points[above], half_width[above], half_depth[above], "muscle", patient.muscle_hu, squareness=0.4)
+    _add_thigh_muscles(canvas, outline, patient)
     _add_back_furrow(canvas, outline, levels, patient)
     if rng.random() < 0.25:
         _add_arms(canvas, outline, levels, patient, rng)
 
 
-def _add_legs(canvas: Canvas, outline: Outline, hips: float, patient: Patient) -> None:
-    """Two thighs with muscle groups parted by fat."""
-    z = outline.z_mm[outline.z_mm <= hips + _STEP_MM]
-    fat = 0.8 * patient.fat_mm
+def _buttock(outline: Outline, patient: Patient, side: float) -> Sections:
+    """Middle, half width and half depth of the sections of one buttock, upwards; both leave a cleft between them."""
+    table = np.array(_BUTTOCK) * patient.scale
+    middle = np.interp(table[:, 0], outline.z_mm, outline.middle_x_mm)
+    points = np.column_stack([middle + side * table[:, 1], table[:, 2], table[:, 0]])
+    fat = np.array(_BUTTOCK)[:, 5] * patient.fat_mm
+    return points, table[:, 3] + 0.5 * fat, table[:, 4] + 1.1 * fat
+
+
+def _thigh(outline: Outline, patient: Patient, side: float, highest_mm: float = -63.0) -> Sections:
+    """Middle, half width and half depth of the sections of one thigh, upwards."""
+    z = outline.z_mm[outline.z_mm <= highest_mm * patient.scale]
+    x = np.interp(z, [-330, -75], [82, 84]) * patient.scale * side
+    y = np.interp(z, [-330, -75], [12, 8]) * patient.scale
+    radius = np.interp(z, [-330, -75], [66, 80]) * patient.scale
+    return np.column_stack([x, y, z]), radius + 0.55 * patient.fat_mm, 1.05 * radius + 0.55 * patient.fat_mm
+
+
+def _add_thigh_muscles(canvas: Canvas, outline: Outline, patient: Patient) -> None:
+    """Muscle groups of both thighs, parted by fat."""
     for side in SIDES:
-        x = np.interp(z, [-330, hips], [82, 84]) * patient.scale * side
-        y = np.interp(z, [-330, hips], [12, 8]) * patient.scale
-        points = np.column_stack([x, y, z])
-        radius = np.interp(z, [-330, hips], [66, 80]) * patient.scale
-        for tissue, hu, inset in (
-            ("skin", 25.0, 0.0), ("subcutaneous_fat", patient.fat_hu, _SKIN_MM), ("muscle", patient.muscle_hu, fat)
-        ):  # fmt: skip
-            canvas.loft(points, radius + fat * 0.7 - inset, radius * 1.05 + fat * 0.7 - inset, tissue, hu)
+        points, half_width, half_depth = _thigh(outline, patient, side, _THIGH_MM)
+        radius = half_width - 0.55 * patient.fat_mm
+        inset = 0.8 * patient.fat_mm
+        canvas.loft(points, half_width - inset, half_depth - inset, "muscle", patient.muscle_hu)
         for angle in np.arange(6) * np.pi / 3 + 0.4:
-            offset = np.column_stack([np.cos(angle) * 0.52 * radius, np.sin(angle) * 0.55 * radius, np.zeros(z.size)])
+            offset = np.column_stack(
+                [np.cos(angle) * 0.52 * radius, np.sin(angle) * 0.55 * radius, np.zeros(radius.size)]
+            )
             canvas.belly(points + offset, 0.40 * radius, 0.36 * radius, patient, turn_rad=angle)
 
 
@@ -165,9 +200,10 @@ def _add_arms(canvas: Canvas, outline: Outline, levels: Levels, patient: Patient
             canvas.loft(points, radius * patient.scale, radius * patient.scale, tissue, hu)
 
 
-def add_table(canvas: Canvas, outline: Outline, rng: np.random.Generator) -> None:
+def add_table(canvas: Canvas, outline: Outline, patient: Patient, rng: np.random.Generator) -> None:
     """Mattress and table top below the patient, as long as the body, and often a headrest."""
-    back = float(outline.back_mm.max())
+    points, _, half_depth = _buttock(outline, patient, SIDES[0])
+    back = max(float(outline.back_mm.max()), float((points[:, 1] + half_depth).max()))
     ends = np.array([outline.z_mm[0], outline.z_mm[-1]])
 
     def slab(top: float, thick: float, half_width: float, hu: float, squareness: float) -> None:
