@@ -236,12 +236,10 @@ def test_the_cartilage_of_the_ribs_stays_below_the_skin(body: Body) -> None:
     tissue = drawn(body, "native")
     rods = np.array([name == "cartilage" for name in tissue.tissues]) & (tissue.shapes.kinds == CAPSULE)
     rods &= np.isin(tissue.shapes.parameters[:, 6], [5.0, 5.5])
-    skin = np.array([name == "skin" for name in tissue.tissues])
+    skin, boxes = np.array([name == "skin" for name in tissue.tissues]), tissue.shapes.boxes
     # Ten ribs a side, two pieces each.
     assert rods.sum() == 40
     for row in np.flatnonzero(rods):
         middle = tissue.shapes.parameters[row, :6].reshape(2, 3).mean(axis=0)
-        near = np.flatnonzero(
-            skin & (tissue.shapes.boxes[:, 0, 2] <= middle[2]) & (tissue.shapes.boxes[:, 1, 2] > middle[2])
-        )
+        near = np.flatnonzero(skin & (boxes[:, 0, 2] <= middle[2]) & (boxes[:, 1, 2] > middle[2]))
         assert min(distance_to_one(tissue.shapes, int(n), middle) for n in near) < -4
