@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from osteomet.core.grid import Grid
 from osteomet.phantom.body import Body, sample_body
 from osteomet.phantom.ct.rendering import CtScanner, render_ct
-from osteomet.phantom.geometry.shapes import CAPSULE, LOFT, Warp, cut, distance_to_one, warped_points
+from osteomet.phantom.geometry.distances import CAPSULE, LOFT
+from osteomet.phantom.geometry.shapes import Warp, cut, distance_to_one, warped_points
 from osteomet.phantom.skeleton.anatomy import Numbering
 from osteomet.phantom.soft_tissue import aorta, devices
 from osteomet.phantom.soft_tissue.assembly import SoftTissue, sample_soft_tissue

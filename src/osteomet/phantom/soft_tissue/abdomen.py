@@ -225,6 +225,7 @@ def _add_great_vessels(canvas: Canvas, levels: Levels, room: Room, patient: Pati
     gap = np.interp(low, [15.2, 17, 18.5, 22.7], [16, 9, 0, 0]) * s + rng.uniform(-1.8, 2.0)
     cava = levels.beside(low, angle, half_width, half_depth, gap_mm=gap)
     _add_cava(canvas, cava, low, (float(half_width), float(half_depth)), patient, rng)
+    canvas.tube([cava[-1], room.at(14.1, -34, 54)], half_width, "vein", _upper_cava_hu(patient))
     groin = np.array([60.0, -52.0, -18.0]) * s
     for side in SIDES:
         joint = levels.at(24.0, side * 34 * s, -26 * s)
@@ -253,7 +254,7 @@ def _add_cava(
 ) -> None:
     """Inferior vena cava: blood of the legs below the kidneys, mixed with that of the kidneys above them."""
     upper = places <= 19.4
-    mixed = 0.45 * patient.vein_hu + 0.55 * patient.renal_vein_hu
+    mixed = _upper_cava_hu(patient)
     canvas.loft(path, *half_mm, "vein", patient.vein_hu)
     canvas.loft(path[upper], *half_mm, "vein", mixed)
     if abs(patient.renal_vein_hu - patient.vein_hu) > 30:
@@ -261,6 +262,11 @@ def _add_cava(
             jet = path[upper][: max(2, int(upper.sum()) // 2)] + [side * 0.5 * half_mm[0], 0, 0]
             hu = float(rng.uniform(mixed, patient.renal_vein_hu))
             canvas.tube(jet, 0.4 * half_mm[1], "vein", hu)
+
+
+def _upper_cava_hu(patient: Patient) -> float:
+    """Blood of the legs and of the kidneys, mixed."""
+    return 0.45 * patient.vein_hu + 0.55 * patient.renal_vein_hu
 
 
 def _add_visceral_vessels(canvas: Canvas, levels: Levels, patient: Patient) -> None:
