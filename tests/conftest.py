@@ -82,6 +82,7 @@ def lumbar() -> LumbarPhantom:
         cortex_hu=900.0,
         cortex_factor=0.9,
         texture_hu=0.0,
+        rim=1.0,
         hardware=None,
     )
     middle = vertebrae["L4"].centre_mm

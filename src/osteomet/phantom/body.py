@@ -21,13 +21,17 @@ from osteomet.phantom.skeleton.collapse import Collapses, sample_collapses
 from osteomet.phantom.skeleton.labelled_anatomy import LabelledBones
 from osteomet.phantom.soft_tissue.assembly import SoftTissue, sample_soft_tissue
 
+_EVEN_MARROW, _EVEN_HU = 0.15, (150.0, 250.0)
+"""Share of patients whose marrow is homogeneous under a thin cortex, and its density: hardly to be told from blood."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Body:
     """One phantom patient: everything that does not depend on the scanner.
 
     ``scaffold`` are primitives of every bone, in which deposits are drawn. ``labelled`` are bones of a label map; then
-    ``bones`` are the primitives of those that it lacks.
+    ``bones`` are the primitives of those that it lacks. ``rim`` is how much denser than elsewhere spongiosa grows
+    towards walls and end plates: 1 as a rule, near 0 where marrow is homogeneous.
     """
 
     column: Column
@@ -40,6 +44,7 @@ class Body:
     cortex_hu: float
     cortex_factor: float
     texture_hu: float
+    rim: float
     hardware: Hardware | None
     labelled: LabelledBones | None = None
 
@@ -92,7 +97,8 @@ def _fill(
     labelled: LabelledBones | None = None,
 ) -> Body:
     """Build the skeleton of a column, with labelled bones in place of their primitives; draw deposits, soft tissue."""
-    density = draw_lumbar_hu(column.age_years, rng) * collapses.density
+    even = rng.random() < _EVEN_MARROW and not collapses.all
+    density = rng.uniform(*_EVEN_HU) if even else draw_lumbar_hu(column.age_years, rng) * collapses.density
     table = ShapeTable()
     for vertebra in column.vertebrae:
         add_vertebra(table, vertebra, rng)
@@ -119,7 +125,8 @@ def _fill(
         warp=random_warp(rng, amplitude_mm=5.0),
         density=density,
         cortex_hu=float(rng.uniform(1150, 1750)),
-        cortex_factor=float(rng.uniform(0.7, 1.35)),
-        texture_hu=float(rng.uniform(50, 130)),
+        cortex_factor=float(rng.uniform(0.75, 1.2) if even else rng.uniform(0.7, 1.35)),
+        texture_hu=float(rng.uniform(8, 30) if even else rng.uniform(50, 130)),
+        rim=float(rng.uniform(0.05, 0.45) if even else 1.0),
         hardware=sample_hardware(rng, column),
     )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES, LesionType, SequenceRole
 from osteomet.phantom.body import Body, sample_body
-from osteomet.phantom.geometry.shapes import distance_to_one, warped_points
+from osteomet.phantom.geometry.shapes import Warp, distance_to_one, warped_points
 from osteomet.phantom.lesions.deposits import METASTASIS, Deposit
 from osteomet.phantom.mr.acquisition import image_mr
 from osteomet.phantom.mr.geometry import Stack
@@ -36,7 +36,8 @@ def body() -> Body:
         cause=METASTASIS, fill_hu=40.0, shift_hu=0.0, edge_mm=0.4, ripple_mm=0.0, phase=np.zeros((4, 3)), rim_hu=0.0,
         breach=False,
     )  # fmt: skip
-    return replace(drawn, deposits=(ball,), hardware=None)
+    still = Warp(np.zeros((1, 3)), np.zeros((1, 3)), np.zeros(1))
+    return replace(drawn, deposits=(ball,), hardware=None, warp=still)
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,9 @@ from osteomet.phantom.soft_tissue.hips import HIP_MUSCLES, add_hip_muscle
 STILL = Warp(np.zeros((1, 3)), np.zeros((1, 3)), np.zeros(1))
 SPACING_MM = 3.0
 PATIENT = Patient(
-    phase="native", fat_hu=-100, muscle_hu=55, artery_hu=42, vein_hu=41, kidney_hu=33, medulla_hu=30, liver_hu=56,
-    spleen_hu=48, urine_hu=5, fat_mm=17, wall_mm=18, streaks=0.3, wear=0.5, scale=1.0,
+    phase="native", fat_hu=-100, muscle_hu=55, artery_hu=42, pulmonary_hu=42, upper_vein_hu=41, vein_hu=41,
+    renal_vein_hu=41, portal_hu=41, myocardium_hu=48, kidney_hu=33, medulla_hu=30, liver_hu=56, spleen_hu=48,
+    urine_hu=5, fat_mm=17, wall_mm=18, streaks=0.3, wear=0.5, scale=1.0,
 )  # fmt: skip
 
 

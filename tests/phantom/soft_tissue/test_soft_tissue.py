@@ -17,7 +17,7 @@ from osteomet.phantom.scene import Scene
 from osteomet.phantom.skeleton.anatomy import Numbering, sample_column
 from osteomet.phantom.skeleton.bone_age import draw_lumbar_hu, mean_lumbar_hu
 from osteomet.phantom.skeleton.parts import PARTS
-from osteomet.phantom.soft_tissue.assembly import PHASES, SoftTissue, sample_soft_tissue
+from osteomet.phantom.soft_tissue.assembly import SoftTissue, sample_soft_tissue
 from osteomet.phantom.soft_tissue.canvas import Canvas, levels_of
 
 STILL = Warp(np.zeros((1, 3)), np.zeros((1, 3)), np.zeros(1))
@@ -122,16 +122,6 @@ def test_the_order_of_tissues_on_native_ct(body: Body) -> None:
     assert 35 < mean["artery"] < 50
 
 
-@pytest.mark.parametrize(("phase", "artery_over_vein"), [("arterial", 2.0), ("portal", 0.9), ("delayed", 0.9)])
-def test_contrast_phases_enhance_as_they_do(body: Body, phase: str, artery_over_vein: float) -> None:
-    tissue = sample_soft_tissue(np.random.default_rng(4), body.column, body.bones, phase=phase)
-    aorta = tissue.values_hu[tissue.tissues.index("artery")]
-    cava = tissue.values_hu[len(tissue.tissues) - 1 - tissue.tissues[::-1].index("vein")]
-    assert aorta > 80
-    assert aorta / cava > artery_over_vein
-    assert tissue.marrow_shift_hu == PHASES[phase].marrow_shift_hu > 0
-
-
 def test_organs_lie_on_their_sides(body: Body) -> None:
     tissue = body.soft_tissue
 
@@ -140,8 +130,9 @@ def test_organs_lie_on_their_sides(body: Body) -> None:
 
     assert middle("liver")[0] < -20
     levels = levels_of(body.column)
-    aorta = tissue.shapes.boxes[[t == "artery" for t in tissue.tissues]][0].mean(axis=0)
-    assert aorta[1] < levels.at(22)[1]
+    arteries = tissue.shapes.boxes[[t == "artery" for t in tissue.tissues]].mean(axis=1)
+    below = arteries[np.abs(arteries[:, 2] - levels.height_mm(21.5)) < 15]
+    assert below[:, 1].max() < levels.at(21.5)[1]
     kidneys = tissue.shapes.boxes[[t == "kidney" for t in tissue.tissues]].mean(axis=1)
     assert kidneys[:, 0].min() < -30
     assert kidneys[:, 0].max() > 30

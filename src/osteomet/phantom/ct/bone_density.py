@@ -31,12 +31,21 @@ _UNEVEN = 0.4
 
 
 def bone_density(
-    scene: Scene, column: Column, lumbar_hu: float, cortex_factor: float, texture_hu: float, spread_mm: float, seed: int
+    scene: Scene,
+    column: Column,
+    lumbar_hu: float,
+    cortex_factor: float,
+    texture_hu: float,
+    spread_mm: float,
+    seed: int,
+    *,
+    rim: float = 1.0,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """HU of the spongiosa and thickness of the cortex (mm) at every voxel near bone, 0 elsewhere.
 
     ``texture_hu`` is the standard deviation of the trabeculae before a point spread of ``spread_mm`` averages them;
-    ``seed`` belongs to the body, so that every scan sees the same bone.
+    ``seed`` belongs to the body, so that every scan sees the same bone; so does ``rim``, how much denser than elsewhere
+    the spongiosa of vertebral bodies grows towards walls and end plates.
     """
     rng = np.random.default_rng(seed)
     spongiosa = spongiosa_hu(lumbar_hu) * rng.normal(1, 0.05, 256).astype(np.float32)
@@ -61,7 +70,7 @@ def bone_density(
         arch[code] = _ARCH_MM.get(name.split("_")[0], 0.0) * cortex_factor
     _fill(
         scene.points_mm, scene.owner, scene.part, scene.depth_mm, 3 * spread_mm,
-        (spongiosa, shell, frames, half_height), (_END_PLATE_MM * cortex_factor, arch),
+        (spongiosa, shell, frames, half_height), (_END_PLATE_MM * cortex_factor, rim, arch),
         (_GRAINS_MM, weights, seed % 2**31), density, cortex,
     )  # fmt: skip
     return density, cortex
@@ -75,14 +84,14 @@ def _fill(
     depth: NDArray[np.float32],
     margin: float,
     bones: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]],
-    plates: tuple[float, NDArray[np.float64]],
+    plates: tuple[float, float, NDArray[np.float64]],
     grains: tuple[NDArray[np.float64], NDArray[np.float64], int],
     density: NDArray[np.float32],
     cortex: NDArray[np.float32],
 ) -> None:
     """Fill density and cortex wherever bone is nearer than the margin, plane by plane."""
     spongiosa, shell, frames, half_height = bones
-    (end_plate, arch), (lengths, weights, seed) = plates, grains
+    (end_plate, rim, arch), (lengths, weights, seed) = plates, grains
     most = depth.shape[1] * depth.shape[2]
     at, uvw, porous, grain = np.empty((2, most), np.int64), np.empty((3, most)), np.empty(most), np.empty(most)
     for i in range(depth.shape[0]):
@@ -96,7 +105,7 @@ def _fill(
                 # End plates are thicker than the wall, and trabeculae grow dense towards both.
                 end = min(1.0, max(0.0, (abs(uvw[2, m]) / height - 0.72) / 0.16))
                 wall += end * (end_plate - wall)
-                hu += (85.0 + 0.4 * hu) * np.exp(-max(d - wall, 0.0) / (1.2 + 0.9 * end))
+                hu += rim * (85.0 + 0.4 * hu) * np.exp(-max(d - wall, 0.0) / (1.2 + 0.9 * end))
                 # The plexus of the basivertebral vein leaves the middle looser than the ends.
                 hu *= 0.93 + 0.12 * min(1.0, (uvw[2, m] / height) ** 2)
             elif arch[part[i, j, k]] > 0:

@@ -103,7 +103,7 @@ def _tissue(
     image = paint_soft_tissue(body.soft_tissue, scene.points_mm, scene.grid, scene.warp, spread_mm=spread_mm)
     density, cortex_mm = bone_density(
         scene, body.column, body.density + body.soft_tissue.marrow_shift_hu, body.cortex_factor, body.texture_hu,
-        spread_mm, body.soft_tissue.seed,
+        spread_mm, body.soft_tissue.seed, rim=body.rim,
     )  # fmt: skip
     return image, density, cortex_mm
 

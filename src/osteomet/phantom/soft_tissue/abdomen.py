@@ -5,19 +5,26 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from osteomet.phantom.soft_tissue.aorta import add_aorta
 from osteomet.phantom.soft_tissue.canvas import SIDES, Canvas, Levels, Patient
 from osteomet.phantom.soft_tissue.outline import Outline
+from osteomet.phantom.soft_tissue.room import Room
 
 _N_LAYERS = 3
+_ORAL_CONTRAST, _GALLSTONES, _KIDNEY_STONES = 0.15, 0.07, 0.06
+"""Share of patients who drank positive contrast medium, and of those with dense stones."""
 
 
-def add_abdomen(canvas: Canvas, levels: Levels, outline: Outline, patient: Patient, rng: np.random.Generator) -> None:
+def add_abdomen(
+    canvas: Canvas, levels: Levels, outline: Outline, room: Room, patient: Patient, rng: np.random.Generator
+) -> None:
     """Draw the organs from the diaphragm to the brim of the pelvis; their domes rise into the chest."""
-    _add_solid_organs(canvas, levels, outline, patient, rng)
+    drunk_hu = float(rng.uniform(200, 600)) if rng.random() < _ORAL_CONTRAST else None
+    _add_solid_organs(canvas, levels, outline, patient, drunk_hu, rng)
     _add_kidneys(canvas, levels, patient, rng)
     _add_mesentery(canvas, levels, outline, patient, rng)
-    _add_bowel(canvas, levels, outline, patient, rng)
-    _add_great_vessels(canvas, levels, patient, rng)
+    _add_bowel(canvas, levels, outline, patient, drunk_hu, rng)
+    _add_great_vessels(canvas, levels, room, patient, rng)
 
 
 def add_cavity(canvas: Canvas, levels: Levels, outline: Outline, patient: Patient) -> None:
@@ -75,9 +82,9 @@ def _middle(levels: Levels, outline: Outline, place: float) -> tuple[NDArray[np.
 
 
 def _add_solid_organs(
-    canvas: Canvas, levels: Levels, outline: Outline, patient: Patient, rng: np.random.Generator
+    canvas: Canvas, levels: Levels, outline: Outline, patient: Patient, drunk_hu: float | None, rng: np.random.Generator
 ) -> None:
-    """Liver in two lobes, spleen, stomach with gas in front and fluid behind."""
+    """Liver in two lobes with its veins, gallbladder, spleen, stomach with gas in front and fluid behind."""
     s = patient.scale
     middle, half_width, half_depth = _middle(levels, outline, 17.0)
     liver = patient.liver_hu
@@ -91,20 +98,27 @@ def _add_solid_organs(
     for _ in range(9):
         start = middle + np.array([-0.25 * inner, 0, 0]) + rng.normal(0, 8, 3)
         end = middle + np.array([-0.55 * inner, 0, -10]) + rng.uniform(-0.6, 0.6, 3) * [0.4 * inner, half_depth, 60 * s]
-        canvas.tube([start, end], [4.0 * s, 1.2 * s], "vein", 0.55 * patient.vein_hu + 0.45 * liver)
+        canvas.tube([start, end], [4.0 * s, 1.2 * s], "vein", 0.7 * patient.portal_hu + 0.3 * liver)
+    gallbladder = middle + np.array([-0.38 * inner, -0.5 * half_depth, -58 * s])
+    bile = np.array([13, 17, 24]) * s * rng.uniform(0.7, 1.1)
+    canvas.ellipsoid(gallbladder, bile, "urine", float(rng.uniform(0, 20)))
+    if rng.random() < _GALLSTONES:
+        for _ in range(int(rng.integers(1, 6))):
+            spot, radius = gallbladder + rng.uniform(-1, 1, 3) * [5, 6, 10] + [0, 5, -4], rng.uniform(2, 7)
+            canvas.ellipsoid(spot, (radius,) * 3, "cortical_bone", float(rng.uniform(120, 800)))
     canvas.ellipsoid(middle + np.array([0.72 * inner, 0.62 * half_depth, -4 * s]), (24 * s, 42 * s, 50 * s),
                      "lymph_node", patient.spleen_hu)  # fmt: skip
     stomach = middle + np.array([0.42 * inner, -0.18 * half_depth, -6 * s])
     size = np.array([42, 38, 46]) * s * rng.uniform(0.7, 1.1)
     canvas.ellipsoid(stomach, size + 4, "bowel_wall", 55.0)
-    canvas.ellipsoid(stomach, size, "bowel_content", float(rng.uniform(5, 45)))
+    canvas.ellipsoid(stomach, size, "bowel_content", _content_hu(drunk_hu, rng))
     gas = float(rng.uniform(0.2, 0.7))
     canvas.ellipsoid(stomach - [0, (1 - gas) * size[1], 0], size * [0.8, gas, 0.8], "gas", -990.0)
 
 
 def _add_kidneys(canvas: Canvas, levels: Levels, patient: Patient, rng: np.random.Generator) -> None:
-    """Cortex, pyramids and the fat and urine of the sinus; the left kidney stands a little higher."""
-    s = patient.scale
+    """Cortex, pyramids and the fat, urine and stones of the sinus; the left kidney stands a little higher."""
+    s, has_stones = patient.scale, rng.random() < _KIDNEY_STONES
     for side in SIDES:
         place = 19.6 - 0.25 * side
         centre = levels.at(place, side * rng.uniform(62, 72) * s, rng.uniform(2, 14) * s)
@@ -124,7 +138,11 @@ def _add_kidneys(canvas: Canvas, levels: Levels, patient: Patient, rng: np.rando
         hilum = axes @ np.array([-side * 0.45 * size[0], 0, 0])
         canvas.ellipsoid(centre + hilum, size * [0.62, 0.42, 0.5], "subcutaneous_fat", patient.fat_hu + 10, axes=axes)
         canvas.ellipsoid(centre + 0.9 * hilum, size * [0.28, 0.2, 0.32], "urine", patient.urine_hu, axes=axes)
-        canvas.tube([centre + hilum, levels.at(place, side * 8 * s, -26 * s)], 3.2 * s, "vein", patient.vein_hu)
+        for _ in range(int(rng.integers(0, 4)) if has_stones else 0):
+            spot = centre + hilum + axes @ (size * rng.uniform(-0.35, 0.35, 3))
+            canvas.ellipsoid(spot, rng.uniform(1.5, 5, 3), "cortical_bone", float(rng.uniform(400, 1300)))
+        canvas.tube([centre + hilum, levels.at(place, side * 30 * s, -18 * s)], 3.6 * s, "vein",
+                    patient.renal_vein_hu)  # fmt: skip
 
 
 def _add_mesentery(
@@ -137,11 +155,20 @@ def _add_mesentery(
         middle, half_width, half_depth = _middle(levels, outline, float(rng.uniform(19.5, 23.5)))
         aim = middle + rng.uniform(-1, 1, 3) * [0.75 * half_width, 0.8 * half_depth, 25 * s]
         fork = root + 0.55 * (aim - root) + rng.normal(0, 6, 3)
-        canvas.tube([root, fork, aim], [2.2, 1.7, 0.8], "vein", 0.8 * patient.vein_hu)
-        canvas.tube([fork, aim + rng.normal(0, 22, 3)], [1.5, 0.8], "vein", 0.8 * patient.vein_hu)
+        canvas.tube([root, fork, aim], [2.2, 1.7, 0.8], "vein", 0.85 * patient.portal_hu)
+        canvas.tube([fork, aim + rng.normal(0, 22, 3)], [1.5, 0.8], "vein", 0.85 * patient.portal_hu)
 
 
-def _add_bowel(canvas: Canvas, levels: Levels, outline: Outline, patient: Patient, rng: np.random.Generator) -> None:
+def _content_hu(drunk_hu: float | None, rng: np.random.Generator) -> float:
+    """Density of what a stomach or a loop of bowel holds: as a rule of what was drunk, thinned, else of chyme."""
+    if drunk_hu is not None and rng.random() < 0.75:
+        return drunk_hu * float(rng.uniform(0.7, 1.1))
+    return float(rng.uniform(5, 45))
+
+
+def _add_bowel(
+    canvas: Canvas, levels: Levels, outline: Outline, patient: Patient, drunk_hu: float | None, rng: np.random.Generator
+) -> None:
     """Small bowel as coiled tubes, colon along both flanks and across, with stool and gas."""
     s = patient.scale
     for _ in range(9):
@@ -153,9 +180,8 @@ def _add_bowel(canvas: Canvas, levels: Levels, outline: Outline, patient: Patien
         for _ in range(7):
             points.append(np.clip(points[-1] + rng.normal(0, 26 * s, 3), middle - reach, middle + reach))
         radius = rng.uniform(9, 13) * s
-        canvas.tube(points, radius + 2.0, "bowel_wall", 45 + 0.25 * patient.vein_hu)
-        fill = float(rng.choice([rng.uniform(5, 40), rng.uniform(80, 350)], p=[0.85, 0.15]))
-        canvas.tube(points, radius, "bowel_content", fill)
+        canvas.tube(points, radius + 2.0, "bowel_wall", 45 + 0.25 * patient.portal_hu)
+        canvas.tube(points, radius, "bowel_content", _content_hu(drunk_hu, rng))
         if rng.random() < 0.4:
             canvas.ellipsoid(points[3] - [0, 0.5 * radius, 0], (radius, 0.5 * radius, radius), "gas", -980.0)
     _add_colon(canvas, levels, outline, patient, rng)
@@ -189,40 +215,67 @@ def _add_colon(canvas: Canvas, levels: Levels, outline: Outline, patient: Patien
                 canvas.ellipsoid(place, rng.uniform(1.2, 4.0, 3), "gas", float(rng.uniform(-700, -150)))
 
 
-def _add_great_vessels(canvas: Canvas, levels: Levels, patient: Patient, rng: np.random.Generator) -> None:
-    """Aorta with calcified wall to its fork at L4, iliac vessels, vena cava, mesenteric vessels."""
+def _add_great_vessels(canvas: Canvas, levels: Levels, room: Room, patient: Patient, rng: np.random.Generator) -> None:
+    """Vena cava and aorta against the bodies of the vertebrae, iliac vessels, vessels of bowel, liver and kidneys."""
     s = patient.scale
-    radius = float(rng.uniform(8.5, 11.5)) * s
-    places = levels.places_between(22.2, 9.6, 0.6)
-    left = np.interp(places, [9.6, 12, 16, 20, 22.2], [16, 18, 10, 6, 2]) * s
-    ahead = levels.depth(places) + np.interp(places, [9.6, 12, 16, 22.2], [2, 4, 9, 10]) * s
-    size = np.interp(places, [9.6, 16, 22.2], [1.25, 1.1, 0.85]) * radius
-    path = levels.at(places, left, -ahead)
-    canvas.loft(path, size + 1.3, size + 1.3, "ligament", 50.0)
-    canvas.loft(path, size, size, "artery", patient.artery_hu)
-    for _ in range(int(rng.poisson(12 * patient.wear))):
-        row = int(rng.integers(0, len(places) // 2))
-        angle = rng.uniform(0, 2 * np.pi)
-        spot = path[row] + (size[row] + 0.5) * np.array([np.cos(angle), np.sin(angle), 0]) + [0, 0, rng.normal(0, 8)]
-        canvas.ellipsoid(spot, (1.4, 1.4, rng.uniform(1.5, 5)), "cortical_bone", float(rng.uniform(300, 900)))
-    fork = path[0]
+    fork = add_aorta(canvas, levels, room, patient, rng)
+    low = levels.places_between(22.7, 15.2, 0.5)
+    angle = -np.interp(low, [15.2, 17, 19, 22.7], [0.6, 0.65, 0.6, 0.5]) + rng.normal(0, 0.07)
+    half_width, half_depth = rng.uniform(9, 13) * s, rng.uniform(6.5, 10.5) * s
+    gap = np.interp(low, [15.2, 17, 18.5, 22.7], [16, 9, 0, 0]) * s + rng.uniform(-1.8, 2.0)
+    cava = levels.beside(low, angle, half_width, half_depth, gap_mm=gap)
+    _add_cava(canvas, cava, low, (float(half_width), float(half_depth)), patient, rng)
+    canvas.tube([cava[-1], room.at(14.1, -34, 54)], half_width, "vein", _upper_cava_hu(patient))
     groin = np.array([60.0, -52.0, -18.0]) * s
     for side in SIDES:
         joint = levels.at(24.0, side * 34 * s, -26 * s)
-        brim = np.array([side * 56 * s, -18 * s, 42 * s])
-        thigh = np.array([side * 66 * s, -44 * s, -110 * s])
+        brim, thigh = np.array([side * 56 * s, -18 * s, 42 * s]), np.array([side * 66 * s, -44 * s, -110 * s])
         route = [fork, joint, brim, groin * [side, 1, 1], thigh]
         canvas.tube(np.array(route[1:]) + [side * -9 * s, 10 * s, 0], 6.2 * s, "vein", patient.vein_hu)
-        canvas.tube([levels.at(22.7, -16 * s, -24 * s), joint + [side * -9 * s, 10 * s, 0]], 7.0 * s, "vein",
-                    patient.vein_hu)  # fmt: skip
-        canvas.tube(route, [6.0 * s, 5.2 * s, 4.8 * s, 4.6 * s, 4.2 * s], "artery", patient.artery_hu)
+        across = levels.beside(np.array([23.0, 23.5]), side * np.array([0.25, 0.6]), 7.0 * s, 7.0 * s)
+        canvas.tube([cava[0], *across, joint + [side * -9 * s, 10 * s, 0]], 7.0 * s, "vein", patient.vein_hu)
+        canvas.tube(route, np.array([6.0, 5.2, 4.8, 4.6, 4.2]) * s, "artery", patient.artery_hu)
         canvas.tube([joint, np.array([side * 38 * s, 30 * s, 45 * s])], 3.0 * s, "artery", patient.artery_hu)
-    low = levels.places_between(22.7, 15.2, 0.6)
-    right = np.interp(low, [15.2, 18, 22.7], [-18, -20, -16]) * s
-    deep = levels.depth(low) + np.interp(low, [15.2, 17, 22.7], [24, 11, 7]) * s
-    canvas.loft(
-        levels.at(low, right, -deep), rng.uniform(9, 13) * s, rng.uniform(6.5, 10.5) * s, "vein", patient.vein_hu
-    )
-    for x, hu in ((9, patient.artery_hu), (-9, patient.vein_hu)):
-        canvas.tube([levels.at(18.9, x * s, -34 * s), levels.at(21.5, x * s, -52 * s)], 4.0 * s,
-                    "artery" if x > 0 else "vein", hu)  # fmt: skip
+        for place, x, hu, tissue, radius in ((19.2, 4, patient.artery_hu, "artery", 2.8),
+                                             (19.4, -6, patient.renal_vein_hu, "vein", 4.2)):  # fmt: skip
+            renal = levels.at(19.6 - 0.25 * side, side * 44 * s, -2 * s)
+            canvas.tube([levels.at(place, x * s, -30 * s), levels.at(place, side * 24 * s, -22 * s), renal],
+                        radius * s, tissue, hu)  # fmt: skip
+    _add_visceral_vessels(canvas, levels, patient)
+
+
+def _add_cava(
+    canvas: Canvas,
+    path: NDArray[np.float64],
+    places: NDArray[np.float64],
+    half_mm: tuple[float, float],
+    patient: Patient,
+    rng: np.random.Generator,
+) -> None:
+    """Inferior vena cava: blood of the legs below the kidneys, mixed with that of the kidneys above them."""
+    upper = places <= 19.4
+    mixed = _upper_cava_hu(patient)
+    canvas.loft(path, *half_mm, "vein", patient.vein_hu)
+    canvas.loft(path[upper], *half_mm, "vein", mixed)
+    if abs(patient.renal_vein_hu - patient.vein_hu) > 30:
+        for side in SIDES:
+            jet = path[upper][: max(2, int(upper.sum()) // 2)] + [side * 0.5 * half_mm[0], 0, 0]
+            hu = float(rng.uniform(mixed, patient.renal_vein_hu))
+            canvas.tube(jet, 0.4 * half_mm[1], "vein", hu)
+
+
+def _upper_cava_hu(patient: Patient) -> float:
+    """Blood of the legs and of the kidneys, mixed."""
+    return 0.45 * patient.vein_hu + 0.55 * patient.renal_vein_hu
+
+
+def _add_visceral_vessels(canvas: Canvas, levels: Levels, patient: Patient) -> None:
+    """Coeliac trunk, mesenteric vessels, splenic and portal vein."""
+    s = patient.scale
+    canvas.tube([levels.at(18.1, 4 * s, -30 * s), levels.at(18.2, 2 * s, -46 * s), levels.at(17.8, 40 * s, -40 * s)],
+                3.2 * s, "artery", patient.artery_hu)  # fmt: skip
+    canvas.tube([levels.at(18.9, 6 * s, -34 * s), levels.at(21.5, 5 * s, -52 * s)], 3.6 * s, "artery",
+                patient.artery_hu)  # fmt: skip
+    meet = levels.at(18.7, -10 * s, -46 * s)
+    for other in (levels.at(21.5, -9 * s, -52 * s), levels.at(17.6, 70 * s, -8 * s), levels.at(17.4, -46 * s, -34 * s)):
+        canvas.tube([meet, other], 5.4 * s, "vein", patient.portal_hu)

@@ -1,20 +1,13 @@
 """What surrounds the bones: from the skin to the cord, as named shapes that CT and MR render alike.
 
 Everything hangs on the column (`canvas.Levels`), so any crop on any grid sees the same body. The parts are drawn from
-the outside to the inside, each in a module of its own: `outline`, `chest`, `abdomen`, `hips`, `pelvis`, `neck`,
-`muscles` and `canal`.
-
-References
-----------
-Bae K.T. 2010, enhancement of vessels and organs by phase: https://doi.org/10.1148/radiol.10090908
-Pickhardt P.J. et al. Osteoporos Int 2016;27:147-152: contrast medium raises spongiosa by 11 HU in the portal phase
+the outside to the inside, each in a module of its own: `outline`, `chest`, `heart`, `thoracic_vessels`, `abdomen`,
+`aorta`, `hips`, `pelvis`, `neck`, `muscles`, `canal` and, for what passes for bone, `lookalikes` and `devices`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,37 +18,15 @@ from osteomet.phantom.soft_tissue.abdomen import add_abdomen, add_cavity
 from osteomet.phantom.soft_tissue.canal import add_canal
 from osteomet.phantom.soft_tissue.canvas import Canvas, Patient, chest_of, levels_of
 from osteomet.phantom.soft_tissue.chest import add_chest
+from osteomet.phantom.soft_tissue.devices import add_devices
 from osteomet.phantom.soft_tissue.hips import add_hip_muscles
+from osteomet.phantom.soft_tissue.lookalikes import add_lookalikes
 from osteomet.phantom.soft_tissue.muscles import add_back_muscles
 from osteomet.phantom.soft_tissue.neck import add_neck
 from osteomet.phantom.soft_tissue.outline import add_outline, add_table, outline_of, widened
 from osteomet.phantom.soft_tissue.pelvis import add_pelvic_organs
-
-
-@dataclass(frozen=True, slots=True)
-class Phase:
-    """Mean HU of organs in one phase of contrast medium, and what it adds to marrow."""
-
-    artery_hu: float
-    vein_hu: float
-    kidney_hu: float
-    medulla_hu: float
-    liver_hu: float
-    spleen_hu: float
-    urine_hu: float
-    marrow_shift_hu: float
-
-
-PHASES: Mapping[str, Phase] = MappingProxyType(
-    {
-        "native": Phase(42, 41, 33, 30, 56, 48, 5, 0),
-        "arterial": Phase(310, 80, 170, 70, 70, 125, 5, 4),
-        "portal": Phase(160, 155, 185, 150, 112, 122, 10, 11),
-        "delayed": Phase(105, 104, 135, 145, 88, 92, 700, 7),
-    }
-)
-"""Native, arterial (about 30 s), portal venous (70 s) and delayed (5 min or more)."""
-_PHASE_ODDS = {"native": 0.4, "arterial": 0.1, "portal": 0.4, "delayed": 0.1}
+from osteomet.phantom.soft_tissue.phases import PHASE_ODDS, PHASES
+from osteomet.phantom.soft_tissue.room import room_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +62,7 @@ def sample_soft_tissue(
 
     ``phase`` fixes what would be drawn; the skin is widened to hold the points ``holds_mm``, shape (n, 3).
     """
-    drawn = str(rng.choice(list(_PHASE_ODDS), p=list(_PHASE_ODDS.values())))
+    drawn = str(rng.choice(list(PHASE_ODDS), p=list(PHASE_ODDS.values())))
     name = phase or drawn
     patient = _sample_patient(rng, column, name)
     levels, chest = levels_of(column), chest_of(bones)
@@ -99,15 +70,18 @@ def sample_soft_tissue(
     if holds_mm is not None:
         outline = widened(outline, holds_mm)
     canvas = Canvas()
-    add_table(canvas, outline, patient)
+    add_table(canvas, outline, patient, rng)
     add_outline(canvas, outline, levels, patient, rng)
     add_cavity(canvas, levels, outline, patient)
-    add_chest(canvas, levels, chest, patient, rng)
-    add_abdomen(canvas, levels, outline, patient, rng)
+    room = room_of(levels, chest, patient.scale)
+    add_chest(canvas, levels, chest, room, patient, rng)
+    add_abdomen(canvas, levels, outline, room, patient, rng)
     add_hip_muscles(canvas, patient, rng)
     add_pelvic_organs(canvas, levels, column.sex, patient, rng)
     add_neck(canvas, levels, patient, rng)
     add_back_muscles(canvas, levels, patient, rng)
+    add_lookalikes(canvas, levels, chest, outline, bones, patient, rng)
+    add_devices(canvas, room, chest, outline, patient, rng)
     add_canal(canvas, column, levels, patient, rng)
     return SoftTissue(
         shapes=canvas.table.freeze(),
@@ -125,7 +99,7 @@ def _sample_patient(rng: np.random.Generator, column: Column, name: str) -> Pati
     """Draw habitus, muscle and enhancement."""
     phase, wear = PHASES[name], column.wear
     given = phase.artery_hu > 60
-    dose = float(rng.lognormal(0, 0.18)) if given else 1.0
+    dose = float(np.clip(rng.lognormal(0, 0.18), 0.65, 1.5)) if given else 1.0
 
     def blood(hu: float) -> float:
         return float((40 + (hu - 40) * dose) * rng.normal(1, 0.05))
@@ -136,7 +110,12 @@ def _sample_patient(rng: np.random.Generator, column: Column, name: str) -> Pati
         fat_hu=float(rng.uniform(-115, -92)),
         muscle_hu=float(rng.normal(56, 5) - 10 * wear + (8 if given else 0)),
         artery_hu=blood(phase.artery_hu),
+        pulmonary_hu=blood(phase.pulmonary_hu),
+        upper_vein_hu=blood(phase.upper_vein_hu),
         vein_hu=blood(phase.vein_hu),
+        renal_vein_hu=blood(phase.renal_vein_hu),
+        portal_hu=blood(phase.portal_hu),
+        myocardium_hu=blood(phase.myocardium_hu),
         kidney_hu=blood(phase.kidney_hu),
         medulla_hu=blood(phase.medulla_hu),
         liver_hu=float(phase.liver_hu * rng.normal(1, 0.08) - steatosis),

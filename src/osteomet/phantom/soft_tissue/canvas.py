@@ -50,6 +50,21 @@ class Levels:
         """Half the depth of the body at a place."""
         return np.asarray(np.interp(np.asarray(place, dtype=float), self.place, self.half_depth_mm))
 
+    def beside(
+        self, places: NDArray[np.float64], angle_rad: ArrayLike, half_width_mm: ArrayLike, half_depth_mm: ArrayLike, *,
+        gap_mm: ArrayLike = 0.0,
+    ) -> NDArray[np.float64]:  # fmt: skip
+        """Centres of elliptic sections that touch the column, shape (n, 3), or leave a gap to it.
+
+        ``angle_rad`` says where on the column they touch: 0 in front of it, positive to the left.
+        """
+        across, ahead = np.sin(angle_rad), np.cos(angle_rad)
+        width, depth = self.width(places), self.depth(places)
+        normal = np.array([across / width, ahead / depth])
+        normal /= np.linalg.norm(normal, axis=0)
+        reach = np.hypot(np.asarray(half_width_mm) * normal[0], np.asarray(half_depth_mm) * normal[1]) + gap_mm
+        return self.at(places, width * across + reach * normal[0], -(depth * ahead + reach * normal[1]))
+
     def places_between(self, low: float, high: float, step: float = 0.5) -> NDArray[np.float64]:
         """Places from the lower one (the larger number) upwards, so that heights ascend."""
         return np.linspace(low, high, max(2, round(abs(low - high) / step) + 1))
@@ -75,12 +90,22 @@ def levels_of(column: Column) -> Levels:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chest:
-    """Extent of the ribs by height, mm: half width, front and back, all on the knots ``z_mm`` (ascending)."""
+    """Extent of the ribs by height, mm: half width, front and back, all on the knots ``z_mm`` (ascending).
+
+    ``sternum_mm`` is the middle line of the breastbone, shape (n, 3), by ascending height.
+    """
 
     z_mm: NDArray[np.float64]
     half_width_mm: NDArray[np.float64]
     front_mm: NDArray[np.float64]
     back_mm: NDArray[np.float64]
+    sternum_mm: NDArray[np.float64]
+
+    def sternum_at(self, share: float) -> NDArray[np.float64]:
+        """Point on the breastbone by its height, 0 at the lower end and 1 at the upper one."""
+        low, high = self.sternum_mm[0, 2], self.sternum_mm[-1, 2]
+        z = low + share * (high - low)
+        return np.array([np.interp(z, self.sternum_mm[:, 2], self.sternum_mm[:, a]) for a in range(3)])
 
 
 def chest_of(bones: Shapes) -> Chest:
@@ -94,12 +119,14 @@ def chest_of(bones: Shapes) -> Chest:
         half[n] = np.abs(near[:, :, 0]).max()
         front[n], back[n] = near[:, 0, 1].min(), near[:, 1, 1].max()
     smooth = [gaussian_filter1d(maximum_filter1d(a, 3), 1.5, mode="nearest") for a in (half, -front, back)]
-    return Chest(z, smooth[0], -smooth[1], smooth[2])
+    plates = bones.parameters[bones.owners == STRUCTURES["sternum"].id][:, :12].reshape(-1, 4, 3)
+    ends = [plates[0, :2].mean(axis=0), *plates[:, 2:].mean(axis=1)]
+    return Chest(z, smooth[0], -smooth[1], smooth[2], np.array(ends[::-1]))
 
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """What decides the look of soft tissue, HU at 120 kV: habitus, contrast phase, age.
+    """What decides the look of soft tissue, HU at 120 kV: habitus, contrast phase (see `phases.Phase`), age.
 
     ``fat_mm`` is the thickness of the fat under the skin of the belly, ``wall_mm`` that of the muscles of the belly,
     ``streaks`` (0–1) how far fat has replaced muscle, ``wear`` (0–1) that of the discs.
@@ -109,7 +136,12 @@ class Patient:
     fat_hu: float
     muscle_hu: float
     artery_hu: float
+    pulmonary_hu: float
+    upper_vein_hu: float
     vein_hu: float
+    renal_vein_hu: float
+    portal_hu: float
+    myocardium_hu: float
     kidney_hu: float
     medulla_hu: float
     liver_hu: float

@@ -1,4 +1,4 @@
-"""Lungs with their vessels, heart and great vessels, airways and oesophagus."""
+"""Lungs with their vessels, the fat between them with heart and great vessels, airways and oesophagus."""
 
 from __future__ import annotations
 
@@ -6,11 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteomet.phantom.soft_tissue.canvas import SIDES, Canvas, Chest, Levels, Patient
+from osteomet.phantom.soft_tissue.heart import add_heart
+from osteomet.phantom.soft_tissue.room import Room
+from osteomet.phantom.soft_tissue.thoracic_vessels import add_pulmonary_vessels, add_upper_veins, hilum
 
 _N_BRANCHES = 3
+_TREES = {"artery": 12, "upper": 5, "lower": 5}
+"""Trees of vessels in each lung by the vessel that they come from."""
 
 
-def add_chest(canvas: Canvas, levels: Levels, chest: Chest, patient: Patient, rng: np.random.Generator) -> None:
+def add_chest(
+    canvas: Canvas, levels: Levels, chest: Chest, room: Room, patient: Patient, rng: np.random.Generator
+) -> None:
     """Draw the organs of the chest, lungs first, then what lies between them."""
     low, high = levels.height_mm(17.3), levels.height_mm(6.9)
     z = np.linspace(low, high, 22)
@@ -27,8 +34,8 @@ def add_chest(canvas: Canvas, levels: Levels, chest: Chest, patient: Patient, rn
         points = np.column_stack([side * np.maximum(half - 11 - width, 14), back - depth, z])
         canvas.loft(points, width + 1.2, depth + 1.2, "subcutaneous_fat", patient.fat_hu + 60, squareness=0.4)
         canvas.loft(points, width, depth, "lung", lung_hu, squareness=0.4)
-        _add_lung_vessels(canvas, levels, side, width, depth, points, patient, rng)
-    _add_mediastinum(canvas, levels, patient, rng)
+        _add_lung_vessels(canvas, room, side, (width, depth, points), patient, rng)
+    _add_mediastinum(canvas, levels, room, patient, rng)
     for side in SIDES:
         places = levels.places_between(17.5, 7.2, 1.0)
         canvas.loft(
@@ -43,66 +50,73 @@ def add_chest(canvas: Canvas, levels: Levels, chest: Chest, patient: Patient, rn
 
 def _add_lung_vessels(
     canvas: Canvas,
-    levels: Levels,
+    room: Room,
     side: float,
-    width: NDArray[np.float64],
-    depth: NDArray[np.float64],
-    points: NDArray[np.float64],
+    lung: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
     patient: Patient,
     rng: np.random.Generator,
 ) -> None:
-    """Trees from the hilum outwards: each branch splits in two thinner ones until it ends near the pleura."""
-    hilum = levels.at(11.5, side * 34.0 * patient.scale, -38.0 * patient.scale)
-    hu = 0.75 * patient.vein_hu
-    for _ in range(16):
-        row = int(rng.integers(2, len(points) - 2))
-        aim = points[row] + np.array(
-            [rng.uniform(-0.4, 0.75) * side * width[row], rng.uniform(-0.8, 0.8) * depth[row], 0]
-        )
-        stack = [(hilum, aim, 3.6, 0)]
-        while stack:
-            start, end, radius, depth_of = stack.pop()
-            fork = start + (end - start) * rng.uniform(0.4, 0.6) + rng.normal(0, 4, 3)
-            canvas.tube(np.array([start, fork]), [radius, radius * 0.75], "vein", hu)
-            canvas.tube(np.array([fork, end]), [radius * 0.7, radius * 0.35], "vein", hu)
-            if depth_of < _N_BRANCHES - 1:
-                reach = np.linalg.norm(end - fork)
-                stack.append((fork, end + rng.normal(0, 0.4 * reach, 3), radius * 0.6, depth_of + 1))
+    """Trees of arteries and veins from the hilum outwards: each branch splits in thinner ones until near the pleura.
+
+    ``lung`` holds half width, half depth and middle of its sections.
+    """
+    width, depth, points = lung
+    for name, n_trees in _TREES.items():
+        start, hu = hilum(room, name, side), patient.pulmonary_hu if name == "artery" else patient.artery_hu
+        low, high = {"artery": (2, 2), "upper": (len(points) // 2, 2), "lower": (2, len(points) // 2)}[name]
+        for _ in range(n_trees):
+            row = int(rng.integers(low, len(points) - high))
+            aim = points[row] + np.array(
+                [rng.uniform(-0.4, 0.8) * side * width[row], rng.uniform(-0.85, 0.85) * depth[row], 0]
+            )
+            _add_tree(canvas, lung, (start, aim), float(rng.uniform(2.6, 4.0)), hu, rng)
 
 
-def _add_mediastinum(canvas: Canvas, levels: Levels, patient: Patient, rng: np.random.Generator) -> None:
-    """Fat with heart, aorta with its arch, superior vena cava, pulmonary trunk, airways and oesophagus."""
+def _add_tree(
+    canvas: Canvas,
+    lung: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
+    ends: tuple[NDArray[np.float64], NDArray[np.float64]],
+    radius_mm: float,
+    hu: float,
+    rng: np.random.Generator,
+) -> None:
+    """One vessel with branches that part from it one after another and end in the lung."""
+    start, end = ends
+    for _ in range(_N_BRANCHES):
+        fork = start + (end - start) * rng.uniform(0.4, 0.6) + rng.normal(0, 4, 3)
+        canvas.tube([start, fork, end], [radius_mm, 0.72 * radius_mm, 0.35 * radius_mm], "vein", hu)
+        reach = float(np.linalg.norm(end - fork))
+        start, end, radius_mm = fork, _within(lung, end + rng.normal(0, 0.4 * reach, 3)), 0.6 * radius_mm
+
+
+def _within(
+    lung: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]], point: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Nearest point to the middle at which a vessel still lies in its lung."""
+    width, depth, middle = lung
+    z = float(np.clip(point[2], middle[1, 2], middle[-2, 2]))
+    x, y, a, b = (float(np.interp(z, middle[:, 2], v)) for v in (middle[:, 0], middle[:, 1], width, depth))
+    out = np.array([(point[0] - x) / a, (point[1] - y) / b])
+    out /= max(1.0, float(np.linalg.norm(out)) / 0.93)
+    return np.array([x + out[0] * a, y + out[1] * b, z])
+
+
+def _add_mediastinum(canvas: Canvas, levels: Levels, room: Room, patient: Patient, rng: np.random.Generator) -> None:
+    """Fat, thymic remnant, heart, vessels of the lungs and of the upper body, airways, oesophagus."""
     s = patient.scale
     places = levels.places_between(15.8, 7.0, 0.8)
-    ahead = levels.depth(places) + np.interp(places, [7, 9, 12, 15.8], [18, 30, 46, 52]) * s
-    wide = np.interp(places, [7, 9, 11, 14, 15.8], [24, 30, 34, 44, 40]) * s
-    shift = np.interp(places, [7, 11, 14, 15.8], [0, 2, 12, 12]) * s
-    deep = np.minimum(ahead + 6, 62 * s)
-    canvas.loft(levels.at(places, shift, -ahead), wide, deep, "subcutaneous_fat", patient.fat_hu + 8, squareness=0.4)
-    heart = levels.at(14.2, 20 * s, -70 * s)
-    axes = np.linalg.qr(np.array([[0.75, -0.3, 0.6], [-0.5, 0.3, 0.8], [-0.45, -0.9, 0.1]]))[0]
-    canvas.ellipsoid(heart, np.array([60, 44, 42]) * s, "bowel_wall", patient.muscle_hu + 0.3 * patient.vein_hu - 12,
-                     axes=axes)  # fmt: skip
-    for offset, radii, hu in (
-        ((24, -14, -6), (32, 20, 22), 0.9 * patient.artery_hu), ((-16, -6, 0), (24, 24, 28), patient.vein_hu),
-        ((2, 22, 16), (30, 18, 20), 0.9 * patient.artery_hu),
-    ):  # fmt: skip
-        canvas.ellipsoid(heart + np.array(offset) * s, np.array(radii) * s, "vein", hu)
-    route = ((13.2, 4, -62), (11.3, -12, -66), (9.6, -10, -58), (9.0, 2, -46), (9.3, 14, -28))
-    arch = np.array([levels.at(place, left * s, back * s) for place, left, back in route])
-    canvas.tube(arch, rng.uniform(13.0, 16.5) * s, "artery", patient.artery_hu)
-    canvas.tube([levels.at(12.6, -26 * s, -56 * s), levels.at(8.0, -20 * s, -50 * s)], 9.5 * s, "vein",
-                patient.vein_hu + 0.4 * (patient.artery_hu - patient.vein_hu))  # fmt: skip
-    trunk = np.array(
-        [levels.at(12.2, 16 * s, -72 * s), levels.at(11.0, 16 * s, -54 * s), levels.at(11.2, 40 * s, -36 * s)]
-    )
-    canvas.tube(trunk, 12.0 * s, "vein", patient.vein_hu)
-    canvas.tube(
-        [levels.at(11.0, 16 * s, -54 * s), levels.at(11.6, -36 * s, -38 * s)], 10.0 * s, "vein", patient.vein_hu
-    )
-    for x, y in ((-13, -46), (3, -40), (18, -34)):
-        canvas.tube([levels.at(9.3, x * s, y * s), levels.at(6.5, x * 1.5 * s, (y + 4) * s)], 4.5 * s, "artery",
-                    patient.artery_hu)  # fmt: skip
+    wide = np.interp(places, [7, 9, 11, 13, 15.8], [26, 31, 33, 25, 18]) * s
+    left = np.interp(places, [7, 11, 14, 15.8], [0, 2, 4, 6]) * s
+    ahead = np.interp(places, [7, 9, 12, 15.8], [24, 40, 54, 54]) * room.deep * s
+    deep = np.interp(places, [7, 9, 12, 15.8], [26, 42, 56, 56]) * room.deep * s
+    middle = levels.at(places, left, -(levels.depth(places) + ahead))
+    canvas.loft(middle, wide, deep, "subcutaneous_fat", patient.fat_hu + 8, squareness=0.4)
+    thymus = room.path((9.4, 0, 74), (11.6, 6, 92))
+    remnant = float(rng.uniform(0, 1)) * (1 - patient.wear)
+    canvas.tube(thymus, [5.0 * s, 7.0 * s], "lymph_node", patient.fat_hu + remnant * (45 - patient.fat_hu))
+    add_heart(canvas, room, patient, rng)
+    add_pulmonary_vessels(canvas, room, patient, rng)
+    add_upper_veins(canvas, room, levels, patient, rng)
     _add_airways(canvas, levels, patient, rng)
 
 

@@ -21,6 +21,8 @@ _STEP_MM = 12.0
 _LOWEST_MM = -330.0
 _SKIN_MM = 1.6
 _SQUARE = 2.4
+_HEADREST = 0.5
+"""Share of scans with a headrest."""
 # Half width and half depth by height, without fat, mm for a stature of 1.70 m: by mm above the hips, then by place.
 _LOW = ((-330, 150, 78), (-120, 158, 92), (-30, 160, 100), (30, 156, 100), (80, 150, 98))
 _HIGH = (
@@ -58,6 +60,15 @@ class Outline:
         front, back = self.front_mm + front_mm, self.back_mm - back_mm
         points = np.column_stack([self.middle_x_mm, (front + back) / 2, self.z_mm])
         return points, np.maximum(self.half_width_mm - side_mm, 5.0), np.maximum((back - front) / 2, 5.0)
+
+    def below_front(self, left_mm: float, z_mm: float, deep_mm: float) -> NDArray[np.float64]:
+        """Point so far below the skin of the front, on the curve of its section."""
+        front, back, half = (
+            float(np.interp(z_mm, self.z_mm, a)) for a in (self.front_mm, self.back_mm, self.half_width_mm)
+        )
+        across = min(abs(left_mm - float(np.interp(z_mm, self.z_mm, self.middle_x_mm))) / half, 0.95)
+        bow = (1 - across**_SQUARE) ** (1 / _SQUARE)
+        return np.array([left_mm, 0.5 * (front + back) - (0.5 * (back - front) - deep_mm) * bow, z_mm])
 
 
 def outline_of(levels: Levels, chest: Chest, patient: Patient, rng: np.random.Generator) -> Outline:
@@ -189,8 +200,8 @@ def _add_arms(canvas: Canvas, outline: Outline, levels: Levels, patient: Patient
             canvas.loft(points, radius * patient.scale, radius * patient.scale, tissue, hu)
 
 
-def add_table(canvas: Canvas, outline: Outline, patient: Patient) -> None:
-    """Mattress and table top below the patient, as long as the body."""
+def add_table(canvas: Canvas, outline: Outline, patient: Patient, rng: np.random.Generator) -> None:
+    """Mattress and table top below the patient, as long as the body, and often a headrest."""
     points, _, half_depth = _buttock(outline, patient, SIDES[0])
     back = max(float(outline.back_mm.max()), float((points[:, 1] + half_depth).max()))
     ends = np.array([outline.z_mm[0], outline.z_mm[-1]])
@@ -202,3 +213,11 @@ def add_table(canvas: Canvas, outline: Outline, patient: Patient) -> None:
     slab(0.5, 22.0, 205.0, -940.0, 1.0)
     slab(23.0, 46.0, 215.0, -780.0, 1.0)
     slab(25.0, 42.0, 213.0, -965.0, 1.0)
+    if rng.random() < _HEADREST:
+        head = outline.z_mm > outline.z_mm[-1] - 190
+        points, half_width, half_depth = outline.inside(*(np.zeros(outline.z_mm.size),) * 3)
+        points = points + [0, 14, 0]
+        for grow, hu in ((34.0, float(rng.uniform(-700, -100))), (31.0, -950.0)):
+            canvas.loft(points[head], half_width[head] + grow, half_depth[head] + grow, "gas", hu, squareness=0.4)
+        ahead = points[head] - [0, 60, 0]
+        canvas.loft(ahead, half_width[head] + 50, half_depth[head] + 30, "gas", -1000.0, squareness=1.0)
