@@ -62,6 +62,17 @@ def test_a_finished_run_returns_its_weights_again(recipe: PartRecipe, tmp_path: 
     assert len(steps(tmp_path)) == 2
 
 
+def test_a_training_goes_on_from_the_weights_of_a_model(recipe: PartRecipe, tmp_path: Path) -> None:
+    """No step from given weights leaves them as they are; the first loss is theirs, not that of fresh ones."""
+    first = fit_part("lesions", recipe, OPTIMISER, tmp_path / "first", device="cpu", report=ignore)
+    none = replace(recipe, n_steps=0)
+    same = fit_part("lesions", none, OPTIMISER, tmp_path / "none", device="cpu", report=ignore, weights=first)
+    for name, value in first.items():
+        np.testing.assert_array_equal(same[name], value, err_msg=name)
+    fit_part("lesions", recipe, OPTIMISER, tmp_path / "further", device="cpu", report=ignore, weights=first)
+    assert steps(tmp_path / "further")[0] != steps(tmp_path / "first")[0]
+
+
 def test_a_share_of_the_samples_comes_from_backgrounds(recipe: PartRecipe, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of 40 samples, drawn by number: the same ones each time."""
     image = np.zeros((2, 2, 2), np.float32)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from osteomet.cli.console import DeviceOption, Json, Verbose, cache_folder, emit, progress_or_lines, say
+from osteomet.cli.console import DeviceOption, Json, Verbose, cache_folder, emit, model_folder, progress_or_lines, say
 
 _FOLD_HELP = "Which fold of the training patients watches over the training: 0 and on, or all, one after the other."
 
@@ -25,6 +25,9 @@ def train(
             "--backgrounds", help="CTs without lesions to insert some into: NAME/image.nii.gz and bones.nii.gz."
         ),
     ] = None,
+    start_from: Annotated[
+        str | None, typer.Option("--start-from", metavar="MODEL", help="Go on from the weights of a model.")
+    ] = None,
     device: DeviceOption = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoints in --out.")] = False,
     json: Json = False,
@@ -35,13 +38,17 @@ def train(
     from osteomet.training.recipe import task_of
 
     if task_of(recipe):
-        if data is None or backgrounds is not None:
-            raise UsageError("a study is trained on a data set", remedy="pass --data DIR, and no --backgrounds")
+        if data is None or backgrounds is not None or start_from is not None:
+            raise UsageError(
+                "a study is trained from nothing on a data set",
+                remedy="pass --data DIR, and neither --backgrounds nor --start-from",
+            )
         _train_study(recipe, data, out, fold=fold, device=device, resume=resume)
         emit({"models": str(out / "models")}, as_json=json, text=str(out / "models"))
         return
     if data is not None or fold != "0":
         raise UsageError(f"{recipe} trains on phantoms that it draws", remedy="leave out --data and --fold")
+    from osteomet.io.model_package import find_package, read_package
     from osteomet.pipeline.train import train_model
     from osteomet.training.recipe import read_recipe
 
@@ -53,6 +60,7 @@ def train(
         cache_dir=cache_folder(),
         report=say,
         backgrounds=backgrounds,
+        start_from=None if start_from is None else read_package(find_package(start_from, imported=model_folder())),
     )
     emit({"package": str(package)}, as_json=json, text=str(package))
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from osteomet import __version__
-from osteomet.core.errors import UsageError
+from osteomet.core.errors import ModelError, UsageError
 from osteomet.core.model import ModelDescription, ModelPart
 from osteomet.inference.engine import Device, choose_device
-from osteomet.io.model_package import Tensors, read_package, write_package
+from osteomet.io.model_package import ModelPackage, Tensors, read_package, write_package
 from osteomet.pipeline.validate import VALIDATION_SEED, PhantomScore, validate_on_phantoms
 from osteomet.training.backgrounds import Background, read_backgrounds
 from osteomet.training.fit import Progress
@@ -38,10 +38,12 @@ def train_model(
     cache_dir: Path,
     report: Callable[[str], None],
     backgrounds: Path | None = None,
+    start_from: ModelPackage | None = None,
 ) -> Path:
     """Train, validate and package a model; returns the folder of the package, ``out/package``.
 
-    Each part keeps its checkpoint and log in a folder of its own under ``out``.
+    Each part keeps its checkpoint and log in a folder of its own under ``out``. With ``start_from`` the networks go on
+    from the weights of a model of the same networks; one that the recipe gives no steps is taken over as it is.
 
     Raises
     ------
@@ -49,30 +51,66 @@ def train_model(
         If ``out`` holds something already and ``resume`` is False.
     InputError
         If ``backgrounds`` holds no scan without lesions that can be read (`osteomet.training.backgrounds`).
+    ModelError
+        If the networks of ``start_from`` are not those of the recipe.
     """
     if out.exists() and any(out.iterdir()) and not resume:
         raise UsageError(f"{out} holds a training already", remedy="go on with --resume, or name a new folder")
     scans = () if backgrounds is None else read_backgrounds(backgrounds)
+    begin = {} if start_from is None else _weights_to_start_from(start_from, recipe)
     chosen = choose_device(device)
     weights: dict[str, Tensors] = {}
     parts = []
-    for name, part in (("bones", recipe.bones), ("lesions", recipe.lesions)):
+    for name, part in _parts(recipe):
 
         def tell(line: Progress, name: str = name) -> None:
             figures = f"loss {line.loss:.4f}, patch Dice {line.pseudo_dice:.3f}, {line.seconds:.0f} s"
             report(f"{name} step {line.step}: {figures}")
 
-        trained = fit_part(name, part, recipe.optimiser, out / name, device=chosen, report=tell, backgrounds=scans)
+        trained = fit_part(
+            name,
+            part,
+            recipe.optimiser,
+            out / name,
+            device=chosen,
+            report=tell,
+            backgrounds=scans,
+            weights=begin.get(name),
+        )
         file = f"weights/{name}-0.safetensors"
         weights[file] = trained
         parts.append(_describe_part(name, part, file))
-    origin = _origin(recipe, scans)
+    origin = _origin(recipe, scans, start_from)
     return _package(recipe, origin, out, tuple(parts), weights, device=device, cache_dir=cache_dir, report=report)
 
 
-def _origin(recipe: Recipe, scans: tuple[Background, ...]) -> _Origin:
-    """State phantoms, and real scans that lent their anatomy."""
+def _parts(recipe: Recipe) -> tuple[tuple[str, PartRecipe], ...]:
+    """The networks of a model by name."""
+    return ("bones", recipe.bones), ("lesions", recipe.lesions)
+
+
+def _weights_to_start_from(package: ModelPackage, recipe: Recipe) -> dict[str, Tensors]:
+    """Weights for each network of the recipe, if the package holds networks that see and say the same."""
+    weights = {}
+    for name, part in _parts(recipe):
+        held = [p for p in package.description.parts if isinstance(p, ModelPart) and p.name == name]
+        wanted = _describe_part(name, part, "")
+        if not held or replace(held[0], weights=wanted.weights, patch=wanted.patch) != wanted:
+            raise ModelError(
+                f"the model {package.description.name} cannot be trained further by this recipe",
+                expected=f"a network “{name}” of the recipe's shape, spacing, windows and outputs",
+                got="another" if held else "none",
+                remedy="name a model of the same recipe, or train from nothing without --start-from",
+            )
+        weights[name] = package.weights[held[0].weights[0]]
+    return weights
+
+
+def _origin(recipe: Recipe, scans: tuple[Background, ...], start: ModelPackage | None) -> _Origin:
+    """State phantoms, real scans that lent their anatomy, and what the training went on from."""
     command = f"osteomet train {recipe.name} --out DIR"
+    if start is not None:
+        command += f" --start-from {start.description.name}-{start.sha256[:12]}"
     if not scans:
         return _Origin(f"{_PHANTOMS} No scan of a patient.", command)
     names = ", ".join(scan.name for scan in scans)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +35,10 @@ def fit_part(
     device: str,
     report: Callable[[Progress], None],
     backgrounds: tuple[Background, ...] = (),
+    weights: Mapping[str, NDArray[Any]] | None = None,
     team: Team = Team(),  # noqa: B008 - immutable
 ) -> dict[str, NDArray[Any]]:
-    """Train one network of a recipe and return the mean weights.
+    """Train one network of a recipe, from these ``weights`` or else from nothing, and return the mean weights.
 
     Each step learns from one new sample and, for the rest of the batch, from a pool of the last ones, so that making
     phantoms does not hold the network up. All are a function of the step alone, hence a stopped run resumes where its
@@ -45,6 +46,8 @@ def fit_part(
     """
     torch.manual_seed(recipe.seed)
     network = build_network(recipe.network)
+    if weights is not None:
+        network.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
     settings = FitSettings(
         n_steps=recipe.n_steps,
         learning_rate=optimiser.learning_rate,
