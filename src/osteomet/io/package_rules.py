@@ -8,6 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from osteomet.core.errors import ModelError
+from osteomet.core.exam_map import wrong_step
+from osteomet.core.grader import GraderPart, ResidualNet
 from osteomet.core.model import NORM_GROUPS, ModelDescription, ModelPart, NnunetPart
 from osteomet.io.package_files import check_paths
 
@@ -20,7 +22,10 @@ def check_description(description: ModelDescription) -> None:
     names = [part.name for part in description.parts]
     if description.nnunet is not None:
         _check_nnunet(description.nnunet)
-    if bool(names) == (description.nnunet is not None) or len(set(names)) != len(names):
+    if description.grader is not None:
+        _check_grader(description.grader)
+    kinds = bool(names) + (description.nnunet is not None) + (description.grader is not None)
+    if kinds != 1 or len(set(names)) != len(names):
         raise ModelError("a model has at least one part, each with its own name", got=str(names))
     for part in description.parts:
         _check_part(part)
@@ -88,7 +93,22 @@ def _check_nnunet(part: NnunetPart) -> None:
     _check_rules(f"network {part.configuration!r} of the model", rules, part)
 
 
-def _check_rules(what: str, rules: Mapping[str, bool], part: ModelPart | NnunetPart) -> None:
+def _check_grader(part: GraderPart) -> None:
+    """Refuse a grader whose steps, sequences and network do not fit each other."""
+    net = part.network
+    rules = {
+        "steps in their order, one of them “straighten”": wrong_step(part.steps) is None,
+        "sequences, and two grades or more, named once each": bool(part.sequences)
+        and len(part.outputs) > 1
+        and all(len(set(names)) == len(names) for names in (part.sequences, part.outputs)),
+        f"channels that are multiples of {NORM_GROUPS}": not isinstance(net, ResidualNet)
+        or (bool(net.channels) and all(n % NORM_GROUPS == 0 for n in net.channels)),
+        "at least one file of weights": bool(part.weights),
+    }
+    _check_rules("the grader of the model", rules, part)
+
+
+def _check_rules(what: str, rules: Mapping[str, bool], part: ModelPart | NnunetPart | GraderPart) -> None:
     """Refuse a description at the first rule that does not hold."""
     for rule, holds in rules.items():
         if not holds:
