@@ -13,8 +13,7 @@ from osteomet.core.errors import DatasetError
 from osteomet.inference.engine import Device, choose_device
 from osteomet.io.raw_dataset import RawDataset, read_raw_dataset
 from osteomet.pipeline.study_job import Tell, open_folder
-from osteomet.report.chart_style import save_chart
-from osteomet.report.training_charts import training_chart
+from osteomet.pipeline.training_reports import draw_curves, tell_training
 from osteomet.training.chain import ChainRecipe, StepName
 from osteomet.training.chain_part import (
     ChainCase,
@@ -24,7 +23,6 @@ from osteomet.training.chain_part import (
     prepare_chain_case,
     stack_of_chain,
 )
-from osteomet.training.log import Progress, read_curves
 from osteomet.training.processes import Team, join_team
 from osteomet.training.split import PatientLoad, balanced_split
 
@@ -118,12 +116,6 @@ def train_chain(run: ChainRun, cases: tuple[ChainCase, ...], split: ChainSplit, 
 def _train_step(run: ChainRun, cases: tuple[ChainCase, ...], split: ChainSplit, step: StepName, sequence: str) -> Any:
     """Train one network, and draw how it went."""
     folder, n_steps = run.model_folder(step, sequence), run.recipe.step(step).n_steps
-
-    def report(line: Progress) -> None:
-        dice = "" if line.dice is None else f", Dice {line.dice:.3f}"
-        remark = f"loss {line.loss:.4f}, patch Dice {line.pseudo_dice:.3f}{dice}"
-        run.tell(f"{step} on {sequence}", line.step, n_steps, remark)
-
     train, validation = (
         [case for case in cases if case.patient in patients] for patients in (split.train, split.validation)
     )
@@ -135,11 +127,11 @@ def _train_step(run: ChainRun, cases: tuple[ChainCase, ...], split: ChainSplit, 
         folder,
         prepared=run.prepared,
         device=run.device,
-        report=report,
+        report=tell_training(run.tell, f"{step} on {sequence}", n_steps),
         team=run.team,
     )
     if run.team.is_first:
-        save_chart(training_chart(read_curves(folder)), folder, "curves")
+        draw_curves(folder)
     return network
 
 

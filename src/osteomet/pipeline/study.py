@@ -14,9 +14,7 @@ from osteomet.core.errors import DatasetError
 from osteomet.inference.engine import Device, choose_device
 from osteomet.io.raw_dataset import RawDataset, read_raw_dataset
 from osteomet.pipeline.study_job import Tell, open_folder
-from osteomet.report.chart_style import save_chart
-from osteomet.report.training_charts import training_chart
-from osteomet.training.log import Progress, read_curves
+from osteomet.pipeline.training_reports import draw_curves, tell_training
 from osteomet.training.prepare import Prepared, patient_loads, prepare_case
 from osteomet.training.processes import Team, join_team
 from osteomet.training.split import balanced_folds, balanced_split
@@ -118,11 +116,6 @@ def train_variant(run: StudyRun, data: StudyData, variant: Variant, fold: int) -
     others = [patient for n, patients in enumerate(data.split.folds) if n != fold for patient in patients]
     n_steps = run.recipe.training.settings(variant.dimensions).n_steps
 
-    def report(line: Progress) -> None:
-        dice = "" if line.dice is None else f", Dice {line.dice:.3f}"
-        remark = f"loss {line.loss:.4f}, patch Dice {line.pseudo_dice:.3f}{dice}"
-        run.tell(f"{variant.name}, fold {fold}", line.step, n_steps, remark)
-
     folder = run.model_folder(variant, fold)
     network = fit_variant(
         run.recipe,
@@ -133,11 +126,11 @@ def train_variant(run: StudyRun, data: StudyData, variant: Variant, fold: int) -
         prepared=run.prepared,
         fold=fold,
         device=run.device,
-        report=report,
+        report=tell_training(run.tell, f"{variant.name}, fold {fold}", n_steps),
         team=run.team,
     )
     if run.team.is_first:
-        save_chart(training_chart(read_curves(folder)), folder, "curves")
+        draw_curves(folder)
     return network
 
 

@@ -6,11 +6,13 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from osteomet.core.errors import UsageError
 from osteomet.inference.engine import Device
 from osteomet.pipeline.synth import write_cohort
 from osteomet.training.chain import ChainRecipe
+from osteomet.training.grading import GradingRecipe
 from osteomet.training.study import ScaleName, StudyRecipe
 
 PHANTOM_SEED = 2024
@@ -24,15 +26,20 @@ Tell = Callable[[str, int, int, str], None]
 class StudyJob:
     """What to reproduce; ``data`` None makes the phantom cohort of the study. A stopped job goes on where it stood."""
 
-    recipe: StudyRecipe | ChainRecipe
+    recipe: StudyRecipe | ChainRecipe | GradingRecipe
     out: Path
     data: Path | None = None
     scale: ScaleName = "full"
     device: Device = "auto"
 
 
-def open_folder(recipe: StudyRecipe | ChainRecipe, out: Path, *, resume: bool) -> None:
+def open_folder(recipe: Any, out: Path, *, resume: bool) -> None:
     """Make the folder of a study, with its settings; refuse one that holds anything but it, or its phantoms.
+
+    Parameters
+    ----------
+    recipe
+        The settings, a dataclass.
 
     Raises
     ------
