@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tests.image.spine_blocks import LEVELS, block_spine, oblique, upright
 
 from osteomet.core.errors import GeometryError, InputError
 from osteomet.core.exam_map import Straighten
@@ -11,7 +12,6 @@ from osteomet.core.volume import LabelMap, Modality, Unit, Volume
 from osteomet.image.canal import centreline_of, find_canal
 from osteomet.image.centreline import Centreline
 from osteomet.image.straighten import shown_in, straight_grid, straighten_volume
-from tests.image.spine_blocks import LEVELS, block_spine, oblique, upright
 
 SAGITTAL = Grid.from_spacing((14, 100, 210), (4.0, 1.0, 1.0), origin_mm=(-27.0, -55.0, -185.0))
 STEP = Straighten("straighten", rows=80, columns=40, spacing_mm=2.0, front_mm=45.0, planes=3, plane_spacing_mm=8.0)

@@ -22,7 +22,7 @@ _UP = np.array([0.0, 0.0, 1.0])
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Canal:
-    """Middle of the canal at each vertebra that closes round it, from head to foot: names, and points (n, 3), LPS mm."""
+    """Middle of the canal at each vertebra that closes round it, head to foot: names, and points (n, 3), LPS mm."""
 
     levels: tuple[str, ...]
     points_mm: NDArray[np.float64]

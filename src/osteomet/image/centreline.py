@@ -144,7 +144,9 @@ class Centreline:
         """What is added to left, posterior and place, so that the middle of the line stays where it is."""
         return np.asarray(self.knots_mm[self.middle] - [0.0, 0.0, self._place[self.middle]])
 
-    def _frame(self, place: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    def _frame(
+        self, place: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Unit vectors to the left, to posterior and along the line at places, each of shape (..., 3)."""
         up = _unit(self._curve(place, 1))
         left = _unit(_LEFT - (up @ _LEFT)[..., None] * up)

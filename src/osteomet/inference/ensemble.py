@@ -45,9 +45,7 @@ class LogitEnsemble(nn.Module):
         return mean.unsqueeze(2) if self.flat else mean
 
 
-def build_ensemble(
-    package: ModelPackage, part: ModelPart | NnunetPart | GraderPart
-) -> Ensemble | LogitEnsemble:
+def build_ensemble(package: ModelPackage, part: ModelPart | NnunetPart | GraderPart) -> Ensemble | LogitEnsemble:
     """Build the networks of a part, on the CPU and in evaluation mode, with the weights of the package.
 
     They give probabilities, those of nnU-Net logits.

@@ -1,8 +1,8 @@
 """Exams to grade: nnU-Net's raw layout with bones beside, with a table of the grades or a folder of images alone.
 
 A data set has ``dataset.json`` with the channels, ``imagesTr/CASE_0000.nii.gz`` and on, ``bonesTr/CASE.nii.gz``, and
-``cases.csv`` with the columns ``case``, ``patient`` and ``grade``; cases in ``imagesTs`` belong to it too. Label maps of
-lesions are not needed. A folder of new exams has ``CASE_0000.nii.gz`` and on, and ``bones/CASE.nii.gz``.
+``cases.csv`` with the columns ``case``, ``patient`` and ``grade``; cases in ``imagesTs`` belong to it too. Label maps
+of lesions are not needed. A folder of new exams has ``CASE_0000.nii.gz`` and on, and ``bones/CASE.nii.gz``.
 """
 
 from __future__ import annotations

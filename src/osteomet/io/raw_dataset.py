@@ -95,7 +95,7 @@ def read_cases_table(path: Path) -> dict[str, Row]:
             expected="a table with the columns case and patient",
             remedy="write one: without it series of one patient could stand on both sides of a split",
         )
-    rows = readread_cases_table(path, ["case", "patient"])
+    rows = read_rows(path, ["case", "patient"])
     check_unique(rows, ["case"], "case")
     return {row.text("case"): row for row in rows}
 

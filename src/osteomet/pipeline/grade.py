@@ -26,7 +26,9 @@ GRADES_FILE = "grades.csv"
 _WINDOW_MM = 24.0
 
 
-def grade_folder(package: ModelPackage, source: Path, out: Path, *, device: Device, progress: Progress) -> PredictionRun:
+def grade_folder(
+    package: ModelPackage, source: Path, out: Path, *, device: Device, progress: Progress
+) -> PredictionRun:
     """Grade every exam of a folder.
 
     Parameters

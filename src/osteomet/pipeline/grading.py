@@ -67,7 +67,9 @@ class GradingData:
         return tuple(exam for exam in self.exams if exam.case.patient not in self.folds[fold] and not exam.left_out)
 
 
-def open_grading(recipe: GradingRecipe, data: Path, out: Path, *, device: Device, resume: bool, tell: Tell) -> GradingRun:
+def open_grading(
+    recipe: GradingRecipe, data: Path, out: Path, *, device: Device, resume: bool, tell: Tell
+) -> GradingRun:
     """Check what a study starts from, and make its folder.
 
     Raises

@@ -43,7 +43,9 @@ def explain_decisions(
         like, called = likeness(found.falls, other), grades[found.grade]
         figures = (round(found.probabilities[found.grade], 3), round(float(found.falls.max()), 4), found.level)
         place = tuple(round(value, 1) for value in found.xyz_mm)
-        rows.append((exam.case.name, exam.case.grade, called, *figures, *place, None if like is None else round(like, 3)))
+        rows.append(
+            (exam.case.name, exam.case.grade, called, *figures, *place, None if like is None else round(like, 3))
+        )
         title = f"{exam.case.grade}, called {called}"
         pictures.append(DecisionPicture(title, found_map.array[found.plane], found.falls[found.plane]))
     folder = run.out / "decisions"

@@ -95,7 +95,9 @@ def _is_current(target: Path, case: ImageCase) -> bool:
 
 
 def open_predictions(out: Path, package: ModelPackage, engine: str) -> None:
-    """Make the folder of a model's predictions, or make sure that it is one of this model; ``engine`` says what runs it.
+    """Make the folder of a model's predictions, or make sure that it is one of this model.
+
+    ``engine`` says what runs the model.
 
     Raises
     ------

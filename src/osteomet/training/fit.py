@@ -251,7 +251,7 @@ def _update_mean(mean: nn.Module, network: nn.Module, decay: float) -> None:
 
 @torch.no_grad()
 def _hard_dice(logits: Tensor, targets: Tensor, team: Team) -> float:
-    """Mean Dice (of a classifier F1) of the foreground classes in the batch; 1 where it shows none and none is called."""
+    """Mean Dice, of a classifier F1, of the foreground classes of the batch; 1 where it has none and none is called."""
     n, asked = logits.shape[1], targets != IGNORED
     confusion = torch.bincount((targets * n + logits.argmax(dim=1))[asked], minlength=n * n).reshape(n, n)
     confusion = team.total(confusion)

@@ -199,7 +199,9 @@ def _check(study: GradingRecipe, path: str) -> None:
             raise _wrong(path, f"scales.{name}.n_steps", " and ".join(study.networks), ", ".join(unknown))
         scaled = study.scaled(name)
         if scaled.split.rounds > scaled.split.n_folds:
-            raise _wrong(path, "split.rounds", f"at most {scaled.split.n_folds} at scale {name}", str(scaled.split.rounds))
+            raise _wrong(
+                path, "split.rounds", f"at most {scaled.split.n_folds} at scale {name}", str(scaled.split.rounds)
+            )
         for key, network in scaled.networks.items():
             _check_network(network, scaled.sides, path, f"networks.{key}.network")
 

@@ -80,9 +80,7 @@ def balanced_folds(
     return tuple(tuple(sorted(load.patient for load in fold)) for fold in folds)
 
 
-def graded_folds(
-    grades: Mapping[str, str], *, n_folds: int, rng: np.random.Generator
-) -> tuple[tuple[str, ...], ...]:
+def graded_folds(grades: Mapping[str, str], *, n_folds: int, rng: np.random.Generator) -> tuple[tuple[str, ...], ...]:
     """Deal patients into folds, so that folds differ by at most one patient, in all and in each grade.
 
     Parameters
