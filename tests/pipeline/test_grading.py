@@ -5,6 +5,7 @@ import json
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from osteomet.evaluation.metrics import Metric
 from osteomet.io.exam_cases import list_new_exams, read_graded_exams
 from osteomet.io.formats import write_labels, write_volume
 from osteomet.io.model_package import ModelPackage, find_package, read_package
+from osteomet.io.package_rules import check_description
 from osteomet.pipeline.grade import grade_folder
 from osteomet.pipeline.reproduce import reproduce_study
 from osteomet.pipeline.study_job import StudyJob
@@ -192,6 +194,22 @@ def test_the_description_of_a_grader(study: Study) -> None:
     assert part.weights == tuple(f"weights/fold_{n}.safetensors" for n in range(3))
     assert study.package.description.name == "wangd2023-residual"
     assert "classification.accuracy" in study.package.description.metrics
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": (Scale("scale", "z-score"),)}, "one of them “straighten”"),
+        ({"outputs": ("none", "none", "mild")}, "named once each"),
+        ({"network": ResidualNet("residual network", (12,), 0.0)}, "multiples of 8"),
+        ({"weights": ()}, "at least one file of weights"),
+    ],
+)
+def test_a_description_that_contradicts_itself_is_refused(study: Study, changes: dict[str, Any], message: str) -> None:
+    description = study.package.description
+    assert description.grader is not None
+    with pytest.raises(ModelError, match=message):
+        check_description(replace(description, grader=replace(description.grader, **changes)))
 
 
 def test_what_is_no_grader_is_refused(study: Study, tmp_path: Path) -> None:

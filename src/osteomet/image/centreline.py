@@ -150,7 +150,7 @@ class Centreline:
         """Unit vectors to the left, to posterior and along the line at places, each of shape (..., 3)."""
         up = _unit(self._curve(place, 1))
         left = _unit(_LEFT - (up @ _LEFT)[..., None] * up)
-        return left, np.cross(up, left), up
+        return left, np.asarray(np.cross(up, left), dtype=np.float64), up
 
 
 def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -63,7 +63,9 @@ def grade_folder(
     engine = f"torch on {chosen}, {len(part.weights)} members"
     open_predictions(out, package, engine)
     ensemble = build_ensemble(package, part).to(chosen)
-    rows, predicted, kept = [], [], []
+    rows: list[dict[str, Any]] = []
+    predicted: list[str] = []
+    kept: list[str] = []
     for done, case in enumerate(cases):
         progress("cases", done, len(cases))
         record = out / f"{case.name}.json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from osteomet.evaluation.tables import Table
+from osteomet.evaluation.tables import Table, Value
 from osteomet.inference.ensemble import Ensemble
 from osteomet.nn.occlusion import likeness, randomised
 from osteomet.pipeline.exam_decisions import decide, decision_falls
@@ -27,7 +27,8 @@ def explain_decisions(
 ) -> tuple[Table, ChartFile]:
     """Explain the decisions of a network about some held-out exams, each by the network of its round."""
     grades, window = run.recipe.data.grades, run.recipe.explanation.window
-    rows, pictures = [], []
+    rows: list[tuple[Value, ...]] = []
+    pictures: list[DecisionPicture] = []
     for done, (exam, fold) in enumerate(shown, start=1):
         run.tell(f"explain {name}", done, len(shown), exam.case.name)
         found_map = map_of_exam(exam.case, run.recipe.preprocessing)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from osteomet.core.errors import UsageError
@@ -16,13 +16,21 @@ from osteomet.pipeline.study_job import StudyJob, Tell, data_in_words, data_of, 
 from osteomet.pipeline.study_page import StudyReport, write_study
 from osteomet.pipeline.study_prediction import evaluate_in_full, evaluate_in_short, predict_part
 from osteomet.report.evaluation_page import ChartFile
-from osteomet.training.chain import ChainRecipe
-from osteomet.training.grading import GradingRecipe
-from osteomet.training.study import Variant
+from osteomet.training.chain import TWO_STEPS, ChainRecipe, read_chain
+from osteomet.training.grading import GRADING, GradingRecipe, read_grading
+from osteomet.training.recipe import task_of
+from osteomet.training.study import StudyRecipe, Variant, read_study
 
 STUDY_TABLES = {"kim2024": kim2024_study_tables}
 """Tables of a study with all of its models, by the name of its protocol."""
 _FOLD = 0
+
+
+def read_any_study(name_or_path: str) -> StudyRecipe | ChainRecipe | GradingRecipe:
+    """Read the recipe of a study of any kind, told by its task; raises as `read_study`."""
+    readers: dict[str, Callable[[str], ChainRecipe | GradingRecipe]] = {TWO_STEPS: read_chain, GRADING: read_grading}
+    read = readers.get(task_of(name_or_path))
+    return read_study(name_or_path) if read is None else read(name_or_path)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

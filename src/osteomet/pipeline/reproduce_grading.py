@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from osteomet.evaluation.metrics import Metric, Resampling
 from osteomet.evaluation.protocols import PROTOCOLS
-from osteomet.evaluation.tables import Table, fill_paper_table
+from osteomet.evaluation.tables import Table, Value, fill_paper_table
 from osteomet.inference.ensemble import Ensemble
 from osteomet.nn.graders import grade_maps
 from osteomet.pipeline.evaluate import EvaluationJob, evaluate_folders
@@ -149,7 +149,7 @@ def _published(recipe: GradingRecipe, metrics: Mapping[str, Metric]) -> list[Tab
 def _split_table(run: GradingRun, data: GradingData) -> Table:
     """Patients of each fold, and exams of each grade."""
     grades = run.recipe.data.grades
-    rows = []
+    rows: list[tuple[Value, ...]] = []
     for fold, patients in enumerate(data.folds):
         exams = [exam.case.grade for exam in data.held_out(fold)]
         held_out = "yes" if fold < run.recipe.split.rounds else "no"
