@@ -112,6 +112,23 @@ def test_bodies_without_arches_are_refused_by_name() -> None:
         find_canal(bodies)
 
 
+def test_a_gap_in_an_arch_is_closed_up_to_8_mm() -> None:
+    """A slit through the back of each ring, from the canal to the outside: 6 mm still close, 14 mm do not."""
+    fine = Grid.from_spacing((56, 100, 210), (1.0, 1.0, 1.0), origin_mm=(-27.5, -55.0, -185.0))
+    whole = block_spine(fine, upright())
+    x, y, _ = np.moveaxis(fine.to_xyz_mm(np.moveaxis(np.indices(fine.shape), 0, -1)), -1, 0)
+
+    def slit(width_mm: float) -> LabelMap:
+        array = np.where((abs(x) < width_mm / 2) & (y > 0), 0, whole.array).astype(np.uint8)
+        return LabelMap(array, fine, whole.labels)
+
+    found = find_canal(slit(6.0))
+    assert found.levels == LEVELS
+    assert np.abs(found.points_mm - upright()).max() < 1.0
+    with pytest.raises(InputError, match="of which none close"):
+        find_canal(slit(14.0))
+
+
 def test_other_bones_are_passed_over() -> None:
     bones = block_spine(SAGITTAL, upright())
     array = bones.array.copy()

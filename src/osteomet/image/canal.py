@@ -17,6 +17,7 @@ from osteomet.image.centreline import Centreline
 _SMALLEST_CANAL_MM2 = 50.0
 _REACH_MM = (45.0, 80.0, 30.0)
 _STEP_MM = (1.0, 1.0, 2.0)
+_DISC = np.hypot(*np.mgrid[-4:5, -4:5]) <= 4
 _UP = np.array([0.0, 0.0, 1.0])
 
 
@@ -48,8 +49,9 @@ def find_canal(bones: LabelMap) -> Canal:
     Notes
     -----
     A vertebra is looked up by nearest voxel on a lattice of 1 mm, seen along the line through its neighbours; the
-    largest hole in its outline is the canal, and its middle is taken at the height of the vertebra's centre. A ring
-    that the edge of the image or a segmentation without arches leaves open gives no point: its neighbours must do.
+    largest hole in its outline is the canal, and its middle is taken at the height of the vertebra's centre. Where
+    there is none, gaps of up to 8 mm are closed first: on slices 5 mm apart thin laminae are not always connected. A
+    ring that is open still, at the edge of the image or without arches, gives no point: its neighbours must do.
     """
     present = bones.present()
     names = [name for name in COLUMN if name in present]
@@ -112,15 +114,23 @@ def _ring_middle(
     inside = ((ijk >= 0) & (ijk < bones.array.shape)).all(axis=-1)
     at = np.where(inside[..., None], ijk, 0)
     outline = (inside & (bones.array[at[..., 0], at[..., 1], at[..., 2]] == label)).any(axis=2)
-    holes, n_holes = ndimage.label(ndimage.binary_fill_holes(outline) & ~outline)
-    if not n_holes:
+    hole = _largest_hole(outline)
+    if hole is None:
+        hole = _largest_hole(ndimage.binary_closing(outline, _DISC))
+    if hole is None:
         return None
-    areas = np.bincount(holes.ravel())[1:]
-    if areas.max() * _STEP_MM[0] * _STEP_MM[1] < _SMALLEST_CANAL_MM2:
-        return None
-    left, back = ndimage.center_of_mass(holes == areas.argmax() + 1)
+    left, back = ndimage.center_of_mass(hole)
     local = np.array([ticks[0][0] + left * _STEP_MM[0], ticks[1][0] + back * _STEP_MM[1], 0.0])
     return np.asarray(axes @ local + centre)
+
+
+def _largest_hole(outline: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    """Largest hole of an outline, if it is as large as a canal."""
+    holes, n_holes = ndimage.label(ndimage.binary_fill_holes(outline) & ~outline)
+    areas = np.bincount(holes.ravel(), minlength=2)[1:]
+    if not n_holes or areas.max() * _STEP_MM[0] * _STEP_MM[1] < _SMALLEST_CANAL_MM2:
+        return None
+    return np.asarray(holes == areas.argmax() + 1)
 
 
 def _listed(names: list[str]) -> str:

@@ -23,7 +23,8 @@ def denoise(volume: Volume, *, iterations: int, conductance: float) -> Volume:
     volume
         The image.
     iterations
-        Rounds of diffusion; each takes nine tenths of the longest step that stays stable for the smallest spacing.
+        Rounds of diffusion; each takes nine tenths of the longest step that stays stable for the smallest spacing, of
+        1 mm at most.
     conductance
         How steep an edge must be to stand, in units of the mean gradient of the image: less keeps more.
 
@@ -39,6 +40,6 @@ def denoise(volume: Volume, *, iterations: int, conductance: float) -> Volume:
     """
     image = sitk.GetImageFromArray(np.ascontiguousarray(volume.array.T, dtype=np.float32))
     image.SetSpacing(volume.grid.spacing_mm)
-    step = _SHARE_OF_STABLE * min(volume.grid.spacing_mm) / 2 ** (_DIMENSIONS + 1)
+    step = _SHARE_OF_STABLE * min(1.0, *volume.grid.spacing_mm) / 2 ** (_DIMENSIONS + 1)
     smooth = sitk.CurvatureAnisotropicDiffusion(image, step, conductance, 1, iterations)
     return volume.with_array(np.asarray(sitk.GetArrayFromImage(smooth).T, dtype=np.float32))
