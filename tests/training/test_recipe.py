@@ -14,7 +14,7 @@ TEXT = (Path(recipe_module.__file__).parents[1] / "recipes" / "default-ct.toml")
 
 
 def test_the_shipped_recipe() -> None:
-    assert recipe_names() == ["default-ct", "kim2024", "liu2021"]
+    assert recipe_names() == ["default-ct", "kim2024", "liu2021", "wangd2023"]
     recipe = read_recipe("default-ct")
     assert (recipe.name, recipe.modality) == ("default-ct", "CT")
     assert recipe.lesions.outputs == ("background", "lytic", "sclerotic")
