@@ -6,7 +6,7 @@ texture, noise and artefacts; what the network shall find is inserted, so its tr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -33,9 +33,10 @@ from osteomet.training.samples import (
 )
 
 _IMAGE, _BONES = "image.nii.gz", "bones.nii.gz"
-_CROPS_PER_INSERTION = 24
-_BONE_ML_PER_LESION = 15.0
-_LESIONS = (4, 40)
+_CROPS_PER_INSERTION = 6
+_REGION_MM = 200.0
+_LESIONS = 4
+_TRIES = 50
 _LYTIC = 1
 
 
@@ -94,18 +95,36 @@ def _read(folder: Path) -> Background:
 
 @lru_cache(maxsize=2)
 def _with_lesions(backgrounds: tuple[Background, ...], seed: int, number: int) -> tuple[Background, Insertion]:
-    """One of the scans, with new lesions; kept, since neighbouring samples share it."""
+    """A region of one of the scans, with up to four new lesions; kept, since neighbouring samples share it.
+
+    Lesions are put into the region alone, since a whole scan takes minutes.
+    """
     rng = np.random.default_rng([seed, 5, number])
-    background = backgrounds[int(rng.integers(len(backgrounds)))]
-    bone_ml = np.count_nonzero(background.bones.array) * background.bones.grid.voxel_volume_ml
-    n = int(np.clip(bone_ml / _BONE_ML_PER_LESION, *_LESIONS))
-    while True:
+    for is_last in [False] * _TRIES + [True]:
+        region = _region(backgrounds[int(rng.integers(len(backgrounds)))], rng)
+        n = int(rng.integers(_LESIONS + 1))
         try:
-            return background, _inserted(background, rng, n)
-        except InputError:  # no room for so many; a scan that takes none is refused
-            if n == 1:
+            return region, _inserted(region, rng, n)
+        except InputError:  # the bones of some regions are too small, or too few for so many
+            if is_last:
                 raise
-            n //= 2
+    raise AssertionError("the loop returns or raises")
+
+
+def _region(background: Background, rng: np.random.Generator) -> Background:
+    """The scan and its bones about a place in bone."""
+    grid, voxels = background.volume.grid, np.argwhere(background.bones.array)
+    half = np.ceil(_REGION_MM / 2 / np.array(grid.spacing_mm)).astype(int)
+    middle = voxels[int(rng.integers(len(voxels)))]
+    start, stop = np.maximum(middle - half, 0), np.minimum(middle + half + 1, grid.shape)
+    box = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+    part = grid.crop(start.tolist(), (stop - start).tolist())
+    volume, bones = background.volume, background.bones
+    return Background(
+        background.name,
+        replace(volume, array=np.ascontiguousarray(volume.array[box]), grid=part),
+        replace(bones, array=np.ascontiguousarray(bones.array[box]), grid=part),
+    )
 
 
 def _inserted(background: Background, rng: np.random.Generator, n: int) -> Insertion:
@@ -116,8 +135,8 @@ def _inserted(background: Background, rng: np.random.Generator, n: int) -> Inser
 
 
 def _centre_mm(background: Background, scan: Insertion, rng: np.random.Generator) -> NDArray[np.float64]:
-    """A place near a lesion, or one time in four near any bone."""
-    if rng.random() < 0.75:
+    """A place near a lesion, or one time in two near any bone."""
+    if scan.inserted and rng.random() < 0.5:
         voxels = np.argwhere(scan.lesions.array == rng.integers(1, len(scan.inserted) + 1))
     else:
         voxels = np.argwhere(background.bones.array)

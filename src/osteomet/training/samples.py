@@ -32,6 +32,8 @@ _LYSIS_LEFT_OUT = 0.25
 _SURFACE_ERROR_MM = 1.2
 _KNOT_MM = 10.0
 _FAR_MM = 1e3
+_PLAIN_SHARE = 0.3
+_METASTASIS_SHARE = 0.4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,7 +88,7 @@ def draw_sample(part: str, recipe: PartRecipe, number: int) -> Sample:
     """Make the sample of one number: the same recipe, part and number always give the same bytes."""
     body = _body(recipe.seed, number // _CROPS_PER_BODY, recipe.n_metastases)
     rng = np.random.default_rng([recipe.seed, 1, number])
-    centre = _deposit_centre(body, rng) if part == "lesions" and rng.random() < 0.8 else _bone_centre(body, rng)
+    centre = _lesion_centre(body, rng) if part == "lesions" else _bone_centre(body, rng)
     grid = patch_grid(centre, recipe, rng)
     phantom = render_ct(body, grid, sample_scanner(rng), rng)
     image = as_if_coarser(phantom.volume.array.astype(np.float32), recipe.spacing_mm, rng)
@@ -157,9 +159,16 @@ def _bone_centre(body: Body, rng: np.random.Generator) -> NDArray[np.float64]:
     return np.asarray(middle + rng.normal(0, 22, 3))
 
 
-def _deposit_centre(body: Body, rng: np.random.Generator) -> NDArray[np.float64]:
-    """A place near a metastasis, or one time in four near a mimic, which outnumber metastases in a worn column."""
-    is_metastasis = rng.random() < 0.75
+def _lesion_centre(body: Body, rng: np.random.Generator) -> NDArray[np.float64]:
+    """A place near a metastasis, near a mimic, which outnumber metastases in a worn column, or near any bone.
+
+    Joints, arches and ribs must be seen often without a lesion, or the network expects one everywhere.
+    """
+    kind = rng.random()
+    if kind < _PLAIN_SHARE:
+        row = int(rng.integers(len(body.bones)))
+        return np.asarray(body.bones.boxes[row].mean(axis=0) + rng.normal(0, 12, 3))
+    is_metastasis = kind < _PLAIN_SHARE + _METASTASIS_SHARE
     choice = [d for d in body.deposits if d.is_metastasis == is_metastasis] or body.deposits
     deposit = choice[int(rng.integers(len(choice)))]
     return np.asarray(deposit.lobes_mm[0, :3] + rng.normal(0, 16, 3))
