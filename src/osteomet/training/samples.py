@@ -51,6 +51,13 @@ class Sample:
 
 def bone_targets(phantom: CtPhantom, outputs: tuple[str, ...]) -> NDArray[np.uint8]:
     """Class of each voxel for the bone network; ``outputs`` gives the order of the classes."""
+    return bone_classes(phantom.truth.bones, phantom.truth.parts, phantom.depth_mm, outputs)
+
+
+def bone_classes(
+    bones: NDArray[np.uint8], parts: NDArray[np.uint8], depth_mm: NDArray[np.float32], outputs: tuple[str, ...]
+) -> NDArray[np.uint8]:
+    """Classes of voxels by the vocabulary id of their bone, their part of it and their depth below its surface."""
     code = {name: index for index, name in enumerate(outputs)}
     table = np.zeros((256, 3), dtype=np.uint8)
     for structure in STRUCTURES.values():
@@ -61,9 +68,9 @@ def bone_targets(phantom: CtPhantom, outputs: tuple[str, ...]) -> NDArray[np.uin
             table[structure.id] = code["sacrum"]
         elif name in code:
             table[structure.id] = code[name]
-    zone = np.where(is_posterior(phantom.truth.parts), 2, 1)
-    zone = np.where((phantom.truth.parts == BODY) & (phantom.depth_mm > CORE_DEPTH_MM), 0, zone)
-    return np.asarray(table[phantom.truth.bones, zone])
+    zone = np.where(is_posterior(parts), 2, 1)
+    zone = np.where((parts == BODY) & (depth_mm > CORE_DEPTH_MM), 0, zone)
+    return np.asarray(table[bones, zone])
 
 
 def lesion_targets(phantom: CtPhantom, outputs: tuple[str, ...]) -> NDArray[np.uint8]:
