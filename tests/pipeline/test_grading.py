@@ -22,23 +22,27 @@ from osteomet.io.formats import write_labels, write_volume
 from osteomet.io.model_package import ModelPackage, find_package, read_package
 from osteomet.io.package_rules import check_description
 from osteomet.pipeline.grade import grade_folder
+from osteomet.pipeline.grading import open_grading, prepare_grading, train_grader
 from osteomet.pipeline.reproduce import reproduce_study
 from osteomet.pipeline.study_job import StudyJob
 from osteomet.training.grading import GradingRecipe, read_grading
 
 GRID = Grid.from_spacing((12, 50, 84), (5.0, 2.5, 2.5), origin_mm=(-27.5, -65.0, -188.0))
 GRADES = ("none", "mild", "apparent")
-N_PATIENTS = 15
+N_PATIENTS = 9
 
 
 def small_recipe() -> GradingRecipe:
     study = read_grading("wangd2023")
     steps = (Straighten("straighten", 48, 24, 4.0, 52.0, 2, 16.0), Scale("scale", "z-score"))
     published = replace(study.networks["published"], network=SigmoidCnn("sigmoid CNN", (2, 2), 3, 2))
-    residual = replace(study.networks["residual"], network=ResidualNet("residual network", (8, 16), 0.0), batch=12)
+    residual = replace(
+        study.networks["residual"], network=ResidualNet("residual network", (8, 16), 0.0), batch=8, augment=False,
+        learning_rate=1e-2, warm_up_steps=5, mixed_precision=False,
+    )  # fmt: skip
     smoke = replace(
         study.scales["smoke"], rows=None, columns=None, spacing_mm=None, rounds=3, n_bootstrap=50,
-        n_steps={"published": 10, "residual": 50},
+        n_steps={"published": 8, "residual": 50},
     )  # fmt: skip
     return replace(
         study,
@@ -66,7 +70,7 @@ def write_exam(folder: Path, case: str, grade: str, rng: np.random.Generator, *,
 
 
 def write_dataset(folder: Path) -> Path:
-    """Five patients a grade; the last one's bones are without arches."""
+    """Three patients a grade; the last one's bones are without arches."""
     rng = np.random.default_rng(8)
     for kind in ("imagesTr", "bonesTr"):
         (folder / kind).mkdir(parents=True)
@@ -121,20 +125,20 @@ def test_every_patient_is_graded_once_by_networks_of_others(study: Study) -> Non
 
 def test_an_exam_without_a_map_counts_as_wrong(study: Study) -> None:
     rows = {row["case"]: row for row in rows_of(study.out / "predictions" / "residual.csv")}
-    assert rows["c14"]["prediction"] == ""
+    assert rows["c08"]["prediction"] == ""
     right = sum(row["prediction"] == row["reference"] for row in rows.values())
     accuracy = study.metrics["residual/classification.accuracy"].estimate
     assert (accuracy.numerator, accuracy.denominator) == (right, N_PATIENTS)
     left_out = rows_of(study.out / "tables" / "left_out.csv")
-    assert [row["exam"] for row in left_out] == ["c14"]
+    assert [row["exam"] for row in left_out] == ["c08"]
     assert "no vertebral canal was found" in left_out[0]["reason"]
 
 
-def test_the_residual_network_learns_what_the_grades_are(study: Study) -> None:
-    """Chance is 5 of 15."""
-    right = study.metrics["residual/classification.accuracy"].estimate.numerator
-    assert right is not None
-    assert right >= 9
+def test_the_residual_network_learns_its_exams(study: Study) -> None:
+    """From about ln 3 = 1.1, the loss of chance, to a third of it or less."""
+    for fold in range(3):
+        losses = [float(row["loss"]) for row in rows_of(study.out / "models" / "residual" / f"fold_{fold}" / "log.csv")]
+        assert losses[-1] < 1.1 / 3
 
 
 def test_pages_show_the_published_figures_and_say_the_scale(study: Study) -> None:
@@ -156,35 +160,40 @@ def test_decisions_change_with_random_weights(study: Study) -> None:
     assert {row["level"] for row in rows} <= set(LEVELS)
 
 
-def test_a_stopped_study_goes_on_and_ends_the_same(study: Study, tmp_path: Path) -> None:
-    again = tmp_path / "again"
-    shutil.copytree(study.out, again)
-    shutil.rmtree(again / "evaluation")
-    (again / "prepared" / "c00.json").unlink()
-    found = reproduce_study(StudyJob(small_recipe(), again, study.data, "smoke", "cpu"), tell=ignore)
-    name = "published/classification.accuracy"
-    assert found[name].estimate == study.metrics[name].estimate
-    assert (again / "predictions" / "residual.csv").read_bytes() == (
-        study.out / "predictions" / "residual.csv"
-    ).read_bytes()
+def test_a_stopped_study_goes_on_where_it_stood(study: Study) -> None:
+    """Maps and weights that are there are taken: the network of a round is the member of the package."""
+    recipe = small_recipe().scaled("smoke")
+    with pytest.raises(UsageError, match="holds a study already"):
+        open_grading(recipe, study.data, study.out, device="cpu", resume=False, tell=ignore)
+    run = open_grading(recipe, study.data, study.out, device="cpu", resume=True, tell=ignore)
+    network = train_grader(run, prepare_grading(run), "residual", 1)
+    member = study.package.weights["weights/fold_1.safetensors"]
+    assert all(np.array_equal(value.numpy(), member[name]) for name, value in network.state_dict().items())
 
 
 def test_the_package_grades_new_exams(study: Study, tmp_path: Path) -> None:
-    out = tmp_path / "grades"
-    grade_folder(study.package, study.data / "imagesTr", out, device="cpu", progress=ignore)
+    new, out = tmp_path / "new", tmp_path / "grades"
+    (new / "bones").mkdir(parents=True)
+    for case in ("c01", "c02", "c08"):
+        for number in range(2):
+            shutil.copy(study.data / "imagesTr" / f"{case}_{number:04d}.nii.gz", new)
+        shutil.copy(study.data / "bonesTr" / f"{case}.nii.gz", new / "bones")
+    shutil.copy(study.data / "bonesTr" / "labels.json", new / "bones")
+    grade_folder(study.package, new, out, device="cpu", progress=ignore)
     rows = {row["case"]: row for row in rows_of(out / "grades.csv")}
-    assert list(rows) == [f"c{n:02d}" for n in range(N_PATIENTS)]
-    graded = [row for row in rows.values() if row["prediction"]]
-    assert len(graded) == N_PATIENTS - 1
-    for row in graded:
+    assert list(rows) == ["c01", "c02", "c08"]
+    for case in ("c01", "c02"):
+        row = rows[case]
         shares = {grade: float(row[f"probability_{grade}"]) for grade in GRADES}
         assert sum(shares.values()) == pytest.approx(1, abs=1e-5)
         assert max(shares, key=lambda grade: shares[grade]) == row["prediction"]
         assert row["decisive_level"] in LEVELS
-        assert (out / f"{row['case']}.png").stat().st_size > 1000
-    assert "no vertebral canal was found" in rows["c14"]["note"]
-    run = grade_folder(study.package, study.data / "imagesTr", out, device="cpu", progress=ignore)
-    assert (run.predicted, len(run.kept)) == ((), N_PATIENTS)
+        assert -130 < float(row["decisive_y_mm"]) < 60
+        assert (out / f"{case}.png").stat().st_size > 1000
+    assert rows["c08"]["prediction"] == ""
+    assert "no vertebral canal was found" in rows["c08"]["note"]
+    run = grade_folder(study.package, new, out, device="cpu", progress=ignore)
+    assert (run.predicted, len(run.kept)) == ((), 3)
 
 
 def test_the_description_of_a_grader(study: Study) -> None:
@@ -262,7 +271,7 @@ def test_missing_bones_and_rows_are_refused_by_name(copied: Path) -> None:
 
 def test_one_patient_of_a_grade_is_refused(copied: Path, tmp_path: Path) -> None:
     table = copied / "cases.csv"
-    text = table.read_text(encoding="utf-8").replace("apparent", "mild").replace("c14,p14,mild", "c14,p14,apparent")
+    text = table.read_text(encoding="utf-8").replace("apparent", "mild").replace("c08,p8,mild", "c08,p8,apparent")
     table.write_text(text, encoding="utf-8")
     with pytest.raises(DatasetError, match="no patient of grade apparent to learn from"):
         reproduce_study(StudyJob(small_recipe(), tmp_path / "out", copied, "smoke", "cpu"), tell=ignore)
