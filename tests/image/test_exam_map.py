@@ -10,7 +10,9 @@ from osteomet.core.errors import GeometryError, InputError
 from osteomet.core.exam_map import BiasCorrection, Denoise, MapStep, Registration, Scale, Smooth, Straighten, wrong_step
 from osteomet.core.grid import Grid
 from osteomet.core.volume import LabelMap, Modality, Unit, Volume
+from osteomet.image import exam_map
 from osteomet.image.exam_map import make_exam_map
+from osteomet.image.register import Registered
 
 GRID = Grid.from_spacing((16, 60, 110), (4.0, 2.0, 2.0), origin_mm=(-32.0, -65.0, -200.0), direction=oblique(4, 0))
 MIDDLES = upright(1.0, 2.0) + np.array([0.0, 6.0, 0.0]) * np.sin(np.arange(6) / 2)[:, None]
@@ -75,11 +77,27 @@ def test_a_displaced_sequence_is_registered(bones: LabelMap) -> None:
     affine = GRID.affine.copy()
     affine[:3, 3] += [0.0, 4.0, 5.0]
     moved = replace(first, grid=Grid(GRID.shape, affine))
-    steps = (Registration("register", "rigid"), *STEPS)
+    steps = (Registration("register", "rigid", 20.0), *STEPS)
     exam = make_exam_map([first, moved], bones, steps)
-    as_it_was = make_exam_map([first, moved], bones, (Registration("register", "none"), *STEPS))
+    as_it_was = make_exam_map([first, moved], bones, (Registration("register", "none", 20.0), *STEPS))
     off, on = (np.abs(x.array[3:] - x.array[:3]).mean() for x in (as_it_was, exam))
     assert on < off / 2
+
+
+def test_a_registration_that_runs_away_is_not_followed(bones: LabelMap, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that shifts by 30 mm where 20 are allowed: the map is that without registration, and a note says why."""
+    first = picture(bones, (8.0, -22.0, -70.0))
+    affine = GRID.affine.copy()
+    affine[:3, 3] += [0.0, 30.0, 0.0]
+    lost = Registered(replace(first, grid=Grid(GRID.shape, affine)), np.eye(4), 30.0, 0.0)
+    monkeypatch.setattr(exam_map, "register_rigid", lambda *_: lost)
+    exam = make_exam_map([first, first], bones, (Registration("register", "rigid", 20.0), *STEPS))
+    np.testing.assert_array_equal(exam.array[:3], exam.array[3:])
+    assert len(exam.notes) == 1
+    assert "registration of sequence 2 failed: it would move a corner by 30 mm" in exam.notes[0]
+    followed = make_exam_map([first, first], bones, (Registration("register", "rigid", 31.0), *STEPS))
+    assert followed.notes == ()
+    assert np.abs(followed.array[:3] - followed.array[3:]).max() > 1
 
 
 def test_all_steps_together_change_the_values_and_not_the_place(bones: LabelMap) -> None:
@@ -96,7 +114,7 @@ def test_a_sequence_of_another_place_is_refused(bones: LabelMap) -> None:
     with pytest.raises(InputError, match="sequence 2 shows nothing of the spine"):
         make_exam_map([first, far], bones, STEPS)
     with pytest.raises(GeometryError, match="show different parts of the patient"):
-        make_exam_map([first, far], bones, (Registration("register", "rigid"), *STEPS))
+        make_exam_map([first, far], bones, (Registration("register", "rigid", 20.0), *STEPS))
     with pytest.raises(GeometryError, match="the image and the bone map show different places"):
         make_exam_map([far], bones, STEPS)
 
@@ -106,7 +124,7 @@ def test_a_sequence_of_another_place_is_refused(bones: LabelMap) -> None:
     [
         ((), (0, "one step “straighten”")),
         ((STRAIGHTEN, STRAIGHTEN), (1, "one step “straighten”")),
-        ((STRAIGHTEN, Registration("register", "rigid")), (1, "“register” before “straighten”")),
+        ((STRAIGHTEN, Registration("register", "rigid", 20.0)), (1, "“register” before “straighten”")),
         ((Smooth("smooth", 1.0), STRAIGHTEN), (0, "“smooth” after “straighten”")),
         ((Denoise("denoise", 1, 1.0), *STEPS), None),
     ],

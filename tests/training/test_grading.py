@@ -47,7 +47,7 @@ def test_a_scale_changes_what_it_names_and_full_nothing() -> None:
         ("iterations = 5\n", "iterations = 0\n", "preprocessing.0.denoise.iterations"),
         ("conductance = 1.0\n", "conductance = 1.0\nstrength = 2\n", "preprocessing.0.denoise.strength"),
         ("planes = 5\n", "", "preprocessing.3.straighten.planes"),
-        ('[[preprocessing]]\nstep = "smooth"', '[[preprocessing]]\nstep = "register"\nmethod = "none"\n'
+        ('[[preprocessing]]\nstep = "smooth"', '[[preprocessing]]\nstep = "register"\nmethod = "none"\nlimit_mm = 9\n'
          '[[preprocessing]]\nstep = "smooth"', "preprocessing.4.step: “register” before “straighten”"),
         ("maps = [3, 3]", "maps = [3, 3, 3, 3]", "networks.published.network.maps"),
         ("channels = [16, 32, 64, 128]", "channels = [16, 30]", "networks.residual.network.channels: multiples of 8"),

@@ -41,12 +41,17 @@ class BiasCorrection:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """Each further sequence onto the first (`image.register`)."""
+    """Each further sequence onto the first (`image.register`).
+
+    A motion that moves a corner of the image by more than ``limit_mm`` is taken for a failure: the sequence stays where
+    the scanner says, and a note says so.
+    """
 
     __pydantic_config__ = _STRICT
 
     step: Literal["register"]
     method: Literal["rigid", "none"]
+    limit_mm: Positive
 
 
 @dataclass(frozen=True, slots=True)

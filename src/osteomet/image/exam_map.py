@@ -39,12 +39,15 @@ class ExamMap:
         Line along the canal.
     canal
         Its points by vertebra.
+    notes
+        What a reader should know of how it came about, such as a registration that failed.
     """
 
     array: NDArray[np.float32]
     grid: Grid
     line: Centreline
     canal: Canal
+    notes: tuple[str, ...] = ()
 
     def to_xyz_mm(self, place: ArrayLike) -> NDArray[np.float64]:
         """Map plane, row and column, shape (..., 3), to where the patient shows them, LPS mm."""
@@ -81,16 +84,35 @@ def make_exam_map(volumes: Sequence[Volume], bones: LabelMap, steps: Sequence[Ma
     canal = find_canal(bones)
     line = centreline_of(canal, images[0].grid)
     shown: list[NDArray[np.bool_]] = []
+    notes: tuple[str, ...] = ()
     for step in steps:
         if isinstance(step, Straighten):
             grid = straight_grid(line, images[0].grid, step)
             shown = [shown_in(line, grid, image.grid) for image in images]
             _check_shown(shown)
             images = [straighten_volume(image, line, grid, outside=0.0) for image in images]
+        elif isinstance(step, Registration):
+            images, notes = _registered(images, step)
         else:
             images = _changed(images, shown, step)
     planes = np.concatenate([image.array.transpose(0, 2, 1)[:, ::-1] for image in images])
-    return ExamMap(np.ascontiguousarray(planes, dtype=np.float32), images[0].grid, line, canal)
+    return ExamMap(np.ascontiguousarray(planes, dtype=np.float32), images[0].grid, line, canal, notes)
+
+
+def _registered(images: Sequence[Volume], step: Registration) -> tuple[list[Volume], tuple[str, ...]]:
+    """Every further image put in place, and a note on each that was not."""
+    placed, notes = [images[0]], []
+    for number, image in enumerate(images[1:] if step.method == "rigid" else (), start=2):
+        found = register_rigid(images[0], image)
+        moves = found.volume.grid.corners_xyz_mm() - image.grid.corners_xyz_mm()
+        furthest_mm = float(np.linalg.norm(moves, axis=1).max())
+        if furthest_mm > step.limit_mm:
+            notes.append(
+                f"the registration of sequence {number} failed: it would move a corner by {furthest_mm:.0f} mm, and "
+                f"{step.limit_mm:g} mm are allowed; the sequence stays where the scanner says"
+            )
+        placed.append(image if furthest_mm > step.limit_mm else found.volume)
+    return placed if step.method == "rigid" else list(images), tuple(notes)
 
 
 def _changed(images: Sequence[Volume], shown: Sequence[NDArray[np.bool_]], step: MapStep) -> list[Volume]:
@@ -100,8 +122,6 @@ def _changed(images: Sequence[Volume], shown: Sequence[NDArray[np.bool_]], step:
             return [denoise(image, iterations=step.iterations, conductance=step.conductance) for image in images]
         case BiasCorrection():
             return [correct_bias(image, iterations=step.iterations, shrink=step.shrink) for image in images]
-        case Registration(method="rigid"):
-            return [images[0], *(register_rigid(images[0], image).volume for image in images[1:])]
         case Smooth():
             return [_smooth(image, step.width_mm) for image in images]
         case Scale():

@@ -98,7 +98,7 @@ def _grade_one(case: ExamCase, part: GraderPart, ensemble: Any, out: Path, devic
         "grade": grade,
         "probabilities": dict(zip(part.outputs, decision.probabilities, strict=True)),
         "decisive": _place(decision),
-        "note": "",
+        "note": "; ".join(exam.notes),
     }
 
 

@@ -151,16 +151,19 @@ def _prepare(run: GradingRun, case: ExamCase) -> str:
     if record.exists():
         return str(json.loads(record.read_text(encoding="utf-8"))["left_out"])
     reason = ""
+    notes: tuple[str, ...] = ()
     try:
         exam_map = map_of_exam(case, run.recipe.preprocessing)
         with output_file(run.prepared / f"{case.name}.npy") as partial:
             np.save(partial, exam_map.array)
+        notes = exam_map.notes
     except FormatError:
         raise
     except InputError as error:
         reason = str(error)
     with output_file(record) as partial:
-        partial.write_text(json.dumps({"left_out": reason}, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps({"left_out": reason, "notes": notes}, ensure_ascii=False)
+        partial.write_text(text + "\n", encoding="utf-8")
     return reason
 
 
