@@ -14,7 +14,8 @@ from osteomet.report.chart_style import COLUMN_WIDTH_MM, ORANGE, STYLE, size_inc
 
 _LOW, _HIGH = 1, 99
 _OPACITY = 0.55
-_WIDEST = 3
+_N_DIGITS = 3
+_WORDS_MM = 9.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +34,9 @@ def decision_chart(pictures: Sequence[DecisionPicture]) -> Figure:
     Yellow where covering lowers the probability of the grade that was called, blue where it raises it; each exam has
     its own scale, written below it. A ring marks the largest fall.
     """
-    figure = Figure(figsize=size_inches(1.15 * COLUMN_WIDTH_MM), layout="constrained")
+    n_rows, n_columns = pictures[0].plane.shape if pictures else (1, 1)
+    height_mm = COLUMN_WIDTH_MM * n_rows / n_columns / (2 * max(1, len(pictures))) + _WORDS_MM
+    figure = Figure(figsize=size_inches(height_mm), layout="constrained")
     if not pictures:
         return figure
     pairs = figure.subplots(1, 2 * len(pictures), squeeze=False)[0].reshape(-1, 2)
@@ -47,5 +50,5 @@ def decision_chart(pictures: Sequence[DecisionPicture]) -> Figure:
         row, column = np.unravel_index(int(picture.falls.argmax()), picture.falls.shape)
         right.plot(column, row, "o", ms=7, mfc="none", mec=ORANGE, mew=1.2)
         left.set_title(picture.title, fontsize=6, loc="left")
-        right.set_xlabel(f"± {limit:.{_WIDEST}f}", fontsize=6)
+        right.set_xlabel(f"± {limit:.{_N_DIGITS}f}", fontsize=6)
     return figure
