@@ -54,7 +54,7 @@ def write_grader(
         task=f"grade of an exam: {', '.join(part.outputs)}",
         modality=Modality.MR,
         parts=(),
-        training_data=data,
+        training_data=f"{data} Each network was trained without one fold of {recipe.split.n_folds} of the patients.",
         training_command=f"osteomet reproduce {recipe.name} --out DIR",
         intended_use="Research on spine MRI. Not for decisions about patients.",
         limitations=_LIMITATIONS,
@@ -79,14 +79,17 @@ def _card(description: ModelDescription, title: str, metrics: Mapping[str, Metri
     shown = [key for key in metrics if key.startswith(("classification.accuracy", "classification.recall"))]
     rows = "\n".join(f"| `{key}` | {format_metric(metrics[key])} |" for key in shown)
     steps = "\n".join(f"{n}. {step.step}" for n, step in enumerate(part.steps, start=1))
+    n = len(part.weights)
+    members = "one network" if n == 1 else f"{n} networks whose probabilities are averaged"
+    others = "" if n == 1 else " The other networks of this package had."
     return f"""# Model card: {description.name} {description.version}
 
 Research software, not a medical device.
 
 ## What it does
 
-Tells the {description.task}. {title[:1].upper()}{title[1:]}, {len(part.weights)} members whose probabilities are
-averaged. It sees the spine straightened along the canal. Run it with `osteomet predict`.
+Tells the {description.task}. {title[:1].upper()}{title[1:]}: {members}. It sees the spine straightened along the canal.
+Run it with `osteomet predict`.
 
 ## Images it takes
 
@@ -100,8 +103,7 @@ averaged. It sees the spine straightened along the canal. Run it with `osteomet 
 
 ## What it was tested on
 
-Exams of patients that the member which graded them had not seen. Intervals are 95 %. All members together, as they
-are in this package, saw every one of these patients.
+Exams of patients that the network which graded them had not seen.{others} Intervals are 95 %.
 
 | figure | value |
 | --- | --- |
