@@ -66,7 +66,7 @@ def bone_density(
         half_mm[STRUCTURES[f"femur_{side}"].id] = -1.0
     weights = _GRAIN_WEIGHTS * [seen_share(length, spread_mm) for length in _GRAINS_MM]
     # Dense bone has thicker trabeculae, and differs more from place to place.
-    weights *= texture_hu * (0.6 + lumbar_hu / 300) / float(np.sqrt((_GRAIN_WEIGHTS**2).sum()))
+    weights *= texture_hu * (0.75 + lumbar_hu / 600) / float(np.sqrt((_GRAIN_WEIGHTS**2).sum()))
     density, cortex = (np.zeros(scene.grid.shape, dtype=np.float32) for _ in range(2))
     arch = np.zeros((256, 2))
     for name, code in PARTS.items():

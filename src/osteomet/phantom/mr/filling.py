@@ -109,7 +109,7 @@ def add_streaks(
                 u, v, z = points[i, j, k, 0], points[i, j, k, 1], points[i, j, k, 2]
                 if name == fluid:
                     second[i, j, k] = strand
-                    part = 0.16 * _ridge(noise(u / 3.1, v / 2.6, z / 55.0, seed + 8), 0.5)
+                    part = 0.1 * _ridge(noise(u / 3.1, v / 2.6, z / 55.0, seed + 8), 0.5)
                     share[i, j, k] = part if part > 0.02 else 0.0
                     continue
                 # Noise has a lattice, which ought not to lie along the axes of pictures.
@@ -155,7 +155,7 @@ def marrow_fat(
                 if depth[i, j, k] < -1.0:
                     continue
                 x, y, z = points[i, j, k, 0], points[i, j, k, 1], points[i, j, k, 2]
-                uneven = 0.8 * noise(x / 2.4, y / 2.4, z / 3.2, seed + 7) + 0.5 * noise(x / 5, y / 5, z / 6, seed + 3)
+                uneven = 1.1 * noise(x / 2.4, y / 2.4, z / 3.2, seed + 7) + 0.5 * noise(x / 5, y / 5, z / 6, seed + 3)
                 uneven += 0.3 * noise(x / 13.0, y / 13.0, z / 13.0, seed + 4)
                 o = owner[i, j, k]
                 fat = by_bone[o] + mottle * uneven

@@ -47,7 +47,9 @@ class Composition:
             if getattr(self, name).shape != self.grid.shape:
                 raise GeometryError(
                     f"{name} and the grid of a composition differ in shape",
-                    got=f"{getattr(self, name).shape} against {self.grid.shape}",
+                    expected=f"{self.grid.shape}",
+                    got=f"{getattr(self, name).shape}",
+                    remedy="fill every array on `Stack.fine` of the acquisition",
                 )
 
 

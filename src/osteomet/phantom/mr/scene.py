@@ -29,7 +29,7 @@ Layers = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]
 """First and second tissue of each voxel, and the share of the second."""
 
 _SHELL_MM = {Group.PELVIS: 1.2, Group.FEMUR: 1.7, Group.SACRAL: 0.8}
-_OTHER_SHELL_MM, _BODY_SHELL_MM, _ARCH_MM = 0.9, 0.6, 1.1
+_OTHER_SHELL_MM, _BODY_SHELL_MM, _ARCH_MM = 0.9, 0.6, 1.4
 _FAT_BEYOND_LUMBAR = {
     Group.CERVICAL: -0.08,
     Group.THORACIC: -0.05,

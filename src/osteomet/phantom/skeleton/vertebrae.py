@@ -46,8 +46,8 @@ class Style:
 
 STYLES = {
     "C": Style(0.08, 5.0, 0.15, -0.35, 3.0, 1.9, 4.6, (6.0, 6.2, 3.6), (5.0, 2.0), 0.6, 0.1),
-    "T": Style(0.20, 9.0, 0.28, -0.62, 4.0, 2.7, 3.3, (4.6, 6.6, 2.9), (9.0, 2.7), 0.8, 0.3),
-    "L": Style(0.20, 9.5, 0.12, -0.42, 4.0, 3.0, 4.4, (6.8, 9.2, 5.0), (18.0, 3.0), 1.7, 0.1),
+    "T": Style(0.20, 9.0, 0.17, -0.45, 4.0, 2.6, 3.3, (4.6, 6.6, 2.9), (5.0, 2.5), 0.8, 0.3),
+    "L": Style(0.20, 9.5, 0.12, -0.42, 4.0, 3.0, 4.4, (6.8, 9.2, 5.0), (13.5, 3.0), 1.7, 0.1),
 }
 
 
@@ -205,7 +205,7 @@ def _add_spinous(pen: Sketch, style: Style, roof: NDArray[np.float64], rng: np.r
     v, s = pen.vertebra, pen.vertebra.sizes
     tall, thick = style.spinous_tip[0] * rng.uniform(0.85, 1.15), style.spinous_tip[1] * rng.uniform(0.9, 1.15)
     if v.name[0] == "T" and v.place > _SQUARE_SPINES_FROM:
-        tall *= 1.5
+        tall *= 2.0
     reach = v.depth_mm / 2 + s.spinous_reach - thick
     bend = rng.uniform(-1.5, 1.5)
     tip = [np.array([bend, reach - 0.1 * tall, -s.spinous_drop + end * tall / 2]) for end in (1.0, -1.0)]

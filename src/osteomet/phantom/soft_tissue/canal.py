@@ -10,7 +10,7 @@ from osteomet.phantom.soft_tissue.canvas import SIDES, Canvas, Levels, Patient
 _CONUS_PLACE = 19.6
 """The cord ends at the disc between L1 and L2 on average."""
 _SAC_END_PLACE = 25.3
-_N_SHEAVES = 5
+_N_SHEAVES = 4
 """Sheaves of roots on each side of the sac below the cord."""
 _CORD_MM = ((1, 6.6, 4.4), (4, 7.0, 3.9), (7, 6.0, 3.6), (12, 4.7, 3.4), (17, 5.0, 3.9), (19, 3.6, 3.2))
 """Half width and half depth of the cord by place: wide in the neck and above its end."""
@@ -141,7 +141,7 @@ def _add_cauda(
     """
     for side in SIDES:
         for n in range(_N_SHEAVES):
-            across = (n + rng.uniform(0.15, 0.85)) / _N_SHEAVES
+            across = (n + rng.uniform(0.3, 1.0)) / _N_SHEAVES
             last = _SAC_END_PLACE - 0.4 - 3.2 * across + rng.uniform(-0.3, 0.3)
             rows = np.flatnonzero((places > _CONUS_PLACE - 0.8) & (places < last))
             behind = (0.78 - 0.3 * across) * rng.uniform(0.75, 1.1)
@@ -152,7 +152,7 @@ def _add_cauda(
             offset = np.column_stack([left, behind * depth[rows] * (0.5 + 0.5 * low) + wander, np.zeros(rows.size)])
             thin = np.linspace(0.4, 1.0, rows.size)
             canvas.loft(
-                sac[rows] + offset, rng.uniform(0.7, 1.5) * thin, rng.uniform(0.25, 0.6) * thin, "nerve_root", 40.0
+                sac[rows] + offset, rng.uniform(0.4, 1.0) * thin, rng.uniform(0.1, 0.35) * thin, "nerve_root", 40.0
             )
 
 
