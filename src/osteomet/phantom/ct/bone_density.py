@@ -19,7 +19,7 @@ from osteomet.phantom.skeleton.bones import spongiosa_hu
 from osteomet.phantom.skeleton.frames import frames_of
 from osteomet.phantom.skeleton.parts import BODY, PARTS
 
-_GRAINS_MM = np.array([[0.9, 0.9, 2.6], [2.2, 2.2, 4.5], [7.0, 7.0, 9.0]])
+_GRAINS_MM = np.array([[0.9, 0.9, 2.2], [2.0, 2.0, 3.4], [7.0, 7.0, 9.0]])
 """Extent of trabeculae, of bundles of them and of patches of marrow: across, across and along the bone."""
 _GRAIN_WEIGHTS = np.array([1.6, 0.8, 0.45])
 _POROUS_MM = np.full(3, 4.0)
@@ -66,7 +66,7 @@ def bone_density(
         half_mm[STRUCTURES[f"femur_{side}"].id] = -1.0
     weights = _GRAIN_WEIGHTS * [seen_share(length, spread_mm) for length in _GRAINS_MM]
     # Dense bone has thicker trabeculae, and differs more from place to place.
-    weights *= texture_hu * (0.75 + lumbar_hu / 600) / float(np.sqrt((_GRAIN_WEIGHTS**2).sum()))
+    weights *= texture_hu * (0.65 + lumbar_hu / 600) / float(np.sqrt((_GRAIN_WEIGHTS**2).sum()))
     density, cortex = (np.zeros(scene.grid.shape, dtype=np.float32) for _ in range(2))
     arch = np.zeros((256, 2))
     for name, code in PARTS.items():

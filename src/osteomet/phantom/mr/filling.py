@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from osteomet.phantom.geometry.fibres import along_fibres
 from osteomet.phantom.geometry.textures import noise
 
 
@@ -107,6 +108,8 @@ def add_streaks(
                 if share[i, j, k] > 0.02 or (name != muscle and name != fat and name != fluid):
                     continue
                 u, v, z = points[i, j, k, 0], points[i, j, k, 1], points[i, j, k, 2]
+                if name == muscle:
+                    u, v, z = along_fibres(u, v, z)
                 if name == fluid:
                     second[i, j, k] = strand
                     part = 0.1 * _ridge(noise(u / 3.1, v / 2.6, z / 55.0, seed + 8), 0.5)

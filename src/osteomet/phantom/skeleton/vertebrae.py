@@ -97,7 +97,7 @@ def _add_body(pen: Sketch, style: Style, rng: np.random.Generator) -> None:
     """The body, with uncinate ridges in the neck and the dens on the axis."""
     v = pen.vertebra
     size = (v.width_mm, v.depth_mm, v.height_mm)
-    shape = (style.concavity * rng.uniform(0.6, 1.3), rng.uniform(0.05, 0.12), v.wedge, style.skew)
+    shape = (style.concavity * rng.uniform(0.6, 1.3), rng.uniform(0.08, 0.18), v.wedge, style.skew)
     pen.table.vertebral_body(v.centre_mm, v.axes, size, shape, owner=pen.owner, part=PARTS["body"])
     half, top = v.width_mm / 2, v.height_mm / 2
     if v.name == "C2":
