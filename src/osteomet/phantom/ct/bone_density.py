@@ -23,14 +23,15 @@ _GRAINS_MM = np.array([[0.9, 0.9, 2.2], [2.0, 2.0, 3.4], [7.0, 7.0, 9.0]])
 """Extent of trabeculae, of bundles of them and of patches of marrow: across, across and along the bone."""
 _GRAIN_WEIGHTS = np.array([1.6, 0.8, 0.45])
 _POROUS_MM = np.full(3, 4.0)
-_SHELL_MM = {Group.PELVIS: 0.8, Group.FEMUR: 1.6, Group.THORAX: 0.7, Group.SACRAL: 0.7}
+_SHELL_MM = {Group.FEMUR: 1.6, Group.THORAX: 0.7, Group.SACRAL: 0.7}
 _VERTEBRAL_WALL_MM, _END_PLATE_MM = 0.40, 0.70
 _ARCH = {
     "pedicle": (0.9, 240.0), "lamina": (1.3, 240.0), "facet": (1.2, 240.0), "transverse": (0.8, 170.0),
-    "spinous": (0.8, 90.0),
+    "spinous": (0.8, 90.0), "ilium": (0.85, 150.0), "acetabulum": (0.9, 150.0), "ischium": (0.8, 90.0),
+    "pubis": (0.8, 90.0),
 }  # fmt: skip
-"""Thickness of the cortex of the arch, mm, and how much denser spongiosa grows towards it, HU, by the first word of its
-part: stout where it bears load, thin and open at the tips."""
+"""Thickness of the cortex of arch and hip bone, mm, and how much denser spongiosa grows towards it, HU, by the first
+word of its part: stout where it bears load, thin and open at the tips."""
 _RING_HU = 110.0
 """How much denser the ring of an end plate is than its middle."""
 _UNEVEN = 0.4
