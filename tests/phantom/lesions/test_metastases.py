@@ -139,7 +139,9 @@ def test_collapse_takes_the_asked_share_of_height() -> None:
     height, wedge = collapsed_height(24.0, -0.02, 0.4)
     assert height * (1 - wedge) == pytest.approx(24 * 1.02 * 0.6)
     assert height * (1 + wedge) == pytest.approx(24 * 0.98 * (1 - 0.35 * 0.4))
-    with pytest.raises(UsageError, match=r"its height; expected 0 to below 1; got 1\.2; remedy: state the loss as a share"):
+    with pytest.raises(
+        UsageError, match=r"its height; expected 0 to below 1; got 1\.2; remedy: state the loss as a share"
+    ):
         collapsed_height(24.0, 0.0, 1.2)
 
 

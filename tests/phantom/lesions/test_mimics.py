@@ -167,5 +167,7 @@ def test_a_metastasis_under_a_later_one_is_not_counted_twice(body: Body) -> None
     hidden = measure_truth(both, 1)
     assert hidden.volume_ml == 0
     assert hidden.centroid_xyz_mm is None
-    with pytest.raises(UsageError, match="no such metastasis; expected 1 to 2; got 3; remedy: number metastases from 1"):
+    with pytest.raises(
+        UsageError, match="no such metastasis; expected 1 to 2; got 3; remedy: number metastases from 1"
+    ):
         measure_truth(both, 3)

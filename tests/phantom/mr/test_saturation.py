@@ -23,7 +23,7 @@ def column() -> Column:
     return sample_column(np.random.default_rng(4))
 
 
-@pytest.mark.parametrize(("y_mm", "share"), [(-50, 0.1), (-36, 0.1), (-30, 0.55), (-70, 0.55), (-23, 1), (0, 1)])
+@pytest.mark.parametrize(("y_mm", "share"), [(-50, 0.1), (-38, 0.1), (-30, 0.55), (-70, 0.55), (-23, 1), (0, 1)])
 def test_the_middle_is_saturated_and_the_edge_by_half(y_mm: float, share: float) -> None:
     """The edge slopes over 14 mm: from 13 to 27 mm off the middle plane."""
     grid = Grid.from_spacing((2, 1, 3), (5.0, 1.0, 7.0), origin_mm=(-3.0, float(y_mm), 40.0))

@@ -157,7 +157,7 @@ def test_reference_signal_by_hand() -> None:
 
 
 def test_impossible_settings_are_refused() -> None:
-    with pytest.raises(UsageError, match="beyond its echo train .*; expected TR above .*; got TR 50 ms.*; remedy"):
+    with pytest.raises(UsageError, match=r"beyond its echo train .*; expected TR above .*; got TR 50 ms.*; remedy"):
         Sequence(SequenceRole.T1, Method.FAST_SPIN_ECHO, tr_ms=50, te_ms=10, train_ms=60)
     with pytest.raises(UsageError, match=r"in ascending order; expected .*; got \(800, 0\); remedy: add a low b"):
         Sequence(SequenceRole.DWI, Method.DIFFUSION, tr_ms=5000, te_ms=70, b_s_per_mm2=(800, 0))

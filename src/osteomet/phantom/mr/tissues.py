@@ -9,8 +9,8 @@ References
 Stanisz G.J. et al. 2005, relaxation at 1.5 T and 3 T, 37 °C: https://doi.org/10.1002/mrm.20605
 de Bazelaire C.M.J. et al. 2004, abdomen, pelvis and marrow: https://doi.org/10.1148/radiol.2303021331
 Gold G.E. et al. 2004, fat, cartilage and fluid: https://doi.org/10.2214/ajr.183.2.1830343
-Messiou C. et al. 2011, ADC of marrow and its metastases: https://doi.org/10.1007/s00330-011-2116-4. It parted marrow from
-metastasis and myeloma at 0.66 µm²/ms and found 1.05 ± 0.46 in these; the values below lie to either side.
+Messiou C. et al. 2011, ADC of marrow and its metastases: https://doi.org/10.1007/s00330-011-2116-4. It parted marrow
+from metastasis and myeloma at 0.66 µm²/ms and found 1.05 ± 0.46 in these; the values below lie to either side.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Muscles of the hips, each a stack of sections in its sheath of fat, and the sciatic nerve.
 
 Below the crests the body is filled with fat (`outline`), so that what is not muscle, bone or organ is fat as it is in
-patients. Sizes are our choice for an adult of middle age: each muscle was made to look as it does on axial pictures, and
-its volume is stated in the tests. Women of about 70 years have less (Montefiori 2020).
+patients. Sizes are our choice for an adult of middle age: each muscle was made to look as it does on axial pictures,
+and its volume is stated in the tests. Women of about 70 years have less (Montefiori 2020).
 
 References
 ----------
