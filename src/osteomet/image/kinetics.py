@@ -51,7 +51,7 @@ def extended_tofts_mm(time_s: ArrayLike, ktrans_per_min: ArrayLike, ve: ArrayLik
             "the extracellular share ve must be positive",
             expected="above 0 and up to 1",
             got=f"smallest {extra.min():g}",
-            remedy="model tissue without extracellular space by a transfer constant of 0",
+            remedy="for tissue that takes up nothing pass a transfer constant of 0 and any ve above 0",
         )
     grid = np.arange(0, max(float(time.max()), 0) + 2 * _STEP_S, _STEP_S)
     plasma = arterial_blood_mm(grid) / (1 - HAEMATOCRIT)
