@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from osteomet.core.findings import Exam, Findings, LevelFinding, MStage, Sins, SinsPart
+from osteomet.core.findings import Exam, ExamGrade, Findings, LevelFinding, MStage, Sins, SinsPart
 from osteomet.core.grid import Grid
 from osteomet.core.lesion import Lesion
 from osteomet.core.vocabulary import COLUMN, STRUCTURES, Group, LesionType
@@ -111,8 +111,12 @@ def suggestions(exam: Exam) -> tuple[str, ...]:
         grade = f"Suggestion: exam grade {exam.grade.value} (none, mild or apparent)."
     probability = "Probability of bone metastasis not scored."
     if exam.probability is not None:
-        probability = f"Model's probability of bone metastasis: {exam.probability:.2f}."
-    return stage, grade, probability
+        state = "not calibrated" if exam.calibrated_on is None else f"calibrated on {exam.calibrated_on}"
+        probability = f"Model's probability of bone metastasis: {exam.probability:.2f} ({state})."
+    if exam.grade_probabilities is None:
+        return stage, grade, probability
+    shares = (f"{kind} {exam.grade_probabilities.of(kind):.2f}" for kind in ExamGrade)
+    return stage, grade, probability, f"Probability of each grade: {', '.join(shares)}."
 
 
 def not_assessed(findings: Findings, bones: Iterable[str]) -> tuple[str, ...]:
