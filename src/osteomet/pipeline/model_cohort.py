@@ -35,6 +35,7 @@ TYPES = ("lytic", "sclerotic", "mixed")
 N_CASES = 40
 PICTURES, RUN_FILE = "pictures", "run.json"
 _CASE = TypeAdapter(ModelCase)
+_POOR_DICE = 0.7
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of a step, how much of it is done, and how much there is."""
@@ -170,6 +171,7 @@ def _worst_failures(case: str, outcome: CaseDetections) -> Iterator[tuple[Failur
     missed = [lesion.instance for lesion in outcome.references if not lesion.found]
     false = [call.instance for call in outcome.predictions if not call.true]
     outlined = [(1 - x.best.dice, x.instance) for x in outcome.references if x.found and x.best is not None]
+    outlined = [item for item in outlined if item[0] > 1 - _POOR_DICE]
     if missed:
         x = max(missed, key=lambda lesion: lesion.volume_ml)
         text = f"{case}: {x.type} lesion of {x.volume_ml:.1f} ml in {x.site} missed"

@@ -127,10 +127,11 @@ def _suggestion_measures(cases: Sequence[ModelCase]) -> Measures:
 def reliability_of(cases: Sequence[ModelCase]) -> dict[str, Calibration]:
     """Reliability of the confidence of calls and of the probability of metastasis."""
     confidence, true = judged_calls(cases)
-    exams = [case for case in cases if case.exam.probability is not None]
-    probability = [case.exam.probability for case in exams]
-    diseased = [case.reference_burden[0] > 0 for case in exams]
-    return {"calls": calibration(confidence, true), "exams": calibration(probability, diseased)}
+    exams = [(p, case.reference_burden[0] > 0) for case in cases if (p := case.exam.probability) is not None]
+    return {
+        "calls": calibration(confidence, true),
+        "exams": calibration([p for p, _ in exams], [diseased for _, diseased in exams]),
+    }
 
 
 def _judge_phantoms(cases: Sequence[ModelCase], out: Path) -> dict[str, Metric]:

@@ -125,8 +125,8 @@ def _failure_text(failures: Sequence[Failure]) -> str:
         if of_kind:
             pictures = "\n\n".join(f"![{failure.text}]({PICTURES}/{failure.picture})" for failure in of_kind)
             parts.append(f"#### {title}\n\n{pictures}")
-    legend = "Metastases are outlined in blue, calls in dashed orange."
-    return "\n\n".join([*parts, legend]) if parts else "The model failed nowhere."
+    legend = "In the pictures metastases are outlined in blue, calls in dashed orange."
+    return "\n\n".join([*parts, legend]) if parts else "No lesion was missed, called falsely or outlined badly."
 
 
 def real_text(results: Sequence[RealResult]) -> str:
