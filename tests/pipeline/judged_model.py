@@ -89,9 +89,7 @@ def vertebra(name: str) -> LabelMap:
 def drawn_case(number: int) -> Case:
     """Case of a script."""
     script = SCRIPTS[number]
-    found = tuple(
-        LesionTruth(n, x.type, False, "L3", "body", 1.0, None) for n, x in enumerate(script.true, start=1)
-    )
+    found = tuple(LesionTruth(n, x.type, False, "L3", "body", 1.0, None) for n, x in enumerate(script.true, start=1))
     empty = np.zeros(GRID.shape, np.uint8)
     volume = Volume(np.zeros(GRID.shape, np.int16), GRID, Modality.CT, Unit.HU)
     return Case(
@@ -129,6 +127,8 @@ def analysis_of(script: Script, volume: Volume) -> Analysis:
 
 def toy_package(folder: Path) -> ModelPackage:
     """A package that is never run."""
-    card = "# Model card: toy\n\n## What it does\n\nNothing.\n\n## Limitations\n\nMany. Confidence is not calibrated. \n"
+    card = (
+        "# Model card: toy\n\n## What it does\n\nNothing.\n\n## Limitations\n\nMany. Confidence is not calibrated. \n"
+    )
     write_package(DESCRIPTION, WEIGHTS, card=card, folder=folder)
     return read_package(folder)

@@ -85,14 +85,12 @@ def test_scans_that_are_not_there_or_not_read_say_so(tmp_path: Path) -> None:
     scans = [RealScan("gone", tmp_path / "gone.nii.gz"), RealScan("mr", tmp_path / "mr.nii.gz", SequenceRole.T2)]
     (tmp_path / "out").mkdir()
     job = CohortJob(0, 7, "cpu", tmp_path)
-    results = run_real_scans(
-        toy_package(tmp_path / "toy"), tmp_path / "out", scans, job, progress=lambda *_: None
-    )
+    results = run_real_scans(toy_package(tmp_path / "toy"), tmp_path / "out", scans, job, progress=lambda *_: None)
     assert [result.skipped for result in results] == ["gone.nii.gz is not there", "the model does not read MR"]
     assert "| gone | not judged: gone.nii.gz is not there | – |" in real_text(results)
 
 
-def test_the_table(tmp_path: Path) -> None:
+def test_the_table() -> None:
     results = [
         RealResult("a", n_boxed=2, n_found=1, n_calls=3, n_false=2, most_false=1),
         RealResult("b", n_calls=4, n_on_metal=1),

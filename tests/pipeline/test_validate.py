@@ -10,10 +10,10 @@ import pytest
 from tests.pipeline.judged_model import SCRIPTS, analysis_of, drawn_case, toy_package
 
 from osteomet.core.errors import InputError, UsageError
+from osteomet.evaluation.metrics import Resampling
 from osteomet.evaluation.model_cases import judged_calls
 from osteomet.io.model_package import ModelPackage, read_package
 from osteomet.phantom.cohorts.case import Case
-from osteomet.evaluation.metrics import Resampling
 from osteomet.pipeline import model_cohort, validate
 from osteomet.pipeline.analyze import Analysis
 from osteomet.pipeline.calibrate import calibrate_model, fit_calibration
@@ -53,6 +53,7 @@ def package(tmp_path: Path) -> ModelPackage:
 @pytest.fixture
 def perfect(drawn: list[int], monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Make the model call exactly what is there."""
+
     def install() -> None:
         def analyse(_study: object, series: object, *_: object, **__: object) -> Analysis:
             script = SCRIPTS[drawn[-1]]
@@ -93,9 +94,8 @@ def test_figures_that_can_be_counted(drawn: list[int], package: ModelPackage, tm
     assert value["calibration.exams.ece"] == pytest.approx((0.1 + 0.2 + 0.1 + 0.3) / 4)
 
 
-def test_the_package_carries_figures_charts_and_failures(
-    drawn: list[int], package: ModelPackage, tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("drawn")
+def test_the_package_carries_figures_charts_and_failures(package: ModelPackage, tmp_path: Path) -> None:
     result = validate_model(package, tmp_path / "out", ValidationJob(job(tmp_path)), progress=silent)
     judged = read_package(result.package)
     assert judged.description.metrics["detection.sensitivity"]["numerator"] == 2
@@ -124,7 +124,8 @@ def test_a_killed_run_goes_on(drawn: list[int], package: ModelPackage, tmp_path:
     assert second.metrics["detection.sensitivity"].estimate.value == pytest.approx(2 / 3)
 
 
-def test_judging_a_judged_model_replaces_its_section(drawn: list[int], package: ModelPackage, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("drawn")
+def test_judging_a_judged_model_replaces_its_section(package: ModelPackage, tmp_path: Path) -> None:
     once = validate_model(package, tmp_path / "a", ValidationJob(job(tmp_path)), progress=silent)
     twice = validate_model(read_package(once.package), tmp_path / "b", ValidationJob(job(tmp_path)), progress=silent)
     assert (twice.package / "card.md").read_text() == (once.package / "card.md").read_text()
@@ -147,7 +148,8 @@ def test_nothing_to_judge_on(package: ModelPackage, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_calibration_is_kept_in_the_package(drawn: list[int], package: ModelPackage, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("drawn")
+def test_calibration_is_kept_in_the_package(package: ModelPackage, tmp_path: Path) -> None:
     folder = calibrate_model(package, tmp_path / "out", job(tmp_path), progress=silent)
     calibrated = read_package(folder)
     maps = calibrated.description.calibration
@@ -163,9 +165,8 @@ def test_calibration_is_kept_in_the_package(drawn: list[int], package: ModelPack
     assert high > 0.5 > low
 
 
-def test_a_model_that_calls_nothing_is_not_calibrated(
-    drawn: list[int], package: ModelPackage, tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("drawn")
+def test_a_model_that_calls_nothing_is_not_calibrated(package: ModelPackage, tmp_path: Path) -> None:
     open_run(tmp_path / "out", package, seed=7)
     _, without, *_ = run_cohort(package, tmp_path / "out", job(tmp_path, 2), progress=silent)
     with pytest.raises(InputError, match="calls no lesion in the cohort"):
@@ -173,7 +174,7 @@ def test_a_model_that_calls_nothing_is_not_calibrated(
 
 
 def test_perfect_calls_give_the_best_of_every_figure(
-    package: ModelPackage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, perfect: Callable[[], None]
+    package: ModelPackage, tmp_path: Path, perfect: Callable[[], None]
 ) -> None:
     perfect()
     result = validate_model(package, tmp_path / "out", ValidationJob(job(tmp_path, 3)), progress=silent)
@@ -184,9 +185,8 @@ def test_perfect_calls_give_the_best_of_every_figure(
     assert "No lesion was missed, called falsely or outlined badly." in result.text
 
 
-def test_numbers_of_lesions_are_those_from_a_tenth_of_a_millilitre(
-    drawn: list[int], package: ModelPackage, tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("drawn")
+def test_numbers_of_lesions_are_those_from_a_tenth_of_a_millilitre(package: ModelPackage, tmp_path: Path) -> None:
     open_run(tmp_path / "out", package, seed=7)
     cases = run_cohort(package, tmp_path / "out", job(tmp_path), progress=silent)
     assert [case.reference_burden for case in cases] == [(2, 2.0), (0, 0), (1, 1.0), (0, 0)]

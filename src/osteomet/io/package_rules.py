@@ -95,8 +95,8 @@ def _check_nnunet(part: NnunetPart) -> None:
 def _check_calibration(fitted: PlattMap) -> None:
     """Refuse a map that gives no probability, or turns the order of scores."""
     rules = {
-        "a finite intercept and a positive finite slope": -np.inf < fitted.intercept < np.inf
-        and 0 < fitted.slope < np.inf,
+        "a finite intercept": -np.inf < fitted.intercept < np.inf,
+        "a positive finite slope": 0 < fitted.slope < np.inf,
         "counts of which one is part of the other": 0 <= fitted.n_positive <= fitted.n,
     }
     _check_rules("the calibration of the model", rules, fitted)

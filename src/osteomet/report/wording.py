@@ -12,6 +12,7 @@ import numpy as np
 from osteomet.core.findings import Exam, ExamGrade, Findings, LevelFinding, MStage, Sins, SinsPart
 from osteomet.core.grid import Grid
 from osteomet.core.lesion import Lesion
+from osteomet.core.mr_grade import MrCategory, MrGrade
 from osteomet.core.vocabulary import COLUMN, STRUCTURES, Group, LesionType
 
 _MOST_SITES = 8
@@ -117,6 +118,20 @@ def suggestions(exam: Exam) -> tuple[str, ...]:
         return stage, grade, probability
     shares = (f"{kind} {exam.grade_probabilities.of(kind):.2f}" for kind in ExamGrade)
     return stage, grade, probability, f"Probability of each grade: {', '.join(shares)}."
+
+
+def category_name(grade: MrGrade) -> str:
+    """Say the category of a lesion on MR, or that it meets no primary criterion.
+
+    Examples
+    --------
+    >>> category_name(MrGrade(MrCategory.PROBABLE, ())), category_name(MrGrade(None, ()))
+    ('Probable metastasis', 'No primary criterion met')
+    """
+    if grade.category is None:
+        return "No primary criterion met"
+    noun = "lesion" if grade.category is MrCategory.INDETERMINATE else "metastasis"
+    return f"{grade.category.value.capitalize()} {noun}"
 
 
 def not_assessed(findings: Findings, bones: Iterable[str]) -> tuple[str, ...]:
