@@ -145,8 +145,11 @@ def _package(
         report(f"{what} {done}/{total}")
 
     fit, judge = (CohortJob(N_CASES, seed, device, cache_dir) for seed in (CALIBRATION_SEED, VALIDATION_SEED))
-    calibrated = calibrate_model(read_package(draft), out / "calibration", fit, progress=tell)
-    judged = validate_model(read_package(calibrated), out / "validation", ValidationJob(judge), progress=tell)
+    trained = read_package(draft)
+    # Folders of these weights: a training that went further in between begins anew.
+    calibration, validation = (out / f"{name}-{trained.sha256[:12]}" for name in ("calibration", "validation"))
+    calibrated = calibrate_model(trained, calibration, fit, progress=tell)
+    judged = validate_model(read_package(calibrated), validation, ValidationJob(judge), progress=tell)
     shutil.copytree(judged.package, package)
     shutil.rmtree(draft)
     return package
