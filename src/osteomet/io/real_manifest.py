@@ -124,8 +124,5 @@ def _parse(path: Path) -> _Manifest:
 
 def _placed(scan: RealScan, folder: Path) -> RealScan:
     """The same with whole paths."""
-    places = {
-        name: place if place is None else folder / place
-        for name, place in (("image", scan.image), ("boxes", scan.boxes), ("bones", scan.bones))
-    }
-    return replace(scan, **places)
+    boxes, bones = (None if place is None else folder / place for place in (scan.boxes, scan.bones))
+    return replace(scan, image=folder / scan.image, boxes=boxes, bones=bones)

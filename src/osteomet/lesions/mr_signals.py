@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -176,6 +177,6 @@ def _near(tissue: NDArray[np.bool_], near: NDArray[np.bool_]) -> NDArray[np.bool
     return close if np.count_nonzero(close) >= _FEWEST_VOXELS else tissue
 
 
-def _median(array: NDArray[np.generic], place: NDArray[np.bool_]) -> float | None:
+def _median(array: NDArray[Any], place: NDArray[np.bool_]) -> float | None:
     """Median over a tissue, None where there is too little of it."""
     return float(np.median(array[place])) if np.count_nonzero(place) >= _FEWEST_VOXELS else None

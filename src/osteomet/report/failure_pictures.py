@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -47,7 +48,7 @@ def failure_picture(volume: Volume, reference: LabelMap, called: LabelMap, at_xy
     return stream.getvalue()
 
 
-def _outline(axes: Axes, labels: NDArray[object], colour: str, dash: str) -> None:
+def _outline(axes: Axes, labels: NDArray[Any], colour: str, dash: str) -> None:
     """Draw the border of what is labelled in a cut, if anything is."""
     inside = labels != 0
     if inside.any():
