@@ -6,12 +6,13 @@ import pytest
 
 from osteomet.core.errors import GeometryError, InputError
 from osteomet.core.grid import Grid
+from osteomet.core.lesion import Lesion
 from osteomet.core.mr_grade import MrCategory
-from osteomet.core.vocabulary import SequenceRole
+from osteomet.core.vocabulary import LesionType, SequenceRole
 from osteomet.core.volume import LabelMap, Modality, Unit, Volume
 from osteomet.lesions.anatomy import read_anatomy
 from osteomet.lesions.frame import Frame
-from osteomet.lesions.mr_grade import LesionExtent, grade_mr_lesion
+from osteomet.lesions.mr_grade import LesionExtent, grade_mr_lesion, grade_mr_lesions
 from osteomet.lesions.mr_signals import Signals, Standards, find_standards, measure_signals, outside_bone_ml
 from osteomet.phantom.mr.acquisition import acquire
 from osteomet.phantom.mr.protocols import preset
@@ -62,9 +63,10 @@ def test_volume_outside_of_bone() -> None:
     # Bone up to index 9 along the first axis; the lesion reaches to 14: from 12 on it is 6 mm and more away, at 11
     # 4 mm, at 10 2 mm. Four of 10 x 4 x 4 layers of 16 voxels of 0.016 ml.
     bones = boxed((0, 10), (0, 30), (0, 20))
-    lesion = boxed((5, 15), (4, 8), (4, 8))
-    assert outside_bone_ml(lesion, bones, GRID) == pytest.approx(4 * 16 * 0.016)
-    assert outside_bone_ml(lesion, NOWHERE, GRID) is None
+    lesions = 3 * boxed((5, 15), (4, 8), (4, 8)).astype(np.uint16)
+    assert outside_bone_ml(lesions, bones, GRID) == {3: pytest.approx(4 * 16 * 0.016)}
+    assert outside_bone_ml(lesions, NOWHERE, GRID) == {3: None}
+    assert outside_bone_ml(np.zeros_like(lesions), bones, GRID) == {}
 
 
 def test_muscle_disc_and_marrow_from_bones_alone(make_spine: Callable[..., tuple[LabelMap, LabelMap]]) -> None:
@@ -115,3 +117,32 @@ def test_tissues_of_the_phantom(tissue: Tissue, category: MrCategory | None, fie
     standards = Standards(GRID, boxed((32, 38), (4, 26), (4, 16)), disc, marrow & ~boxed((2, 10), (2, 10), (2, 10)))
     grade = grade_mr_lesion(measure_signals(images, LESION, standards), LesionExtent())
     assert grade.category is category, [c.evidence for c in grade.criteria]
+
+
+@pytest.mark.parametrize(("height_mm", "category"), [(24.0, MrCategory.PROBABLE), (12.0, MrCategory.DEFINITE)])
+def test_lesions_of_an_exam(
+    make_spine: Callable[..., tuple[LabelMap, LabelMap]], height_mm: float, category: MrCategory
+) -> None:
+    # Soft tissue has 200 on T1, marrow 400, the lesion 210; after contrast marrow has 100 and the lesion 200.
+    grid = Grid.from_spacing((76, 80, 64), (1, 1, 1), origin_mm=(-37.5, -39.5, -15.5))
+    frames = [(name, Frame(np.array([0.0, -20.0, z]), np.eye(3))) for name, z in (("L3", 32.0), ("L4", 0.0))]
+    bones, parts = make_spine(grid, frames, {0: height_mm})
+    instances = np.zeros(grid.shape, np.uint16)
+    instances[34:42, 16:24, 44:51] = 7
+    t1, ce = (np.where(bones.array > 0, marrow, 200.0).astype(np.float32) for marrow in (400.0, 100.0))
+    t1[instances > 0], ce[instances > 0] = 210.0, 200.0
+    images = {
+        role: Volume(array, grid, Modality.MR, Unit.ARBITRARY)
+        for role, array in ((SequenceRole.T1, t1), (SequenceRole.CE, ce))
+    }
+    place = (0.0, -20.0, 32.0)
+    lesion = Lesion(7, LesionType.MARROW, "L3", "body", place, 8.0, 8.0, (place, place), 0.4, 210.0, 0.9, "2.25.1")
+    anatomy = read_anatomy(bones, parts, field_of_view=bones.grid)
+    (graded,) = grade_mr_lesions([lesion], instances, anatomy, images)
+    assert graded.mr_grade is not None
+    assert graded.mr_grade.category is category, graded.mr_grade.criteria
+    assert graded.mr_grade.criteria[0].evidence == (
+        "T1 1.05 of muscle, 1.05 of disc (at most 1.1 of the brighter); no fat-only image"
+    )
+    assert graded.mr_grade.criteria[1].evidence == "with contrast 2.00 of marrow (at least 1.5), 1.00 of muscle"
+    assert graded.mr_grade.criteria[2].evidence == "0.00 ml outside (at least 0.1)"

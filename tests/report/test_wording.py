@@ -110,3 +110,6 @@ def test_numbers_and_geometry() -> None:
         "up to 11° oblique"
     )
     assert flatten({"a": {"b": {"c": 1.23456}}, "d": None}) == [("a.b.c", "1.235"), ("d", "None")]
+    undefined: dict[str, float | None] = {"value": None, "low": None, "high": None}
+    figures = {"f": {"value": 0.5, "low": None, "high": None, "numerator": 1, "denominator": 2}, "g": undefined}
+    assert flatten(figures) == [("f", "0.500"), ("g", "undefined")]

@@ -15,12 +15,19 @@ Carroll, Feller, Tirman 1997, muscle and disc as standards for marrow on T1, htt
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
+from numpy.typing import NDArray
+
+from osteomet.core.lesion import Lesion
 from osteomet.core.mr_grade import Criterion, CriterionKind, CriterionState, MrCategory, MrGrade
 from osteomet.core.vocabulary import SequenceRole
-from osteomet.lesions.mr_signals import Signals
+from osteomet.core.volume import Volume
+from osteomet.lesions.anatomy import Anatomy
+from osteomet.lesions.levels import height_losses
+from osteomet.lesions.mr_signals import Signals, find_standards, measure_signals, outside_bone_ml
 from osteomet.lesions.sins import COLLAPSE_FROM
 
 DARK = 1.1
@@ -76,6 +83,43 @@ def grade_mr_lesion(signals: Mapping[SequenceRole, Signals], extent: LesionExten
         _collapsed(extent.height_loss),
     )
     return MrGrade(_category(criteria), criteria, tuple(_further(signals)))
+
+
+def grade_mr_lesions(
+    lesions: Sequence[Lesion], instances: NDArray[Any], anatomy: Anatomy, images: Mapping[SequenceRole, Volume]
+) -> tuple[Lesion, ...]:
+    """Grade every lesion of an exam.
+
+    Parameters
+    ----------
+    lesions
+        Lesions as found.
+    instances
+        Their voxels by id, on the grid of the bones.
+    anatomy
+        Bones and levels; what lesions are held against is found from them (`mr_signals.find_standards`).
+    images
+        Sequences that are there, registered and on the grid of the bones.
+
+    Returns
+    -------
+    The same lesions with ``mr_grade``.
+
+    Raises
+    ------
+    GeometryError
+        If an image lies on another grid.
+    """
+    bones = anatomy.bones
+    standards = find_standards(anatomy, instances > 0)
+    outside_ml = outside_bone_ml(instances, bones.array > 0, bones.grid)
+    losses = height_losses(anatomy, instances, lesions)
+    graded = []
+    for lesion in lesions:
+        signals = measure_signals(images, instances == lesion.id, standards)
+        extent = LesionExtent(outside_ml[lesion.id], losses.get(lesion.id))
+        graded.append(replace(lesion, mr_grade=grade_mr_lesion(signals, extent)))
+    return tuple(graded)
 
 
 def _category(criteria: tuple[Criterion, ...]) -> MrCategory | None:

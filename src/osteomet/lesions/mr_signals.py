@@ -122,12 +122,13 @@ def find_standards(anatomy: Anatomy, lesions: NDArray[np.bool_]) -> Standards:
     return Standards(grid, muscle & clear & ~lesions, disc & ~bone & ~lesions, column & inside & healthy)
 
 
-def outside_bone_ml(lesion: NDArray[np.bool_], bones: NDArray[np.bool_], grid: Grid) -> float | None:
-    """Volume of a lesion farther than `OUTSIDE_MM` from bone, ml; None where no bone is outlined."""
+def outside_bone_ml(instances: NDArray[Any], bones: NDArray[np.bool_], grid: Grid) -> dict[int, float | None]:
+    """Volume of each lesion of an instance map farther than `OUTSIDE_MM` from bone, ml; None if no bone is outlined."""
+    labels = np.unique(instances[instances > 0]).tolist()
     if not bones.any():
-        return None
-    far = distance_to_mm(bones, grid.spacing_mm) > OUTSIDE_MM
-    return float(np.count_nonzero(lesion & far) * grid.voxel_volume_ml)
+        return dict.fromkeys(labels)
+    far = instances[distance_to_mm(bones, grid.spacing_mm) > OUTSIDE_MM]
+    return {label: float(np.count_nonzero(far == label) * grid.voxel_volume_ml) for label in labels}
 
 
 def _beside_arch(level: Level) -> NDArray[np.float64]:

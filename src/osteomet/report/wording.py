@@ -242,20 +242,32 @@ def score_range(low: int, high: int) -> str:
 
 
 def flatten(content: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Turn nested settings or metrics into rows of dotted name and text.
+    """Turn nested settings or metrics into rows of dotted name and text; a figure with limits is one row.
 
     Examples
     --------
     >>> flatten({"lesion": {"dice": 0.7}, "classes": ["lytic", "sclerotic"]})
     [('lesion.dice', '0.7'), ('classes', 'lytic, sclerotic')]
+    >>> flatten({"recall": {"value": 0.5, "low": 0.25, "high": 0.75, "unit": "1"}})
+    [('recall', '0.500 (0.250–0.750)')]
     """
     rows: list[tuple[str, str]] = []
     for key, value in content.items():
         name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and {"value", "low", "high"} <= set(value):
+            rows.append((name, _with_limits(value["value"], value["low"], value["high"])))
+        elif isinstance(value, Mapping):
             rows += flatten(value, f"{name}.")
         elif isinstance(value, (list, tuple)):
             rows.append((name, ", ".join(str(v) for v in value)))
         else:
             rows.append((name, f"{value:.4g}" if isinstance(value, float) else str(value)))
     return rows
+
+
+def _with_limits(value: float | None, low: float | None, high: float | None) -> str:
+    """Write a figure with its interval, where it has one."""
+    if value is None:
+        return "undefined"
+    limits = "" if low is None or high is None else f" ({number(low, 3)}–{number(high, 3)})"
+    return f"{number(value, 3)}{limits}"
