@@ -14,12 +14,13 @@ from osteomet.evaluation.metrics import Resampling
 from osteomet.evaluation.model_cases import judged_calls
 from osteomet.io.model_package import ModelPackage, read_package
 from osteomet.phantom.cohorts.case import Case
-from osteomet.pipeline import model_cohort, validate
+from osteomet.pipeline import model_cohort, train, validate
 from osteomet.pipeline.analyze import Analysis
 from osteomet.pipeline.calibrate import calibrate_model, fit_calibration
 from osteomet.pipeline.model_cohort import CohortJob, open_run, run_cohort
 from osteomet.pipeline.validate import ValidationJob, validate_model
 from osteomet.stats.platt import apply_platt, log_odds_of
+from osteomet.training.recipe import read_recipe
 
 
 def silent(_what: str, _done: int, _total: int) -> None: ...
@@ -194,3 +195,34 @@ def test_numbers_of_lesions_are_those_from_a_tenth_of_a_millilitre(package: Mode
     assert [(n, round(total_ml, 9)) for n, total_ml in burdens] == [(2, 2.0), (0, 0.0), (1, 1.0), (0, 0.0)]
     np.testing.assert_allclose(judged_calls(cases)[0], [0.9, 0.6, 0.8, 0.3])
     assert judged_calls(cases)[1].tolist() == [True, False, True, False]
+
+
+@pytest.mark.usefixtures("drawn")
+def test_a_training_ends_calibrated_and_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("N_CASES", 4), ("CALIBRATION_SEED", 7), ("VALIDATION_SEED", 7)):
+        monkeypatch.setattr(train, name, value)
+    recipe = read_recipe("default-ct")
+    parts = tuple(
+        train._describe_part(name, part, f"weights/{name}-0.safetensors") for name, part in train._parts(recipe)
+    )
+    weights = {part.weights[0]: {"head.weight": np.ones((2, 3), np.float32)} for part in parts}
+    told: list[str] = []
+    folder = train._package(
+        recipe,
+        train._Origin("Nothing.", "osteomet train default-ct"),
+        tmp_path,
+        parts,
+        weights,
+        device="cpu",
+        cache_dir=tmp_path / "cache",
+        report=told.append,
+    )
+    package = read_package(folder)
+    assert folder == tmp_path / "package"
+    assert package.description.calibration is not None
+    assert package.description.metrics["detection.sensitivity"]["value"] == pytest.approx(2 / 3)
+    titles = [line for line in package.card.splitlines() if line.startswith("## ")]
+    assert titles[-4:] == ["## Calibration", "## What it was tested on", "## Limitations", "## Licence"]
+    assert set(package.pictures) >= {"pictures/reliability_calibration.png", "figures/reliability.png"}
+    assert told[-1] == "phantoms 4/4"
+    assert not (tmp_path / "draft").exists()

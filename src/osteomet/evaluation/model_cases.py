@@ -23,6 +23,8 @@ RULE = MatchingRule(minimum_volume_ml=SMALLEST_ML)
 """A call finds a lesion when they share a voxel."""
 SMALLEST_LEVEL_ML = 5.0
 """Vertebrae of which the scan shows less than this are not judged."""
+N_BINS = 5
+"""Bins of reliability: a cohort of forty has few calls or exams for each of ten."""
 NUMBERING_UNCERTAIN = "numbering_uncertain"
 _REGIONS = {Group.CERVICAL: "cervical", Group.THORACIC: "thoracic", Group.LUMBAR: "lumbar"}
 

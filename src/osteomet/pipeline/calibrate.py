@@ -12,7 +12,7 @@ import numpy as np
 from osteomet.core.calibration import ModelCalibration, PlattMap
 from osteomet.core.errors import InputError
 from osteomet.core.findings import ExamGrade
-from osteomet.evaluation.model_cases import ModelCase, judged_calls
+from osteomet.evaluation.model_cases import N_BINS, ModelCase, judged_calls
 from osteomet.io.model_package import ModelPackage, read_package
 from osteomet.lesions.exam import calibrate_confidence, exam_evidence, grade_of
 from osteomet.pipeline.model_card import CALIBRATED, rewrite_package, with_section
@@ -105,9 +105,9 @@ def fit_calibration(cases: Sequence[ModelCase], *, fitted_on: str) -> Fit:
     exam = fit_platt(any_lesion, diseased)
     maps = ModelCalibration(lesion, exam, fit_platt(burden[diseased], apparent[diseased]), fitted_on)
     reliability = {
-        "calls, as the network says": calibration(confidence, true),
-        "calls, calibrated": calibration(apply_platt(lesion, log_odds_of(confidence)), true),
-        "exams, calibrated": calibration(apply_platt(exam, any_lesion), diseased),
+        "calls, as the network says": calibration(confidence, true, n_bins=N_BINS),
+        "calls, calibrated": calibration(apply_platt(lesion, log_odds_of(confidence)), true, n_bins=N_BINS),
+        "exams, calibrated": calibration(apply_platt(exam, any_lesion), diseased, n_bins=N_BINS),
     }
     return Fit(maps, reliability)
 

@@ -16,7 +16,7 @@ from osteomet.core.findings import MStage
 from osteomet.evaluation.cases import EvaluatedCases
 from osteomet.evaluation.measures import Measures, join_measures, ratio_measures
 from osteomet.evaluation.metrics import LesionEvaluation, Metric, Resampling, evaluate_lesions
-from osteomet.evaluation.model_cases import RULE, Failure, ModelCase, judged_calls, level_measures
+from osteomet.evaluation.model_cases import N_BINS, RULE, Failure, ModelCase, judged_calls, level_measures
 from osteomet.evaluation.protocols import PROTOCOLS, Protocol
 from osteomet.evaluation.tables import froc_table, lesion_tables, metric_table, reliability_table, write_csv
 from osteomet.io.model_package import ModelPackage, read_package
@@ -129,8 +129,8 @@ def reliability_of(cases: Sequence[ModelCase]) -> dict[str, Calibration]:
     confidence, true = judged_calls(cases)
     exams = [(p, case.reference_burden[0] > 0) for case in cases if (p := case.exam.probability) is not None]
     return {
-        "calls": calibration(confidence, true),
-        "exams": calibration([p for p, _ in exams], [diseased for _, diseased in exams]),
+        "calls": calibration(confidence, true, n_bins=N_BINS),
+        "exams": calibration([p for p, _ in exams], [diseased for _, diseased in exams], n_bins=N_BINS),
     }
 
 

@@ -8,21 +8,30 @@ from dataclasses import dataclass
 import numpy as np
 
 from osteomet.evaluation.metrics import Metric
-from osteomet.evaluation.model_cases import SMALLEST_LEVEL_ML, SMALLEST_ML, Failure, ModelCase
-from osteomet.evaluation.paper_tables import Form
+from osteomet.evaluation.model_cases import N_BINS, SMALLEST_LEVEL_ML, SMALLEST_ML, Failure, ModelCase
 from osteomet.evaluation.tables import UNDEFINED, format_metric
 from osteomet.pipeline.model_cohort import PICTURES
 from osteomet.pipeline.real_scans import LEAST_BOX_IOU, RealResult
 
+_SHARES = ("detection.sensitivity", "detection.fp_per_case", "levels.named", "patient.s", "exam.")
+
 
 @dataclass(frozen=True, slots=True)
 class CardFigure:
-    """One row of the card: a metric in words, what it is meant to reach, and what others published."""
+    """One row of the card: a metric in words, what it is meant to reach, and what others published.
+
+    A metric that is a share of things counted shows how many they are.
+    """
 
     metric: str
     words: str
     aim: str = ""
     published: str = ""
+
+    @property
+    def is_share(self) -> bool:
+        """Whether numerator and denominator are counts."""
+        return self.metric.startswith(_SHARES) and "at_" not in self.metric
 
 
 CARD_FIGURES = (
@@ -82,7 +91,8 @@ def phantom_text(
     n_healthy = sum(case.reference_burden[0] == 0 for case in cases)
     seconds = float(np.median([case.seconds for case in cases]))
     rows = "\n".join(
-        f"| {row.words} | {_figure(metrics.get(row.metric))} | {row.aim} | {row.published} |" for row in CARD_FIGURES
+        f"| {row.words} | {_figure(row, metrics.get(row.metric))} | {row.aim} | {row.published} |"
+        for row in CARD_FIGURES
     )
     charts = "\n\n".join(f"![{words}]({path})" for words, path in _CHARTS)
     return f"""### Phantoms
@@ -90,8 +100,8 @@ def phantom_text(
 {len(cases)} simulated scans of the cohort `{cohort}`, seed {seed}: other bodies and scanners than in training,
 {n_lesions} metastases from {SMALLEST_ML:g} ml on, {n_healthy} scans without any; {seconds:.0f} s a scan. A call finds a
 lesion when they share a voxel. Dice of a type: voxels of lesions of the type, against those of calls of the type, mean
-over the scans that have either. Vertebrae count from {SMALLEST_LEVEL_ML:g} ml on. Intervals are 95 %, by resampling
-patients.
+over the scans that have either. Vertebrae count from {SMALLEST_LEVEL_ML:g} ml on. Calibration errors are over
+{N_BINS} bins of probability. Intervals are 95 %, by resampling patients.
 
 | figure | here | aim | published |
 |---|---|---|---|
@@ -106,15 +116,12 @@ patients.
 These figures say nothing about accuracy on patients."""
 
 
-def _figure(metric: Metric | None) -> str:
+def _figure(row: CardFigure, metric: Metric | None) -> str:
     """A figure with its interval and, where it is a share, what it was counted from."""
-    form: Form = "interval"
-    text = format_metric(metric, form)
-    if metric is None or text == UNDEFINED:
-        return UNDEFINED
-    e = metric.estimate
-    whole = e.numerator is not None and e.denominator is not None and float(e.numerator).is_integer()
-    return f"{text}, {e.numerator:g}/{e.denominator:g}" if whole else text
+    text = format_metric(metric)
+    if metric is None or text == UNDEFINED or not row.is_share:
+        return text
+    return f"{text}, {metric.estimate.numerator:g}/{metric.estimate.denominator:g}"
 
 
 def _failure_text(failures: Sequence[Failure]) -> str:

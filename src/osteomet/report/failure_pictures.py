@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from typing import Any
 
 import matplotlib as mpl
@@ -16,7 +17,7 @@ from osteomet.report.chart_style import COLUMN_WIDTH_MM, ORANGE, SKY, STYLE, row
 from osteomet.report.cuts import Cut, View, grey_window, render_grey, sample_nearest
 
 _FIELD_MM, _PIXEL_MM = 90.0, 0.5
-_DPI = 150
+_DPI, _LINE = 150, 56
 
 
 @mpl.rc_context(STYLE)
@@ -42,7 +43,7 @@ def failure_picture(volume: Volume, reference: LabelMap, called: LabelMap, at_xy
         _outline(axes, sample_nearest(reference.array, volume.grid, cut), SKY, "solid")
         _outline(axes, sample_nearest(called.array, volume.grid, cut), ORANGE, "dashed")
         axes.set_axis_off()
-    figure.suptitle(text, fontsize=7)
+    figure.suptitle(textwrap.fill(text, _LINE), fontsize=7)
     stream = io.BytesIO()
     figure.savefig(stream, dpi=_DPI, format="png", metadata={"Software": None})
     return stream.getvalue()
