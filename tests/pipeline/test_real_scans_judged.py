@@ -12,11 +12,15 @@ from osteomet.core.findings import Exam
 from osteomet.core.vocabulary import LabelConvention, LesionType, SequenceRole
 from osteomet.core.volume import LabelMap, Modality, Unit, Volume
 from osteomet.io.formats import write_labels
+from osteomet.io.model_package import find_package, read_package
 from osteomet.io.real_manifest import RealScan, read_manifest
+from osteomet.pipeline import real_scans
 from osteomet.pipeline.model_cohort import CohortJob
 from osteomet.pipeline.real_scans import RealResult, judge_scan, run_real_scans
 from osteomet.pipeline.validation_text import real_text
 
+ROOT = Path(__file__).parents[2]
+DATA, OURS = ROOT.parent / "shared" / "data", ROOT / "benchmarks" / "real_scans.toml"
 HU = Volume(np.zeros(GRID.shape, np.int16), GRID, Modality.CT, Unit.HU)
 SAYS_NOTHING = Exam(None, None, None)
 
@@ -102,6 +106,18 @@ def test_the_table() -> None:
 
 
 def test_our_own_manifest_can_be_read() -> None:
-    scans = read_manifest(Path(__file__).parents[2] / "benchmarks" / "real_scans.toml")
+    scans = read_manifest(OURS)
     assert sum(scan.boxes is not None for scan in scans) == 2
     assert len({scan.name for scan in scans}) == len(scans)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"no real scans at {DATA}")
+def test_a_real_scan_is_judged_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, *_ = read_manifest(OURS)
+    package = read_package(find_package("default-ct"))
+    job = CohortJob(0, 7, "cpu", tmp_path / "cache")
+    (result,) = run_real_scans(package, tmp_path, [first], job, progress=lambda *_: None)
+    assert (result.skipped, result.n_boxed, result.n_calls) == ("", 1, len(result.calls))
+    monkeypatch.setattr(real_scans, "analyze_series", None)
+    assert run_real_scans(package, tmp_path, [first], job, progress=lambda *_: None) == (result,)
