@@ -171,7 +171,7 @@ def test_calibration_is_kept_in_the_package(package: ModelPackage, tmp_path: Pat
 def test_what_cannot_be_calibrated(package: ModelPackage, tmp_path: Path) -> None:
     open_run(tmp_path / "out", package, seed=7)
     found, silence, _, wrong = run_cohort(package, tmp_path / "out", job(tmp_path), progress=silent)
-    with pytest.raises(InputError, match="finds no metastasis of the cohort.*got 0 calls in 1 cases, none of them"):
+    with pytest.raises(InputError, match=r"finds no metastasis of the cohort.*got 0 calls in 1 cases, none of them"):
         fit_calibration([silence], fitted_on="one")
     with pytest.raises(InputError, match="got 1 calls in 2 cases, none of them right"):
         fit_calibration([silence, wrong], fitted_on="two")
