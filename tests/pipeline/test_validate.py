@@ -168,11 +168,15 @@ def test_calibration_is_kept_in_the_package(package: ModelPackage, tmp_path: Pat
 
 
 @pytest.mark.usefixtures("drawn")
-def test_a_model_that_calls_nothing_is_not_calibrated(package: ModelPackage, tmp_path: Path) -> None:
+def test_what_cannot_be_calibrated(package: ModelPackage, tmp_path: Path) -> None:
     open_run(tmp_path / "out", package, seed=7)
-    _, without, *_ = run_cohort(package, tmp_path / "out", job(tmp_path, 2), progress=silent)
-    with pytest.raises(InputError, match="calls no lesion in the cohort"):
-        fit_calibration([without], fitted_on="one")
+    found, silence, _, wrong = run_cohort(package, tmp_path / "out", job(tmp_path), progress=silent)
+    with pytest.raises(InputError, match=r"finds no metastasis of the cohort.*got 0 calls in 1 cases, none of them"):
+        fit_calibration([silence], fitted_on="one")
+    with pytest.raises(InputError, match="got 1 calls in 2 cases, none of them right"):
+        fit_calibration([silence, wrong], fitted_on="two")
+    with pytest.raises(InputError, match="every case of the cohort shows a metastasis"):
+        fit_calibration([found], fitted_on="one")
 
 
 def test_perfect_calls_give_the_best_of_every_figure(

@@ -51,7 +51,7 @@ def calibrate_model(package: ModelPackage, out: Path, job: CohortJob, *, progres
     Raises
     ------
     InputError
-        If the model calls nothing, so that there is nothing to fit on.
+        If there is nothing to fit on, as `fit_calibration` says.
     UsageError, ModelError
         As `run_cohort`.
     """
@@ -83,13 +83,13 @@ def fit_calibration(cases: Sequence[ModelCase], *, fitted_on: str) -> Fit:
     Raises
     ------
     InputError
-        If there is no call at all.
+        If no call finds a metastasis, or no case is without.
     """
     confidence, true = judged_calls(cases)
-    if confidence.size == 0:
+    if not true.any():
         raise InputError(
-            "the model calls no lesion in the cohort, so its confidence cannot be calibrated",
-            got=f"{len(cases)} cases without a call",
+            "the model finds no metastasis of the cohort, so its confidence cannot be calibrated",
+            got=f"{confidence.size} calls in {len(cases)} cases, none of them right",
             remedy="calibrate on more cases, or train the model further",
         )
     lesion = fit_platt(log_odds_of(confidence), true)
@@ -100,8 +100,8 @@ def fit_calibration(cases: Sequence[ModelCase], *, fitted_on: str) -> Fit:
     any_lesion = np.array([e.any_lesion for e in evidence])
     burden = np.array([e.burden for e in evidence])
     apparent = np.array([grade_of(*b) is ExamGrade.APPARENT for b in burdens], dtype=np.bool_)
-    if not diseased.any():
-        raise InputError("no case of the cohort shows a metastasis", remedy="calibrate on more cases")
+    if diseased.all():
+        raise InputError("every case of the cohort shows a metastasis", remedy="calibrate on more cases")
     exam = fit_platt(any_lesion, diseased)
     maps = ModelCalibration(lesion, exam, fit_platt(burden[diseased], apparent[diseased]), fitted_on)
     reliability = {
