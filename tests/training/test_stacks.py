@@ -1,5 +1,6 @@
 """Stacks on disk: what a network sees of them, and what is told when one cannot be read."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from osteomet.training.processes import Team
 from osteomet.training.settings import FitSettings
 from osteomet.training.stacks import Stack, StackTask, _batches, _mean_dice, fit_stacks
 
+CLASSES = ("background", "square")
 SETTINGS = FitSettings(n_steps=4, learning_rate=0.01, evaluate_every=2, log_every=1, checkpoint_every=2)
 
 
@@ -30,7 +32,7 @@ def write_stack(folder: Path, name: str, *, mask: bool = False) -> Stack:
 
 def task(stacks: tuple[Stack, ...], dimensions: int) -> StackTask:
     network = NearestUNet(dimensions, 1, 2, (8, 8))
-    return StackTask("squares", network, stacks, stacks[:1], dimensions, 4, Augmentation(), 0.5, 7)
+    return StackTask("squares", network, CLASSES, stacks, stacks[:1], dimensions, 4, Augmentation(), 0.5, 7)
 
 
 def ignore(_: Progress) -> None:
@@ -68,6 +70,14 @@ def test_a_damaged_stack_stops_with_its_case(tmp_path: Path) -> None:
 def test_nothing_to_validate_on_is_told(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="there is no case to train on for squares; remedy"):
         fit_stacks(task((), 2), SETTINGS, tmp_path / "out", device="cpu", report=ignore)
+
+
+def test_a_class_that_no_case_shows_is_named(tmp_path: Path) -> None:
+    stacks = (write_stack(tmp_path, "a"), write_stack(tmp_path, "bb"))
+    wanted = replace(task(stacks, 3), classes=(*CLASSES, "circle"), network=NearestUNet(3, 1, 3, (8, 8)))
+    with pytest.raises(DatasetError, match=r"^no case to train squares on shows circle; remedy: look whether the label"):
+        fit_stacks(wanted, SETTINGS, tmp_path / "out", device="cpu", report=ignore)
+    assert not (tmp_path / "out").exists()
 
 
 def test_dice_is_pooled_by_class() -> None:

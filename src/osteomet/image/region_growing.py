@@ -64,7 +64,7 @@ def sagittal_outline(lesion: LabelMap, *, thickness_mm: float) -> Mask:
     return np.asarray(inside & (np.abs(place) <= half).reshape(shape))
 
 
-def grow_region(enhancement: Volume, outline: Mask, settings: GrowingSettings = GrowingSettings()) -> Mask:  # noqa: B008
+def grow_region(enhancement: Volume, outline: Mask, settings: GrowingSettings = GrowingSettings()) -> Mask:
     """Segment the lesion that an outline lies in.
 
     In each axial slice that the outline reaches a square around it is divided into partitions of alike enhancement,
@@ -111,15 +111,21 @@ def _partitions(image: NDArray[Any], drawn: Mask, spacing: NDArray[np.float64], 
     middle = (low + high) // 2
     window = tuple(slice(max(0, m - r), m + r + 1) for m, r in zip(middle, reach, strict=True))
     part, mine = image[window], drawn[window]
-    n_values = len(np.unique(part))
-    limits = threshold_multiotsu(part, settings.n_classes) if n_values > settings.n_classes else np.unique(part)[1:]
-    classes = np.digitize(part, limits)
+    classes = np.digitize(part, _limits(part, settings.n_classes))
     for number in np.unique(classes[mine]):
         parts, n = label(classes == number, _EIGHT)
         touched = np.bincount(parts[mine], minlength=n + 1) >= settings.least_touch * np.count_nonzero(mine)
         touched[0] = False
         kept[window] |= touched[parts]
     return kept
+
+
+def _limits(values: NDArray[Any], n_classes: int) -> NDArray[Any]:
+    """Otsu's limits between classes; where there are no more values than classes, each value is a class."""
+    found = np.unique(values)
+    if len(found) <= n_classes:
+        return found[1:]
+    return np.asarray(threshold_multiotsu(values, n_classes))  # type: ignore[no-untyped-call]
 
 
 def _grown(image: NDArray[Any], kept: Mask, drawn: Mask, least_share: float) -> Mask:

@@ -98,7 +98,7 @@ def output_folder(path: Path, *, overwrite: bool) -> Iterator[Path]:
 def refusals_named(
     path: Path, *, remedy: str = "free space, or choose another --out; nothing was left behind"
 ) -> Iterator[None]:
-    """Name the folder that was asked for, not some file in it or in its partial twin, where the system refuses to write.
+    """Name the folder that was asked for, not a file in it or in its partial twin, where the system refuses to write.
 
     Raises
     ------

@@ -2,8 +2,8 @@
 
 ``dataset.json`` names channels and labels; ``imagesTr/CASE_0000.nii.gz`` and on are the channels of a case, any of
 which may be missing, ``labelsTr/CASE.nii.gz`` its label map, ``bonesTr/CASE.nii.gz`` its bones and
-``outlinesTr/CASE.nii.gz`` an outline of the lesion on one sagittal slice, if any. Cases in ``imagesTs`` and ``labelsTs``
-belong to it too.
+``outlinesTr/CASE.nii.gz`` an outline of the lesion on one sagittal slice, if any. Cases in ``imagesTs`` and
+``labelsTs`` belong to it too.
 ``cases.csv`` says by its columns ``case``, ``patient`` and, where there is one, ``split`` whose they are.
 """
 
@@ -24,9 +24,10 @@ _CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})$")
 
 @dataclass(frozen=True, slots=True)
 class RawCase:
-    """One case: images by sequence, in order of the channels, the label map, whose it is, its part of the study or ``""``.
+    """One case: images by sequence, in order of the channels, the label map, whose it is, and its part of the study.
 
-    ``bones`` is a map of its bones and ``outline`` one of the lesion as drawn on a single sagittal slice, if any.
+    The part may be ``""``. ``bones`` is a map of its bones and ``outline`` one of the lesion as drawn on a single
+    sagittal slice, if any.
     """
 
     name: str

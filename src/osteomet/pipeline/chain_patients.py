@@ -25,7 +25,7 @@ from osteomet.training.chain_part import ChainCase
 
 ROUNDS = "rounds"
 """Folder of annotation rounds in a data set: one folder a round, ``A1.1`` and so on, with a label map a case."""
-SIMULATED_ROUNDS = ("A1.1", "A1.2", "A2.1")
+_ROUNDS_BESIDE = ("A1.1", "A1.2", "A2.1")
 _REFERENCE_ROUND = "A2.2"
 _SEED = 2021
 
@@ -94,12 +94,12 @@ def observer_results(
 
 
 def _simulate_rounds(run: StudyRun[ChainRecipe], data: ChainData, folder: Path) -> None:
-    """Rounds of the test cases that show a lesion: the truth, and outlines a little beside it, drawn each for itself."""
+    """Rounds of the test cases with lesions: the truth, and outlines a little beside it, each drawn for itself."""
     raw: Mapping[str, Path] = {case.name: case.labels for case in run.data.cases}
     shown = [case for case in data.cases_of(data.split.test) if case.n_lesions]
-    for number, name in enumerate((*SIMULATED_ROUNDS, _REFERENCE_ROUND)):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+    for number, name in enumerate((*_ROUNDS_BESIDE, _REFERENCE_ROUND)):
         for index, case in enumerate(shown):
+            (folder / name).mkdir(parents=True, exist_ok=True)
             lesions = read_labels(raw[case.case])
             mask = lesions.array > 0
             if name != _REFERENCE_ROUND:

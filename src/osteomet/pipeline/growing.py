@@ -20,8 +20,8 @@ from osteomet.training.study import GrowingRecipe, StudyRecipe
 def draw_by_growing(run: StudyRun[StudyRecipe], wanted: GrowingRecipe) -> Draw:
     """Lesions that grow out of an outline on one sagittal slice.
 
-    The outline is the one in ``outlinesTr``. Where there is none it is cut from the reference, which flatters: it is the
-    largest section of the very lesion, drawn without an error.
+    The outline is the one in ``outlinesTr``. Where there is none it is cut from the reference, which flatters: it is
+    the largest section of the very lesion, drawn without an error.
     """
     settings = GrowingSettings(
         wanted.search_factor, wanted.smooth_mm, wanted.n_classes, wanted.least_touch, wanted.least_share

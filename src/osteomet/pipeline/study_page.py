@@ -57,4 +57,3 @@ def write_study(report: StudyReport, out: Path) -> None:
         links={f"evaluation/{folder}/report.html": title for folder, title in report.parts.items()},
     )
     (out / "report.html").write_text(render_evaluation(page), encoding="utf-8")
-

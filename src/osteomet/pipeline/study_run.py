@@ -39,9 +39,7 @@ class StudyRun(Generic[_R]):
         return self.out / "prepared"
 
 
-def start_run(
-    recipe: _R, data: RawDataset, out: Path, *, device: Device, resume: bool, tell: Tell
-) -> StudyRun[_R]:
+def start_run(recipe: _R, data: RawDataset, out: Path, *, device: Device, resume: bool, tell: Tell) -> StudyRun[_R]:
     """Join the other processes, if any, and make the folder of a study; raises as `open_folder`."""
     team, chosen = join_team(choose_device(device))
     if team.is_first:

@@ -115,7 +115,7 @@ def parse_recipe(name_or_path: str, kind: type[_R]) -> _R:
 
 
 def check_content(content: dict[str, Any], kind: type[_R], name: str) -> _R:
-    """Make a recipe of what its file says; raises `UsageError` that names the first wrong key of the recipe ``name``."""
+    """Make the recipe ``name`` of what its file says; raises `UsageError` that names the first wrong key."""
     try:
         return TypeAdapter(kind).validate_python(content)
     except ValidationError as error:

@@ -39,7 +39,7 @@ class PatientLoad:
 
 
 def lesion_load(lesions: LabelMap) -> tuple[int, float]:
-    """Number of lesions (26-connected) of a label map, and their area over all slices, mm²; slices lie farthest apart."""
+    """Number of lesions (26-connected) of a label map, and their area in all slices, mm²; slices lie farthest apart."""
     inside = lesions.array > 0
     pixel_mm2 = lesions.grid.voxel_volume_mm3 / max(lesions.grid.spacing_mm)
     return label_components(inside)[1], round(float(np.count_nonzero(inside)) * pixel_mm2, 2)

@@ -77,8 +77,8 @@ def _read(path: Path, k: int | None) -> NDArray[Any]:
 class StackTask:
     """What a network shall learn from stacks.
 
-    ``lesion_share`` of what it is shown, slices in 2 dimensions and stacks in 3, has a class but background; ``classes``
-    are named for messages, background first.
+    ``lesion_share`` of what it is shown, slices in 2 dimensions and stacks in 3, has a class but background;
+    ``classes`` are named for messages, background first.
     """
 
     name: str
@@ -177,7 +177,7 @@ def _check_classes(task: StackTask) -> None:
     if missing:
         raise DatasetError(
             f"no case to train {task.name} on shows {', '.join(task.classes[n] for n in sorted(missing))}",
-            remedy="look whether the labels have the values that dataset.json or labels.json names, or bring cases with it",
+            remedy="look whether the label maps hold what dataset.json or labels.json names, or bring cases with it",
         )
 
 

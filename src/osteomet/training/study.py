@@ -189,9 +189,8 @@ def _check(study: StudyRecipe, path: str) -> None:
     if study.data.dynamic and len(study.data.sequences) > 1:
         got = ", ".join(study.data.sequences)
         raise wrong_key(path, "data.sequences", expected="one, computed from the dynamic series", got=got)
+    if 3 in study.variants.dimensions and study.preprocessing.n_slices is None:
+        raise wrong_key(path, "preprocessing.n_slices", expected="a number for 3D networks", got="")
     check_networks(study, path, [f"{n}d" for n in study.variants.dimensions])
-    if 3 in study.variants.dimensions:
-        if study.networks["3d"].kind == "residual attention U-Net":
-            raise wrong_key(path, "networks.3d.kind", expected="nearest U-Net", got=study.networks["3d"].kind)
-        if study.preprocessing.n_slices is None:
-            raise wrong_key(path, "preprocessing.n_slices", expected="a number for 3D networks", got="")
+    if 3 in study.variants.dimensions and study.networks["3d"].kind != "nearest U-Net":
+        raise wrong_key(path, "networks.3d.kind", expected="nearest U-Net", got=study.networks["3d"].kind)
