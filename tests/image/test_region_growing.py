@@ -43,7 +43,7 @@ def test_the_outline_is_the_largest_sagittal_section() -> None:
     assert bool((outline[32] == LESION[32]).all())
 
 
-@pytest.mark.parametrize(("noise", "least"), [(0.0, 0.999), (10.0, 0.95)])
+@pytest.mark.parametrize(("noise", "least"), [(0.0, 0.999), (10.0, 0.93)])
 def test_a_ball_is_found_whole_and_its_neighbour_left_alone(noise: float, least: float) -> None:
     outline = sagittal_outline(lesion_map(), thickness_mm=4.0)
     found = grow_region(scan(noise), outline, GrowingSettings(smooth_mm=0.0 if noise == 0 else 1.0))

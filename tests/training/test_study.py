@@ -33,9 +33,9 @@ def test_a_scale_changes_what_it_names_and_full_nothing() -> None:
     assert study.scaled("full") == study
     smoke = study.scaled("smoke")
     network = smoke.networks["2d"]
-    assert (smoke.preprocessing.side, network.channels, network.n_steps) == (48, (8, 16), 100)
+    assert (smoke.preprocessing.side, network.channels, network.n_steps) == (48, (8, 16), 80)
     assert smoke.preprocessing.clahe == study.preprocessing.clahe
-    assert smoke.training.settings(network).evaluate_every == 50
+    assert smoke.training.settings(network).evaluate_every == 40
     assert network.seed == study.networks["2d"].seed
 
 
