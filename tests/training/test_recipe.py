@@ -14,7 +14,7 @@ TEXT = (Path(recipe_module.__file__).parents[1] / "recipes" / "default-ct.toml")
 
 
 def test_the_shipped_recipe() -> None:
-    assert recipe_names() == ["default-ct", "kim2024", "liu2021"]
+    assert {"default-ct", "kim2024", "liu2021", "wangh2024-segmentation"} <= set(recipe_names())
     recipe = read_recipe("default-ct")
     assert (recipe.name, recipe.modality) == ("default-ct", "CT")
     assert recipe.lesions.outputs == ("background", "lytic", "sclerotic")

@@ -13,6 +13,8 @@ from osteomet.training.log import Progress
 from osteomet.training.processes import Team
 from osteomet.training.settings import FitSettings
 from osteomet.training.stacks import Stack, StackTask, _batches, _mean_dice, fit_stacks
+from osteomet.training.study import read_study
+from osteomet.training.study_part import study_task
 
 CLASSES = ("background", "square")
 SETTINGS = FitSettings(n_steps=4, learning_rate=0.01, evaluate_every=2, log_every=1, checkpoint_every=2)
@@ -58,6 +60,23 @@ def test_batches_depend_on_the_step_alone_and_are_shared_out(dimensions: int, tm
     shares = [next(iter(_batches(wanted, 4, Team(rank, 2), 1, 0))) for rank in (0, 1)]
     assert shares[0].names == from_start[0].names[::2]
     assert bool((shares[1].targets == from_start[0].targets[1::2]).all())
+
+
+def test_a_seed_gives_the_same_network_again_and_another_fold_another(tmp_path: Path) -> None:
+    """First weights, order of the slices and augmentation all come from the seed of the recipe and the fold."""
+    stacks = tuple(write_stack(tmp_path, name) for name in ("a", "bb"))
+    study = read_study("kim2024").scaled("smoke")
+
+    def weights(name: str, fold: int) -> list[float]:
+        wanted = study_task(
+            study, "2d", name=name, dimensions=2, classes=CLASSES, train=stacks, validation=stacks, fold=fold
+        )
+        network = fit_stacks(wanted, replace(SETTINGS, n_steps=2), tmp_path / name, device="cpu", report=ignore)
+        return [float(p.detach().double().sum()) for p in network.parameters()]
+
+    first = weights("first", 0)
+    assert weights("again", 0) == first
+    assert weights("other", 1) != first
 
 
 def test_a_damaged_stack_stops_with_its_case(tmp_path: Path) -> None:

@@ -205,18 +205,20 @@ def _definitions(context: _Context) -> dict[str, str]:
     steps = [f"to {size.first_side}²" if size.first_side else "", "0–255"]
     steps += [f"to {size.side}²" + (f" × {size.n_slices}" if size.n_slices else ", slices as they are")]
     steps += ["CLAHE" if size.clahe else "", f"registration {size.registration}"]
-    folds = {n for variant in recipe.all_variants for n in folds_of(context.run, variant)}
-    numbers = join_words([str(n + 1) for n in sorted(folds)])
+    folds = sorted({n for variant in recipe.all_variants for n in folds_of(context.run, variant)})
+    of_folds = f"of {recipe.split.n_folds} of the training patients"
+    watched = f"fold 0 {of_folds} watches over early stopping"
+    if len(folds) > 1:
+        watched = f"folds {join_words([str(n) for n in folds])} {of_folds} watch in turn; the networks are averaged"
     networks = (
         f"{name.upper()} {network.kind} {list(network.channels)}, {network.n_steps} steps of {network.batch}"
         for name, network in recipe.networks.items()
     )
-    fifth = f"of {recipe.split.n_folds} of the training patients watches over early stopping"
     return {
         "data": data_in_words(job),
         "scale": job.scale,
         "preprocessing": ", ".join(filter(None, steps)),
         "networks": "; ".join(networks),
-        "validation": f"fold {numbers} {fifth}" if len(folds) == 1 else f"each fold {fifth}; networks averaged",
+        "validation": watched,
         "settings": "all settings are in recipe.json",
     }
