@@ -79,7 +79,7 @@ def froc_chart(
     beyond = [1.05 * float(other.fp_per_case.max()) for _, other in others]
     axes.set_xlim(0, max([float(rates[-1]), *beyond, *(1.05 * p.fp_per_series for p in points)]))
     axes.set_ylim(0, 1.06)
-    axes.legend(loc="lower right")
+    axes.legend(loc="best")
     _name_points(figure, axes, points)
     return figure
 
@@ -132,7 +132,7 @@ def reader_chart(points: Sequence[OperatingPoint]) -> Figure:
     label_axes(axes, "False positives per series", "Lesion sensitivity")
     axes.set_xlim(0, 1.1 * max([0.5, *(p.fp_per_series for p in points)]))
     axes.set_ylim(0, 1.06)
-    axes.legend(loc="lower right")
+    axes.legend(loc="best")
     _name_points(figure, axes, points)
     return figure
 
