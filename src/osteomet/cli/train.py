@@ -78,26 +78,28 @@ def _train_study(recipe: str, data: Path, out: Path, *, fold: str, device: Devic
 def _train_chain(recipe: str, data: Path, out: Path, *, fold: str, device: DeviceOption, resume: bool) -> None:
     """Train the chain of every sequence."""
     from osteomet.core.errors import UsageError
-    from osteomet.pipeline.chain import open_chain, prepare_chain, train_chain
+    from osteomet.pipeline.chain import open_chain, prepare_chain, sequences_of, train_chain
+    from osteomet.pipeline.study_job import full_disk_named
     from osteomet.training.chain import read_chain
 
     if fold != "0":
         raise UsageError(f"{recipe} has one split and no folds", remedy="leave out --fold")
-    with progress_or_lines() as tell:
+    with progress_or_lines() as tell, full_disk_named(out):
         chain = open_chain(read_chain(recipe), data, out, device=device, resume=resume, tell=tell)
-        cases, split = prepare_chain(chain)
-        for sequence in chain.sequences:
-            train_chain(chain, cases, split, sequence)
+        cases = prepare_chain(chain)
+        for sequence in sequences_of(chain):
+            train_chain(chain, cases, sequence)
 
 
 def _train_graders(recipe: str, data: Path, out: Path, *, fold: str, device: DeviceOption, resume: bool) -> None:
     """Train every network without each of these folds."""
     from osteomet.pipeline.grading import open_grading, prepare_grading, train_grader
+    from osteomet.pipeline.study_job import full_disk_named
     from osteomet.training.grading import read_grading
 
     study = read_grading(recipe)
     folds = _folds(fold, study.split.n_folds)
-    with progress_or_lines() as tell:
+    with progress_or_lines() as tell, full_disk_named(out):
         run = open_grading(study, data, out, device=device, resume=resume, tell=tell)
         prepared = prepare_grading(run)
         for name in study.networks:
@@ -107,13 +109,14 @@ def _train_graders(recipe: str, data: Path, out: Path, *, fold: str, device: Dev
 
 def _train_variants(recipe: str, data: Path, out: Path, *, fold: str, device: DeviceOption, resume: bool) -> None:
     """Train every variant of a segmentation study, watched by each of these folds."""
-    from osteomet.pipeline.study import open_run, prepare_study, train_study
+    from osteomet.pipeline.study import open_study, prepare_study, train_study
+    from osteomet.pipeline.study_job import full_disk_named
     from osteomet.training.study import read_study
 
     study = read_study(recipe)
     folds = _folds(fold, study.split.n_folds)
-    with progress_or_lines() as tell:
-        run = open_run(study, data, out, device=device, resume=resume, tell=tell)
+    with progress_or_lines() as tell, full_disk_named(out):
+        run = open_study(study, data, out, device=device, resume=resume, tell=tell)
         train_study(run, prepare_study(run), folds)
 
 

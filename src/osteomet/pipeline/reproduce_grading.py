@@ -71,6 +71,7 @@ def reproduce_grading(job: StudyJob, recipe: GradingRecipe, *, tell: Tell) -> di
         metrics=metrics,
         published=_published(run.recipe, metrics),
         tables=[_split_table(run, data), *(table for table, _ in decisions), _left_out_table(data)],
+        parts={name: f"Evaluation of {network.title}" for name, network in run.recipe.networks.items()},
         charts=[*(chart for _, chart in decisions), *_charts(run)],
         definitions=_definitions(run, job),
     )

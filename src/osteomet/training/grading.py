@@ -15,9 +15,9 @@ from osteomet.core.model import NORM_GROUPS
 from osteomet.evaluation.protocols import PROTOCOLS
 from osteomet.nn.augment import Augmentation
 from osteomet.nn.graded_cnn import remaining_sides
-from osteomet.training.recipe import parse_recipe
+from osteomet.training.recipe import parse_recipe, wrong_key
 from osteomet.training.settings import FitSettings, OptimiserName, Schedule
-from osteomet.training.study import Count, ScaleName
+from osteomet.training.study_settings import Count, ScaleName
 
 _STRICT = ConfigDict(extra="forbid")
 GRADING = "grading study"
@@ -185,22 +185,32 @@ def _check(study: GradingRecipe, path: str) -> None:
     """Refuse keys that contradict each other, at every scale."""
     if study.protocol not in PROTOCOLS or PROTOCOLS[study.protocol].classes != study.data.grades:
         known = [f"{name}: {', '.join(p.classes)}" for name, p in PROTOCOLS.items() if p.classes]
-        raise _wrong(path, "data.grades", f"those of the protocol ({'; '.join(known)})", ", ".join(study.data.grades))
+        raise wrong_key(
+            path,
+            "data.grades",
+            expected=f"those of the protocol ({'; '.join(known)})",
+            got=", ".join(study.data.grades),
+        )
     misplaced = wrong_step(study.preprocessing)
     if misplaced is not None:
         number, expected = misplaced
         got = ", ".join(step.step for step in study.preprocessing) or "no step"
-        raise _wrong(path, f"preprocessing.{number}.step", expected, got)
+        raise wrong_key(path, f"preprocessing.{number}.step", expected=expected, got=got)
     if not study.networks:
-        raise _wrong(path, "networks", "at least one network", "none")
+        raise wrong_key(path, "networks", expected="at least one network", got="none")
     for name, scale in study.scales.items():
         unknown = sorted(set(scale.n_steps or {}) - set(study.networks))
         if unknown:
-            raise _wrong(path, f"scales.{name}.n_steps", " and ".join(study.networks), ", ".join(unknown))
+            raise wrong_key(
+                path, f"scales.{name}.n_steps", expected=" and ".join(study.networks), got=", ".join(unknown)
+            )
         scaled = study.scaled(name)
         if scaled.split.rounds > scaled.split.n_folds:
-            raise _wrong(
-                path, "split.rounds", f"at most {scaled.split.n_folds} at scale {name}", str(scaled.split.rounds)
+            raise wrong_key(
+                path,
+                "split.rounds",
+                expected=f"at most {scaled.split.n_folds} at scale {name}",
+                got=str(scaled.split.rounds),
             )
         for key, network in scaled.networks.items():
             _check_network(network, scaled.sides, path, f"networks.{key}.network")
@@ -211,13 +221,11 @@ def _check_network(wanted: GraderRecipe, sides: tuple[int, int], path: str, key:
     spec = wanted.network
     if isinstance(spec, ResidualNet):
         if not spec.channels or any(n % NORM_GROUPS for n in spec.channels):
-            raise _wrong(path, f"{key}.channels", f"multiples of {NORM_GROUPS}", str(list(spec.channels)))
+            raise wrong_key(
+                path, f"{key}.channels", expected=f"multiples of {NORM_GROUPS}", got=str(list(spec.channels))
+            )
         return
     try:
         remaining_sides(spec, sides)
     except UsageError as error:
-        raise _wrong(path, f"{key}.maps", error.expected, error.got) from error
-
-
-def _wrong(path: str, key: str, expected: str, got: str) -> UsageError:
-    return UsageError(f"the recipe {path} has a wrong key", expected=f"{key}: {expected}", got=got)
+        raise wrong_key(path, f"{key}.maps", expected=error.expected, got=error.got) from error
