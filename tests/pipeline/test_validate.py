@@ -12,7 +12,7 @@ from tests.pipeline.judged_model import SCRIPTS, analysis_of, drawn_case, toy_pa
 from osteomet.core.errors import InputError, UsageError
 from osteomet.evaluation.metrics import Resampling
 from osteomet.evaluation.model_cases import judged_calls
-from osteomet.io.model_package import ModelPackage, read_package
+from osteomet.io.model_package import ModelPackage, Tensors, read_package
 from osteomet.phantom.cohorts.case import Case
 from osteomet.pipeline import model_cohort, train, validate
 from osteomet.pipeline.analyze import Analysis
@@ -209,7 +209,7 @@ def test_a_training_ends_calibrated_and_judged(tmp_path: Path, monkeypatch: pyte
     parts = tuple(
         train._describe_part(name, part, f"weights/{name}-0.safetensors") for name, part in train._parts(recipe)
     )
-    weights = {part.weights[0]: {"head.weight": np.ones((2, 3), np.float32)} for part in parts}
+    weights: dict[str, Tensors] = {part.weights[0]: {"head.weight": np.ones((2, 3), np.float32)} for part in parts}
     told: list[str] = []
     folder = train._package(
         recipe,
