@@ -8,16 +8,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from osteomet import __version__
 from osteomet.core.errors import ModelError, UsageError
 from osteomet.core.findings import SeriesFacts
 from osteomet.core.lesion import PointMm
+from osteomet.core.vocabulary import STRUCTURES
 from osteomet.core.volume import Modality
 from osteomet.evaluation.cases import CaseRecord, CaseSettings, evaluate_case
 from osteomet.evaluation.matching import CaseDetections, match_case
 from osteomet.evaluation.model_cases import RULE, Failure, ModelCase, score_levels
+from osteomet.inference.cascade import SEARCHED_GROUPS
 from osteomet.inference.engine import Device
 from osteomet.io.case_images import CaseImages, LesionMap
 from osteomet.io.dataset import CaseFacts, LesionNote
@@ -127,15 +130,24 @@ def cohort_of(package: ModelPackage) -> str:
 
 
 def judge_case(case: Case, analysis: Analysis) -> CaseRecord:
-    """Compare the lesions of an analysis with the truth; the exam is scored by its probability, 0 where it has none."""
+    """Compare the lesions of an analysis with the truth where lesions are looked for.
+
+    The exam is scored by its probability, 0 where it has none.
+    """
     facts = CaseFacts(case.name, case.patient.name, {})
-    true = tuple(LesionNote(id=x.number, type=x.type.value, site=x.site) for x in case.found)
+    sought = [x for x in case.found if STRUCTURES[x.site].group in SEARCHED_GROUPS]
+    true = tuple(LesionNote(id=x.number, type=x.type.value, site=x.site) for x in sought)
+    truth = replace(
+        case.lesions,
+        array=np.where(np.isin(case.lesions.array, [x.number for x in sought]), case.lesions.array, 0),
+        labels={f"lesion_{x.number}": x.number for x in sought},
+    )
     called = tuple(
         LesionNote(id=x.id, type=x.type.value, site=x.site, confidence=x.confidence) for x in analysis.findings.lesions
     )
     images = CaseImages(
         facts,
-        LesionMap(case.lesions, TYPES, is_instances=True, notes=true),
+        LesionMap(truth, TYPES, is_instances=True, notes=true),
         LesionMap(analysis.lesions, TYPES, is_instances=True, notes=called, scored=True),
     )
     record = evaluate_case(images, CaseSettings())
