@@ -11,6 +11,7 @@ from osteomet.core.errors import UsageError
 from osteomet.inference.engine import Device
 from osteomet.pipeline.synth import write_cohort
 from osteomet.training.chain import ChainRecipe
+from osteomet.training.nnunet.recipe import NnunetRecipe
 from osteomet.training.study import ScaleName, StudyRecipe
 
 PHANTOM_SEED = 2024
@@ -24,14 +25,14 @@ Tell = Callable[[str, int, int, str], None]
 class StudyJob:
     """What to reproduce; ``data`` None makes the phantom cohort of the study. A stopped job goes on where it stood."""
 
-    recipe: StudyRecipe | ChainRecipe
+    recipe: StudyRecipe | ChainRecipe | NnunetRecipe
     out: Path
     data: Path | None = None
     scale: ScaleName = "full"
     device: Device = "auto"
 
 
-def open_folder(recipe: StudyRecipe | ChainRecipe, out: Path, *, resume: bool) -> None:
+def open_folder(recipe: StudyRecipe | ChainRecipe | NnunetRecipe, out: Path, *, resume: bool) -> None:
     """Make the folder of a study, with its settings; refuse one that holds anything but it, or its phantoms.
 
     Raises
