@@ -15,7 +15,7 @@ from tests.conftest import reordered, stored
 
 from osteomet.core.grid import Grid
 from osteomet.core.volume import Modality, Unit, Volume
-from osteomet.inference.engine import load_nnunet_engine
+from osteomet.inference.engine import load_nnunet_engines
 from osteomet.inference.nnunet.predict import segment_case
 from osteomet.io.formats import read_volume, write_volume
 from osteomet.pipeline.models import import_model
@@ -98,7 +98,7 @@ def compare(folder: Path, tmp_path: Path, cases: list[str], cache_dir: Path) -> 
     package = import_model(folder, tmp_path / "models", name="toy", configuration=None)
     part = package.description.nnunet
     assert part is not None
-    engine = load_nnunet_engine(package, device="cpu", cache_dir=cache_dir)
+    (engine,) = load_nnunet_engines(package, device="cpu", cache_dir=cache_dir)
     present: set[int] = set()
     for case in cases:
         files = sorted((tmp_path / "in").glob(f"{case}_*"))

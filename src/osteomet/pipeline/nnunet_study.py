@@ -14,8 +14,8 @@ import numpy as np
 
 from osteomet.core.errors import DatasetError, ModelError
 from osteomet.core.volume import Modality
-from osteomet.inference.engine import Device, choose_device, load_nnunet_engine
-from osteomet.inference.nnunet.predict import segment_case
+from osteomet.inference.engine import Device, choose_device, load_nnunet_engines
+from osteomet.inference.nnunet.predict import segment_with_stages
 from osteomet.io.formats import read_labels, read_volume
 from osteomet.io.model_package import ModelPackage
 from osteomet.io.raw_dataset import RawDataset, read_raw_dataset
@@ -170,7 +170,8 @@ def package_best(run: NnunetRun, stage: StageName, configuration: ConfigurationN
     """Import a configuration, all folds together, as a model package in ``packages``, in place of an earlier one."""
     packages, name = run.out / "packages", f"{run.recipe.name}-{stage}"
     shutil.rmtree(packages / name, ignore_errors=True)
-    return import_model(run.place(stage).configuration(configuration), packages, name=name, configuration=None)
+    trained = Path(run.place(stage).results) / DATASETS[stage]
+    return import_model(trained, packages, name=name, configuration=configuration)
 
 
 def compare_engines(
@@ -199,12 +200,12 @@ def compare_engines(
         run_job(run.place(stage), job, run.out, tell=_about(run, stage))
     part = package.description.nnunet
     assert part is not None
-    engine = load_nnunet_engine(
+    engines = load_nnunet_engines(
         package, device="cuda" if run.device == "cuda" else "cpu", cache_dir=run.out / "prepared" / "converted"
     )
     found = {}
     for image, target in targets.items():
-        ours = segment_case(engine, part, [read_volume(image, modality=Modality.CT)])
+        ours = segment_with_stages(engines, part, [read_volume(image, modality=Modality.CT)])
         theirs = read_labels(target, run.recipe.stage(stage).labels)
         found[target.name] = float(np.mean(ours.array == theirs.array))
         if found[target.name] < settings.least_agreement:
