@@ -65,7 +65,7 @@ def test_another_geometry_is_told_with_its_case(blocks: Path, tmp_path: Path) ->
     other = Grid.from_spacing(SHAPE, (4.0, 4.0, 5.0), origin_mm=(-60.0, -56.0, 15.0))
     path = blocks / "labelsTr/p0a.nrrd"
     write_labels(LabelMap(read_labels(path, LABELS).array, other, LABELS), path)
-    message = "case “p0a”: its image and case “p0a”: its label map differ in geometry; .*remedy: resample one"
+    message = "case “p0a”: its image and its label map differ in geometry; .*remedy: resample one"
     with pytest.raises(GeometryError, match=message):
         write_stage_case(first(blocks), RECIPE, "metastases", tmp_path / "raw")
 

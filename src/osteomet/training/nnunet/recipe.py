@@ -114,6 +114,7 @@ class NnunetScale:
     checkpoint_every: Count | None = None
     gpu_memory_gb: float | None = None
     base_features: Count | None = None
+    least_agreement: Annotated[float, Interval(ge=0, le=1)] | None = None
     vertebrae: tuple[str, ...] | None = None
 
 
@@ -159,6 +160,9 @@ class NnunetRecipe:
                 n_iterations=scale.n_iterations or training.n_iterations,
                 n_validation_iterations=scale.n_validation_iterations or training.n_validation_iterations,
                 checkpoint_every=scale.checkpoint_every or training.checkpoint_every,
+            ),
+            prediction=replace(
+                self.prediction, least_agreement=scale.least_agreement or self.prediction.least_agreement
             ),
             vertebrae=replace(self.vertebrae, classes=scale.vertebrae or self.vertebrae.classes),
         )
