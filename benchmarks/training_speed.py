@@ -1,9 +1,10 @@
 """Iterations a second of our training loop beside nnU-Net's trainer, on the same network, patch, batch and images.
 
 Usage: `python benchmarks/training_speed.py [--rounds N] [--steps N] [--patch A B C] [--features N]`, by an interpreter
-that has nnU-Net (`pip install 'osteomet[nnunet]'`). The two take turns in short rounds, so that what else the machine does
-falls on both; the ratio of each round is printed, with the median and the range. A profile says how long the network
-waited for its next batch. Deep supervision is off on both sides; both cut, augment and load their batches themselves.
+that has nnU-Net (`pip install 'osteomet[nnunet]'`). The two take turns in short rounds, so that what else the machine
+does falls on both; the ratio of each round is printed, with the median and the range. A profile says how long the
+network waited for its next batch. Deep supervision is off on both sides; both load and augment their batches in a
+process beside the network, nnU-Net in all three dimensions and in intensity, ours in the plane of the slices alone.
 """
 
 from __future__ import annotations
@@ -72,17 +73,19 @@ def main() -> None:
             theirs = time_theirs(trainer, asked.steps)
             ours = time_ours(folder, spec, asked.steps, number)
             pairs.append((ours, theirs))
-            print(
-                f"round {number}: ours {ours.rate:.3f}/s, nnU-Net {theirs.rate:.3f}/s, ratio {ours.rate / theirs.rate:.2f}; "
-                f"by processor time {theirs.processor_s / ours.processor_s:.2f}; waited for batches: ours "
-                f"{ours.waited_s / ours.wall_s:.1%}, nnU-Net {theirs.waited_s / theirs.wall_s:.1%}",
-                flush=True,
-            )
+            print(f"round {number}: {compared(ours, theirs)}", flush=True)
         report("ratio by the clock", [ours.rate / theirs.rate for ours, theirs in pairs])
         report("ratio by processor time", [theirs.processor_s / ours.processor_s for ours, theirs in pairs])
         report("share of the time that ours waited for batches", [ours.waited_s / ours.wall_s for ours, _ in pairs])
         for loader in (trainer.dataloader_train, trainer.dataloader_val):
             loader._finish()
+
+
+def compared(ours: Round, theirs: Round) -> str:
+    rates = f"ours {ours.rate:.3f}/s, nnU-Net {theirs.rate:.3f}/s, ratio {ours.rate / theirs.rate:.2f}"
+    by_processor = f"by processor time {theirs.processor_s / ours.processor_s:.2f}"
+    waits = f"ours {ours.waited_s / ours.wall_s:.1%}, nnU-Net {theirs.waited_s / theirs.wall_s:.1%}"
+    return f"{rates}, {by_processor}; waited for batches: {waits}"
 
 
 def parse() -> argparse.Namespace:
@@ -217,9 +220,7 @@ def stack_task(folder: Path, spec: PlannedUNetSpec) -> StackTask:
     made = folder / "stacks"
     if not made.exists():
         write_stacks(folder, made)
-    stacks = tuple(
-        Stack(f"c{n}", made / f"c{n}.npy", (0,), made / f"c{n}.labels.npy", 0, (0,)) for n in range(N_CASES)
-    )
+    stacks = tuple(Stack(f"c{n}", made / f"c{n}.npy", (0,), made / f"c{n}.labels.npy", 0, (0,)) for n in range(N_CASES))
     return StackTask(
         name="benchmark",
         network=PlannedUNet(spec),

@@ -268,7 +268,7 @@ def test_the_second_stage_of_a_cascade_sees_what_the_first_said() -> None:
     array[2:6, 2:4] = 3.0
     array[4:6, 2:4] = 9.0
     three = replace(PART, outputs=("background", "bone", "lesion"), values=(0, 1, 2))
-    # Thick slices of the first stage, thin ones of the second: each label is carried to both thin slices of a thick one.
+    # The first stage sees thick slices, the second thin ones: a label is carried to both thin slices of a thick one.
     second = replace(three, spacing_mm=(1.0, 1.0, 1.0), first=FirstStage(three, ResampleRule(1, None)))
 
     class First(Says):

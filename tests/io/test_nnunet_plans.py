@@ -210,7 +210,7 @@ def test_the_second_stage_of_a_cascade_sees_the_labels_of_the_first() -> None:
 @pytest.mark.parametrize(
     ("first", "message"),
     [
-        (None, "the first is missing; expected a trained 3d_lowres beside it; got none; remedy: pass the folder of the"),
+        (None, "the first is missing; expected a trained 3d_lowres beside it; got none; remedy: pass the folder"),
         (EXPECTED, "expected a trained 3d_lowres beside it; got 3d_fullres"),
         (
             replace(EXPECTED, configuration="3d_lowres", values=(0, 1, 3)),

@@ -1,4 +1,4 @@
-"""A data set of blocks that stand for vertebrae, with a dark and a bright cube in them, for tests that train nnU-Net."""
+"""Blocks that stand for vertebrae, with a dark and a bright cube in them, for tests that train nnU-Net."""
 
 import csv
 import json

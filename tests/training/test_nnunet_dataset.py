@@ -72,14 +72,14 @@ def test_another_geometry_is_told_with_its_case(blocks: Path, tmp_path: Path) ->
 
 def test_a_missing_label_map_is_told_with_its_case(blocks: Path) -> None:
     (blocks / "labelsTr/p1.nrrd").unlink()
-    with pytest.raises(DatasetError, match="case “p1” of .* has no label map; remedy: add the file"):
+    with pytest.raises(DatasetError, match=r"case “p1” of .* has no label map; remedy: add the file"):
         read_raw_dataset(blocks)
 
 
 def test_a_patient_in_two_parts_is_told(blocks: Path) -> None:
     rows = {case: (patient, "train") for case, patient in PATIENTS.items()}
     write_table(blocks, {**rows, "p0b": ("p0", "external")})
-    with pytest.raises(DatasetError, match="patient “p0” is in two parts of the study; .*remedy: mend the column"):
+    with pytest.raises(DatasetError, match=r"patient “p0” is in two parts of the study; .*remedy: mend the column"):
         read_raw_dataset(blocks)
 
 
@@ -87,7 +87,7 @@ def test_a_class_that_no_case_shows_is_told() -> None:
     cases = [StageCase("a", "a", 1, 1.0, ("L5", "L4"))]
     with pytest.raises(DatasetError, match=r"no case shows sacrum; .*or copy the recipe and leave it out of vertebrae"):
         check_classes(cases, RECIPE, "vertebrae")
-    with pytest.raises(DatasetError, match="no case for the stage metastases; .*shows a metastasis in labelsTr"):
+    with pytest.raises(DatasetError, match=r"no case for the stage metastases; .*shows a metastasis in labelsTr"):
         check_classes([], RECIPE, "metastases")
 
 

@@ -50,7 +50,7 @@ print("from nnU-Net", file=sys.stderr)
 print('{"error": {"kind": "DatasetError", "what": "w", "expected": "e", "got": "g", "remedy": "r"}}')
 raise SystemExit(1)
 """
-    with pytest.raises(DatasetError, match="^w; expected e; got g; remedy: r$"):
+    with pytest.raises(DatasetError, match=r"^w; expected e; got g; remedy: r$"):
         run(tmp_path, monkeypatch, failing)
 
 
@@ -102,12 +102,12 @@ def test_errors_of_nnunet_become_ours() -> None:
 
     request = Request(PLACE, JOB, "out/nnunet.log")
     memory = _explained(torch.OutOfMemoryError("CUDA out of memory. Tried"), request)
-    assert str(memory).startswith("there is no memory left for nnU-Net (vertebrae); got CUDA out of memory; remedy: low")
+    assert str(memory).startswith("there is no memory left for nnU-Net (vertebrae); got CUDA out of memory; remedy: ")
     disk = _explained(OSError(28, os.strerror(28), "x.pth"), request)
     assert isinstance(disk, OutputError)
     assert "got No space left on device: x.pth; remedy: free space" in str(disk)
     other = _explained(RuntimeError("workers"), request)
-    assert "nnU-Net stopped (vertebrae, plan); got RuntimeError: workers; remedy: its own words are in out" in str(other)
+    assert "nnU-Net stopped (vertebrae, plan); got RuntimeError: workers; remedy: its own words are in " in str(other)
     ours = DatasetError("mine")
     assert _explained(ours, request) is ours
 

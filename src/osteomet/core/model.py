@@ -126,8 +126,8 @@ class NnunetPart:
     ``values`` is the label for each of ``outputs``. Where ``exclusive``, the output with the highest logit is taken;
     else each output is a region of its own, and where its logit is positive it overwrites the regions before it.
 
-    The second stage of a cascade has a ``first``: the label map that this gives is a further input, one channel for each
-    label but the background, 1 where the label is and 0 elsewhere.
+    The second stage of a cascade has a ``first``, whose label map is a further input: a channel for each label but the
+    background, 1 where the label is and 0 elsewhere.
     """
 
     configuration: str

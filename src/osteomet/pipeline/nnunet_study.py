@@ -27,7 +27,7 @@ from osteomet.training.log import read_curves
 from osteomet.training.nnunet.dataset import DATASETS, StageCase, check_classes, write_description, write_stage_case
 from osteomet.training.nnunet.deal import cases_of_fold, deal_patients
 from osteomet.training.nnunet.driver import check_installed, run_job
-from osteomet.training.nnunet.jobs import PlanJob, Place, PredictJob, TrainJob
+from osteomet.training.nnunet.jobs import Place, PlanJob, PredictJob, TrainJob
 from osteomet.training.nnunet.recipe import (
     CASCADE,
     CASCADE_NEEDS,
@@ -73,15 +73,13 @@ class NnunetCases:
     folds: tuple[tuple[str, ...], ...]
 
 
-def open_nnunet(
-    recipe: NnunetRecipe, data: Path, out: Path, *, device: Device, resume: bool, tell: Tell
-) -> NnunetRun:
+def open_nnunet(recipe: NnunetRecipe, data: Path, out: Path, *, device: Device, resume: bool, tell: Tell) -> NnunetRun:
     """Check what a study starts from, and make its folder.
 
     Raises
     ------
     UsageError
-        If nnU-Net is not installed, or ``out`` holds something and ``resume`` is False, or was made with other settings.
+        If nnU-Net is not installed, ``out`` holds something and ``resume`` is False, or was made with other settings.
     DatasetError
         If the data set cannot be used or lacks the channel of the study.
     """

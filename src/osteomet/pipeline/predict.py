@@ -78,7 +78,9 @@ def predict_folder(
     return PredictionRun(tuple(predicted), tuple(kept), engines[-1].description)
 
 
-def _segment(engines: Sequence[Engine], part: NnunetPart, case: ImageCase, modality: Modality, progress: Progress) -> LabelMap:
+def _segment(
+    engines: Sequence[Engine], part: NnunetPart, case: ImageCase, modality: Modality, progress: Progress
+) -> LabelMap:
     """Read and segment one case; errors name it."""
     try:
         volumes = [read_volume(path, modality=modality) for path in case.images]

@@ -8,7 +8,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from osteomet.core import errors
@@ -72,6 +74,7 @@ def run_job(place: Place, job: Job, folder: Path, *, tell: Callable[[str, int, i
             start_new_session=True,
         )
     assert process.stdout is not None
+    threading.Thread(target=_end_group_after, args=(process,), daemon=True).start()
     try:
         failed = _listen(process.stdout, tell)
         code = process.wait()
@@ -102,13 +105,21 @@ def _listen(lines: Iterable[str], tell: Callable[[str, int, int, str], None]) ->
     return failed
 
 
+def _end_group_after(process: subprocess.Popen[str]) -> None:
+    """End what the process started once it has ended itself: its children hold the way open that we listen at."""
+    process.wait()
+    _kill_group(process.pid)
+
+
 def _end(process: subprocess.Popen[str]) -> None:
     """End the process and whatever it started."""
     for stream in (process.stdin, process.stdout):
         if stream is not None:
             stream.close()
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
+    _kill_group(process.pid)
     process.wait(timeout=_PATIENCE_S)
+
+
+def _kill_group(number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(number, signal.SIGKILL)

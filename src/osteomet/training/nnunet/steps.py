@@ -83,9 +83,7 @@ def predict(place: Place, job: PredictJob, tell: Tell) -> None:
     tell("nnU-Net predicts", len(job.images), len(job.images), job.configuration)
 
 
-def _predict(
-    place: Place, name: ConfigurationName, job: PredictJob, targets: list[str], previous: Path | None
-) -> None:
+def _predict(place: Place, name: ConfigurationName, job: PredictJob, targets: list[str], previous: Path | None) -> None:
     """Run one configuration; ``targets`` are paths, of which nnU-Net takes the part before the file ending."""
     import torch
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor

@@ -2,8 +2,8 @@
 
 Standard output carries messages of ours, one JSON object a line: ``progress`` with a task, how much of it is done, how
 much there is, and a remark; or ``error`` with the parts of an `OsteometError`. What nnU-Net prints goes to its log.
-Standard input is a lifeline: when it ends, the process that asked for the job is gone, and so must this one and all that
-it started be. nnU-Net's environment variables are set here and nowhere else; those of the user do not count.
+Standard input is a lifeline: when it ends, the process that asked for the job is gone, and this one ends with all that
+it started. nnU-Net's environment variables are set here and nowhere else; those of the user do not count.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TextIO
 
 from osteomet.core.errors import OsteometError, OutputError
-from osteomet.training.nnunet.jobs import PlanJob, Place, PredictJob, Request, read_request
+from osteomet.training.nnunet.jobs import Place, PlanJob, PredictJob, Request, read_request
 from osteomet.training.nnunet.steps import plan, predict, train
 
 _PREFIX = "nnUNet_"
