@@ -1,5 +1,6 @@
 """The process that nnU-Net runs in, with a stand-in for the program: what it says, how it fails, how it ends."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -113,7 +114,7 @@ def test_errors_of_nnunet_become_ours() -> None:
 
 
 def test_without_nnunet_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver.importlib.util, "find_spec", lambda name: None)  # noqa: ARG005
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)  # noqa: ARG005
     with pytest.raises(UsageError, match=r"nnU-Net is not installed; .*remedy: pip install 'osteomet\[nnunet\]'"):
         driver.check_installed()
 

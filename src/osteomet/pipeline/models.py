@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from osteomet.core.errors import ModelError, UsageError
-from osteomet.core.model import ModelDescription, NnunetPart, stages_of
+from osteomet.core.model import ModelDescription, ModelPart, NnunetPart, stages_of
 from osteomet.inference.ensemble import build_ensemble
 from osteomet.io.model_package import (
     DESCRIPTION_FILE,
@@ -75,7 +75,9 @@ def import_model(source: Path, models: Path, *, name: str | None, configuration:
         weights, card = given.weights, given.card
     _check_name(description.name, models)
     draft = ModelPackage(description, weights, card, sha256="")
-    for part in (*description.parts, *(stages_of(description.nnunet) if description.nnunet else ())):
+    stages = stages_of(description.nnunet) if description.nnunet else ()
+    parts: tuple[ModelPart | NnunetPart, ...] = (*description.parts, *stages)
+    for part in parts:
         build_ensemble(draft, part)
     write_package(description, weights, card=card, folder=models / description.name)
     return read_package(models / description.name)
@@ -143,7 +145,11 @@ def _networks(source: Path, trained: TrainedFolder) -> _Trained:
             )
     before = _first_stage(source, previous_stage(trained.plans, first.configuration))
     part = describe_part(
-        trained.plans, trained.dataset, first.configuration, first.mirror_axes, first=before and before.part
+        trained.plans,
+        trained.dataset,
+        first.configuration,
+        first.mirror_axes,
+        first=None if before is None else before.part,
     )
     n_stages = len(part.network.features)
     weights: dict[str, Tensors] = {
