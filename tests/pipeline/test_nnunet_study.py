@@ -17,6 +17,7 @@ from osteomet.core.errors import DatasetError, ModelError, UsageError
 from osteomet.evaluation.metrics import Metric
 from osteomet.io.formats import read_labels
 from osteomet.pipeline import nnunet_study, reproduce_nnunet
+from osteomet.pipeline.nnunet_packages import compare_engines, package_best
 from osteomet.pipeline.nnunet_study import best_of, open_nnunet, prepare_nnunet, train_nnunet
 from osteomet.pipeline.reproduce import reproduce_study
 from osteomet.pipeline.study_job import StudyJob
@@ -229,13 +230,13 @@ def test_the_package_gives_the_labels_of_nnunet(real: Study, osteomet: Osteomet,
 def test_a_cascade_gives_the_labels_of_nnunet(real: Study, blocks: Path) -> None:
     recipe = trained_recipe().scaled("smoke")
     run = open_nnunet(recipe, blocks, real.out, device="cpu", resume=True, tell=ignore)
-    package = nnunet_study.package_best(run, "metastases", CASCADE)
+    package = package_best(run, "metastases", CASCADE)
     assert package.description.nnunet is not None
     assert package.description.nnunet.first is not None
-    assert min(nnunet_study.compare_engines(run, "metastases", CASCADE, package).values()) >= 0.999
+    assert min(compare_engines(run, "metastases", CASCADE, package).values()) >= 0.999
     strict = replace(recipe, prediction=replace(recipe.prediction, least_agreement=1.1))
     with pytest.raises(ModelError, match=r"does not give nnU-Net's labels for p0a\.nrrd; expected 110\.00% of the v"):
-        nnunet_study.compare_engines(replace(run, recipe=strict), "metastases", CASCADE, package)
+        compare_engines(replace(run, recipe=strict), "metastases", CASCADE, package)
 
 
 @needs_nnunet

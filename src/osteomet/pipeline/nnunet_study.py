@@ -1,25 +1,16 @@
-"""A study that trains nnU-Net in two stages on a data set: prepare it, deal its patients, train, choose, package."""
+"""A study that trains nnU-Net in two stages on a data set: prepare it, deal its patients, train, choose."""
 
 from __future__ import annotations
 
-import csv
 import json
 import math
-import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from osteomet.core.errors import DatasetError, ModelError
-from osteomet.core.volume import Modality
-from osteomet.inference.engine import Device, choose_device, load_nnunet_engines
-from osteomet.inference.nnunet.predict import segment_with_stages
-from osteomet.io.formats import read_labels, read_volume
-from osteomet.io.model_package import ModelPackage
-from osteomet.io.raw_dataset import RawDataset, read_raw_dataset
-from osteomet.pipeline.models import import_model
+from osteomet.core.errors import DatasetError
+from osteomet.inference.engine import Device, choose_device
+from osteomet.io.raw_dataset import RawCase, RawDataset, read_raw_dataset
 from osteomet.pipeline.study_job import Tell, open_folder
 from osteomet.report.chart_style import save_chart
 from osteomet.report.training_charts import training_chart
@@ -27,7 +18,7 @@ from osteomet.training.log import read_curves
 from osteomet.training.nnunet.dataset import DATASETS, StageCase, check_classes, write_description, write_stage_case
 from osteomet.training.nnunet.deal import cases_of_fold, deal_patients
 from osteomet.training.nnunet.driver import check_installed, run_job
-from osteomet.training.nnunet.jobs import Place, PlanJob, PredictJob, TrainJob
+from osteomet.training.nnunet.jobs import Place, PlanJob, TrainJob
 from osteomet.training.nnunet.recipe import (
     CASCADE,
     CASCADE_NEEDS,
@@ -49,7 +40,7 @@ class NnunetRun:
     recipe: NnunetRecipe
     data: RawDataset
     out: Path
-    device: str
+    device: Device
     tell: Tell
 
     def place(self, stage: StageName) -> Place:
@@ -59,6 +50,10 @@ class NnunetRun:
         for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)
         return Place(*(str(folder) for folder in folders), DATASETS[stage], self.device)
+
+    def about(self, stage: StageName) -> Tell:
+        """Say with every progress which stage it is."""
+        return lambda task, done, total, remark: self.tell(f"{stage}: {task}", done, total, remark)
 
     def raw(self, stage: StageName) -> Path:
         """Data set of a stage, in nnU-Net's raw layout."""
@@ -109,11 +104,7 @@ def prepare_nnunet(run: NnunetRun) -> NnunetCases:
     cases = [case for case in run.data.cases if case.split != run.recipe.data.external]
     stages: dict[StageName, tuple[StageCase, ...]] = {}
     for stage in STAGES:
-        found = []
-        for done, case in enumerate(cases, start=1):
-            found.append(write_stage_case(case, run.recipe, stage, run.raw(stage)))
-            run.tell(f"prepare {stage}", done, len(cases), "")
-        stages[stage] = tuple(case for case in found if case is not None)
+        stages[stage] = _written(run, stage, cases)
         check_classes(stages[stage], run.recipe, stage)
         write_description(run.recipe, stage, len(stages[stage]), run.raw(stage))
     classes = {stage: run.recipe.stage(stage).classes for stage in STAGES}
@@ -124,7 +115,7 @@ def prepare_nnunet(run: NnunetRun) -> NnunetCases:
     return NnunetCases(stages, folds)
 
 
-def train_nnunet(run: NnunetRun, folds: Iterable[int]) -> None:
+def train_nnunet(run: NnunetRun, folds: Sequence[int]) -> None:
     """Train every configuration of both stages on some folds; what is trained already is passed over."""
     settings = run.recipe.training
     for stage in STAGES:
@@ -138,7 +129,7 @@ def train_nnunet(run: NnunetRun, folds: Iterable[int]) -> None:
                 settings.n_validation_iterations,
                 settings.checkpoint_every,
             )
-            run_job(place, job, run.out, tell=_about(run, stage))
+            run_job(place, job, run.out, tell=run.about(stage))
         for configuration, fold in todo:
             _draw(run, place.fold(configuration, fold))
 
@@ -164,60 +155,13 @@ def best_of(scores: Mapping[ConfigurationName, float]) -> ConfigurationName:
     return max(scores, key=lambda name: -math.inf if math.isnan(scores[name]) else scores[name])
 
 
-def package_best(run: NnunetRun, stage: StageName, configuration: ConfigurationName) -> ModelPackage:
-    """Import a configuration, all folds together, as a model package in ``packages``, in place of an earlier one."""
-    packages, name = run.out / "packages", f"{run.recipe.name}-{stage}"
-    shutil.rmtree(packages / name, ignore_errors=True)
-    trained = Path(run.place(stage).results) / DATASETS[stage]
-    return import_model(trained, packages, name=name, configuration=configuration)
-
-
-def compare_engines(
-    run: NnunetRun, stage: StageName, configuration: ConfigurationName, package: ModelPackage
-) -> dict[str, float]:
-    """Share of voxels in which the packaged model gives nnU-Net's own labels, by case; writes ``agreement.csv``.
-
-    Raises
-    ------
-    ModelError
-        If it is less than the recipe asks for; the message names the case.
-    """
-    settings, end = run.recipe.prediction, run.recipe.data.file_ending
-    images = sorted((run.raw(stage) / "imagesTr").glob(f"*{end}"))[: settings.n_compared]
-    folder = run.out / "agreement" / stage / configuration
-    folder.mkdir(parents=True, exist_ok=True)
-    targets = {image: folder / image.name.replace(f"_0000{end}", end) for image in images}
-    missing = [image for image in images if not targets[image].is_file()]
-    if missing:
-        job = PredictJob(
-            configuration,
-            tuple(range(run.recipe.split.n_folds)),
-            tuple(str(image.absolute()) for image in missing),
-            tuple(str(targets[image].absolute()) for image in missing),
-        )
-        run_job(run.place(stage), job, run.out, tell=_about(run, stage))
-    part = package.description.nnunet
-    assert part is not None
-    engines = load_nnunet_engines(
-        package, device="cuda" if run.device == "cuda" else "cpu", cache_dir=run.out / "prepared" / "converted"
-    )
-    found = {}
-    for image, target in targets.items():
-        ours = segment_with_stages(engines, part, [read_volume(image, modality=Modality.CT)])
-        theirs = read_labels(target, run.recipe.stage(stage).labels)
-        found[target.name] = float(np.mean(ours.array == theirs.array))
-        if found[target.name] < settings.least_agreement:
-            raise ModelError(
-                f"the packaged model of the {stage} does not give nnU-Net's labels for {target.name}",
-                expected=f"{settings.least_agreement:.2%} of the voxels alike",
-                got=f"{found[target.name]:.3%}",
-                remedy=f"compare {target} with `osteomet predict --model {run.out / 'packages'}`, and report it",
-            )
-    with (folder / "agreement.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["case", "agreement"])
-        writer.writerows((name, f"{share:.6f}") for name, share in found.items())
-    return found
+def _written(run: NnunetRun, stage: StageName, cases: Sequence[RawCase]) -> tuple[StageCase, ...]:
+    """Write the cases of a stage, or take what is there."""
+    found = []
+    for done, case in enumerate(cases, start=1):
+        found.append(write_stage_case(case, run.recipe, stage, run.raw(stage)))
+        run.tell(f"prepare {stage}", done, len(cases), "")
+    return tuple(case for case in found if case is not None)
 
 
 def _plan(run: NnunetRun, stage: StageName, cases: Iterable[StageCase], folds: tuple[tuple[str, ...], ...]) -> None:
@@ -225,7 +169,7 @@ def _plan(run: NnunetRun, stage: StageName, cases: Iterable[StageCase], folds: t
     plans, place, cases = run.recipe.plans, run.place(stage), list(cases)
     job = PlanJob(plans.configurations, plans.gpu_memory_gb, plans.base_features)
     if not is_planned(place, job):
-        run_job(place, job, run.out, tell=_about(run, stage))
+        run_job(place, job, run.out, tell=run.about(stage))
     splits = [cases_of_fold(cases, folds, fold) for fold in range(len(folds))]
     (place.prepared / SPLITS).write_text(json.dumps(splits, indent=1) + "\n", encoding="utf-8")
 
@@ -247,11 +191,6 @@ def _trainings(run: NnunetRun, stage: StageName, folds: list[int]) -> list[tuple
         run.tell(f"{stage}: {CASCADE}", 0, len(folds), f"waits for {first} of fold {needed}; train these, then again")
         return todo
     return todo + [(CASCADE, fold) for fold in folds]
-
-
-def _about(run: NnunetRun, stage: StageName) -> Tell:
-    """Say with every progress which stage it is."""
-    return lambda task, done, total, remark: run.tell(f"{stage}: {task}", done, total, remark)
 
 
 def _draw(run: NnunetRun, folder: Path) -> None:

@@ -11,13 +11,12 @@ from pathlib import Path
 from osteomet.evaluation.edelmers2024_study import edelmers2024_tables
 from osteomet.evaluation.metrics import Metric, Resampling
 from osteomet.evaluation.tables import Table
+from osteomet.pipeline.nnunet_packages import compare_engines, package_best
 from osteomet.pipeline.nnunet_study import (
     NnunetCases,
     NnunetRun,
     best_of,
-    compare_engines,
     open_nnunet,
-    package_best,
     prepare_nnunet,
     score_configurations,
     train_nnunet,
