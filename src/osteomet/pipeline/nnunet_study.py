@@ -196,5 +196,10 @@ def _trainings(run: NnunetRun, stage: StageName, folds: list[int]) -> list[tuple
 def _draw(run: NnunetRun, folder: Path) -> None:
     """Draw how a training went, with the Dice of whole images that was found in the end."""
     n_steps = run.recipe.training.n_epochs * run.recipe.training.n_iterations
-    curves = read_curves(folder) | {"validation dice": [(n_steps, real_dice(folder))]}
-    save_chart(training_chart(curves), folder, "curves")
+    curves = read_curves(folder)
+    found = {
+        "loss": curves["loss"],
+        "validation pseudo_dice": curves["pseudo_dice"],
+        "validation dice": [(n_steps, real_dice(folder))],
+    }
+    save_chart(training_chart(found), folder, "curves")
