@@ -157,7 +157,7 @@ def make_trainer(folder: Path, asked: argparse.Namespace) -> Any:
     shapes["n_conv_per_stage_decoder"] = shapes["n_conv_per_stage_decoder"][: n_stages - 1]
     path.write_text(json.dumps(plans))
     preprocess_dataset(1, configurations=[CONFIGURATION], num_processes=[1], show_progress_bar=False)
-    trainer = get_trainer_from_args(DATASET, CONFIGURATION, 0, continue_training=False, device=torch.device("cpu"))
+    trainer = get_trainer_from_args(DATASET, CONFIGURATION, "all", continue_training=False, device=torch.device("cpu"))
     trainer.enable_deep_supervision = False
     trainer.on_train_start()
     trainer.network.train()
