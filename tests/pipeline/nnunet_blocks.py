@@ -20,18 +20,17 @@ PATIENTS = {"p0a": "p0", "p0b": "p0", "p1": "p1", "p2": "p2", "p3": "p3"}
 LABELS = {"lytic": 1, "sclerotic": 2}
 
 
-def block_recipe(*configurations: ConfigurationName) -> NnunetRecipe:
+def block_recipe(*configurations: ConfigurationName, n_iterations: int = 4) -> NnunetRecipe:
     """Let the study run in seconds on blocks."""
     study = read_nnunet("edelmers2024")
-    smoke = replace(
-        study.scales["smoke"],
-        n_epochs=2,
-        n_iterations=4,
-        n_validation_iterations=1,
-        n_bootstrap=20,
-        gpu_memory_gb=0.002,
-        vertebrae=tuple(BLOCKS),
-    )
+    settings = {
+        "split": {"n_folds": 2},
+        "plans": {"gpu_memory_gb": 0.002, "base_features": 4},
+        "training": {"n_epochs": 2, "n_iterations": n_iterations, "n_validation_iterations": 1, "checkpoint_every": 1},
+        "prediction": {"least_agreement": 0.999},
+        "vertebrae": {"classes": list(BLOCKS)},
+    }
+    smoke = replace(study.scales["smoke"], n_bootstrap=20, settings=settings)
     return replace(
         study,
         plans=replace(study.plans, configurations=configurations or study.plans.configurations),

@@ -51,7 +51,8 @@ def swap(old: str, new: str) -> Callable[[str], str]:
         (swap('["lytic", "sclerotic"]', '["lytic", "mixed"]'), r"expected metastases\.classes: .*; got mixed"),
         (swap('coccyx = "sacrum"', 'coccyx = "pelvis"'), r"expected vertebrae\.joined: classes of the stage; got pelv"),
         (swap('file_ending = ".nrrd"', 'file_ending = ".png"'), r"got data\.file_ending: "),
-        (swap('vertebrae = ["T12"', 'vertebrae = ["T13"'), r"expected scales\.smoke\.vertebrae: some of vertebrae\.c"),
+        (swap('["T12", "L1", "L2"', '["T12", "T12"'), r"at scale smoke has a wrong key; expected vertebrae\.classes: "),
+        (swap("split = { n_folds = 2 }", "split = { n_folds = 1 }"), r"at scale smoke .*split\.n_folds: "),
         (
             swap('"3d_fullres", "3d_cascade_fullres"]', '"3d_fullres"]'),
             r"expected metastases\.reported: some of 2d, 3d_lowres, 3d_fullres; got 3d_cascade_fullres",

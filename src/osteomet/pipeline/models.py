@@ -68,19 +68,19 @@ def import_model(source: Path, models: Path, *, name: str | None, configuration:
     listed = list_files(source)
     if holds_nnunet(listed) and DESCRIPTION_FILE not in listed.sizes:
         trained = read_trained_folder(source, configuration=configuration)
-        description, weights, card = _from_nnunet(source, trained, name)
+        draft = _from_nnunet(source, trained, name)
     else:
         given = read_package(source)
-        description = replace(given.description, name=name or given.description.name)
-        weights, card = given.weights, given.card
+        draft = replace(given, description=replace(given.description, name=name or given.description.name))
+    description = draft.description
     _check_name(description.name, models)
-    draft = ModelPackage(description, weights, card, sha256="")
     stages = stages_of(description.nnunet) if description.nnunet else ()
     parts: tuple[ModelPart | NnunetPart, ...] = (*description.parts, *stages)
     for part in parts:
         build_ensemble(draft, part)
-    write_package(description, weights, card=card, folder=models / description.name)
-    return read_package(models / description.name)
+    folder = models / description.name
+    write_package(description, draft.weights, card=draft.card, folder=folder, pictures=draft.pictures)
+    return read_package(folder)
 
 
 def export_model(name_or_path: str, out: Path, *, models: Path) -> ModelPackage:
@@ -121,13 +121,11 @@ class _Trained:
     checkpoint: Checkpoint
 
 
-def _from_nnunet(
-    source: Path, trained: TrainedFolder, name: str | None
-) -> tuple[ModelDescription, Mapping[str, Tensors], str]:
-    """Description, weights and card of a trained configuration; of a cascade with its first stage."""
+def _from_nnunet(source: Path, trained: TrainedFolder, name: str | None) -> ModelPackage:
+    """Package of a trained configuration, of a cascade with its first stage; not written yet."""
     found = _networks(source, trained)
     description = _described(trained, found.part, found.checkpoint, name)
-    return description, found.weights, _card(description, found.part)
+    return ModelPackage(description, found.weights, _card(description, found.part), sha256="")
 
 
 def _networks(source: Path, trained: TrainedFolder) -> _Trained:

@@ -71,6 +71,11 @@ def reproduce_nnunet(job: StudyJob, recipe: NnunetRecipe, *, tell: Tell) -> dict
         published=published,
         tables=[_choice_table(run, stages), _split_table(cases)],
         charts=_curves(run, stages),
+        parts={
+            f"{stage}_{name}": f"Evaluation of the {stage}, {name}"
+            for stage, found in stages.items()
+            for name in _in_full(run, stage, found.scores)
+        },
         definitions=_definitions(run, job, stages),
     )
     write_study(report, job.out)

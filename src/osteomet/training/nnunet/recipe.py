@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Interval, Len
@@ -11,8 +11,8 @@ from pydantic import ConfigDict
 
 from osteomet.core.errors import UsageError
 from osteomet.core.vocabulary import STRUCTURES
-from osteomet.training.recipe import parse_recipe
-from osteomet.training.study import Count, ScaleName
+from osteomet.training.recipe import check_content, parse_recipe, wrong_key
+from osteomet.training.study_settings import Count, Scale, ScaleName, merged
 
 _STRICT = ConfigDict(extra="forbid")
 NNUNET = "nnU-Net study"
@@ -99,26 +99,6 @@ class StageRecipe:
 
 
 @dataclass(frozen=True, slots=True)
-class NnunetScale:
-    """How much of a study runs, as `osteomet.training.study.Scale`."""
-
-    __pydantic_config__ = _STRICT
-
-    patients: Annotated[int, Ge(2)]
-    phantom_coarse: float
-    n_bootstrap: Count
-    n_folds: Annotated[int, Ge(2)] | None = None
-    n_epochs: Count | None = None
-    n_iterations: Count | None = None
-    n_validation_iterations: Count | None = None
-    checkpoint_every: Count | None = None
-    gpu_memory_gb: float | None = None
-    base_features: Count | None = None
-    least_agreement: Annotated[float, Interval(ge=0, le=1)] | None = None
-    vertebrae: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class NnunetRecipe:
     """A whole study."""
 
@@ -137,35 +117,16 @@ class NnunetRecipe:
     prediction: NnunetPrediction
     vertebrae: StageRecipe
     metastases: StageRecipe
-    scales: dict[ScaleName, NnunetScale]
+    scales: dict[ScaleName, Scale]
 
     def stage(self, name: StageName) -> StageRecipe:
         """Settings of a stage."""
         return self.vertebrae if name == "vertebrae" else self.metastases
 
     def scaled(self, name: ScaleName) -> NnunetRecipe:
-        """The recipe at a scale."""
-        scale, plans, training = self.scales[name], self.plans, self.training
-        return replace(
-            self,
-            split=replace(self.split, n_folds=scale.n_folds or self.split.n_folds),
-            plans=replace(
-                plans,
-                gpu_memory_gb=scale.gpu_memory_gb or plans.gpu_memory_gb,
-                base_features=scale.base_features or plans.base_features,
-            ),
-            training=replace(
-                training,
-                n_epochs=scale.n_epochs or training.n_epochs,
-                n_iterations=scale.n_iterations or training.n_iterations,
-                n_validation_iterations=scale.n_validation_iterations or training.n_validation_iterations,
-                checkpoint_every=scale.checkpoint_every or training.checkpoint_every,
-            ),
-            prediction=replace(
-                self.prediction, least_agreement=scale.least_agreement or self.prediction.least_agreement
-            ),
-            vertebrae=replace(self.vertebrae, classes=scale.vertebrae or self.vertebrae.classes),
-        )
+        """The recipe at a scale; raises `UsageError` that names a key which the scale gets wrong."""
+        content = merged(asdict(self), self.scales[name].settings)
+        return check_content(content, NnunetRecipe, f"{self.name} at scale {name}")
 
 
 def read_nnunet(name_or_path: str) -> NnunetRecipe:
@@ -179,6 +140,8 @@ def read_nnunet(name_or_path: str) -> NnunetRecipe:
     """
     recipe = parse_recipe(name_or_path, NnunetRecipe)
     _check(recipe, name_or_path)
+    for scale in recipe.scales:
+        _check(recipe.scaled(scale), f"{name_or_path} at scale {scale}")
     return recipe
 
 
@@ -199,11 +162,8 @@ def _check(recipe: NnunetRecipe, path: str) -> None:
             raise _wrong(path, f"{stage}.joined", "classes of the stage", list(wanted.joined.values()))
         if set(wanted.reported) - set(configurations):
             raise _wrong(path, f"{stage}.reported", f"some of {', '.join(configurations)}", wanted.reported)
-    for name, scale in recipe.scales.items():
-        if set(scale.vertebrae or ()) - set(recipe.vertebrae.classes):
-            raise _wrong(path, f"scales.{name}.vertebrae", "some of vertebrae.classes", scale.vertebrae)
 
 
 def _wrong(path: str, key: str, expected: str, got: object) -> UsageError:
     shown = ", ".join(str(item) for item in got) if isinstance(got, list | tuple) else str(got)
-    return UsageError(f"the recipe {path} has a wrong key", expected=f"{key}: {expected}", got=shown)
+    return wrong_key(path, key, expected=expected, got=shown)
