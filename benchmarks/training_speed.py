@@ -224,6 +224,7 @@ def stack_task(folder: Path, spec: PlannedUNetSpec) -> StackTask:
     return StackTask(
         name="benchmark",
         network=PlannedUNet(spec),
+        classes=("background", *LABELS),
         train=stacks,
         validation=(),
         dimensions=3,
