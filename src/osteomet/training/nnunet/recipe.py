@@ -12,7 +12,7 @@ from pydantic import ConfigDict
 from osteomet.core.errors import UsageError
 from osteomet.core.vocabulary import STRUCTURES
 from osteomet.training.recipe import check_content, parse_recipe, wrong_key
-from osteomet.training.study_settings import Count, Scale, ScaleName, merged
+from osteomet.training.study_settings import Count, Scale, ScaleName, merge_settings
 
 _STRICT = ConfigDict(extra="forbid")
 NNUNET = "nnU-Net study"
@@ -125,7 +125,7 @@ class NnunetRecipe:
 
     def scaled(self, name: ScaleName) -> NnunetRecipe:
         """The recipe at a scale; raises `UsageError` that names a key which the scale gets wrong."""
-        content = merged(asdict(self), self.scales[name].settings)
+        content = merge_settings(asdict(self), self.scales[name].settings)
         return check_content(content, NnunetRecipe, f"{self.name} at scale {name}")
 
 
