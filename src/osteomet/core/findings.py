@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from osteomet.core.errors import FormatError
 from osteomet.core.lesion import Lesion
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 DISCLAIMER = "Research software, not a medical device. Not for clinical use; a person decides."
 
 

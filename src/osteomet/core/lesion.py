@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from osteomet.core.errors import InputError
-from osteomet.core.vocabulary import STRUCTURES, SUBSITES, LesionType
+from osteomet.core.vocabulary import STRUCTURES, SUBSITES, LesionType, SequenceRole
 
 PointMm = tuple[float, float, float]
 """A point in LPS millimetres."""
@@ -41,6 +41,8 @@ class Lesion:
         Probability between 0 and 1 that it is a metastasis, None where nothing scored it.
     tracking_uid
         DICOM UID that follows this lesion through time points.
+    sequences
+        Roles of the MR sequences that were used and show its place; none on CT.
 
     Raises
     ------
@@ -61,6 +63,7 @@ class Lesion:
     mean_intensity: float
     confidence: float | None
     tracking_uid: str
+    sequences: tuple[SequenceRole, ...] = ()
 
     def __post_init__(self) -> None:
         if self.id < 1:

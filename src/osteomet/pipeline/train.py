@@ -10,15 +10,20 @@ from pathlib import Path
 from osteomet import __version__
 from osteomet.core.errors import ModelError, UsageError
 from osteomet.core.model import ModelDescription, ModelPart
+from osteomet.core.volume import Modality
 from osteomet.inference.engine import Device, choose_device
 from osteomet.io.model_package import ModelPackage, Tensors, read_package, write_package
-from osteomet.pipeline.validate import VALIDATION_SEED, PhantomScore, validate_on_phantoms
+from osteomet.pipeline.validate import COHORTS, VALIDATION_SEED, PhantomScore, validate_on_phantoms
 from osteomet.training.backgrounds import Background, read_backgrounds
 from osteomet.training.fit import Progress
 from osteomet.training.phantom_part import fit_part
 from osteomet.training.recipe import PartRecipe, Recipe
 
-_PHANTOMS = "Simulated CT of parametric bodies (osteomet.phantom), made on the fly."
+_PHANTOMS = "Simulated {} of parametric bodies (osteomet.phantom), made on the fly."
+_TASKS = {
+    Modality.CT: "bones, vertebra levels and lytic and sclerotic metastases",
+    Modality.MR: "bones, vertebra levels and metastases that replace marrow, on any of the sequences",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ def train_model(
     Raises
     ------
     UsageError
-        If ``out`` holds something already and ``resume`` is False.
+        If ``out`` holds something already and ``resume`` is False, or ``backgrounds`` are given for MR.
     InputError
         If ``backgrounds`` holds no scan without lesions that can be read (`osteomet.training.backgrounds`).
     ModelError
@@ -56,6 +61,8 @@ def train_model(
     """
     if out.exists() and any(out.iterdir()) and not resume:
         raise UsageError(f"{out} holds a training already", remedy="go on with --resume, or name a new folder")
+    if backgrounds is not None and recipe.modality is Modality.MR:
+        raise UsageError("lesions are put into real CTs only", remedy=f"train {recipe.name} without --backgrounds")
     scans = () if backgrounds is None else read_backgrounds(backgrounds)
     begin = {} if start_from is None else _weights_to_start_from(start_from, recipe)
     chosen = choose_device(device)
@@ -111,14 +118,15 @@ def _origin(recipe: Recipe, scans: tuple[Background, ...], start: ModelPackage |
     command = f"osteomet train {recipe.name} --out DIR"
     if start is not None:
         command += f" --start-from {start.description.name}-{start.sha256[:12]}"
+    phantoms = _PHANTOMS.format(recipe.modality)
     if not scans:
-        return _Origin(f"{_PHANTOMS} No scan of a patient.", command)
+        return _Origin(f"{phantoms} No scan of a patient.", command)
     names = ", ".join(scan.name for scan in scans)
     share = f"{recipe.lesions.background_share:.0%}"
     lent = (
         f"For {share} of the patches of the lesion network, real CTs without lesions into which some were put: {names}."
     )
-    return _Origin(f"{_PHANTOMS} {lent} No lesion of a patient.", f"{command} --backgrounds FOLDER")
+    return _Origin(f"{phantoms} {lent} No lesion of a patient.", f"{command} --backgrounds FOLDER")
 
 
 def _package(
@@ -147,7 +155,15 @@ def _package(
 def _describe_part(name: str, part: PartRecipe, file: str) -> ModelPart:
     """What the package says about one network."""
     return ModelPart(
-        name, part.network, part.spacing_mm, part.patch, part.windows, part.near_bone_mm, part.outputs, (file,)
+        name=name,
+        network=part.network,
+        spacing_mm=part.spacing_mm,
+        patch=part.patch,
+        windows=part.windows,
+        near_bone_mm=part.near_bone_mm,
+        outputs=part.outputs,
+        weights=(file,),
+        sequences=part.sequences,
     )
 
 
@@ -158,7 +174,7 @@ def _describe(
     return ModelDescription(
         name=recipe.name,
         version=__version__,
-        task="bones, vertebra levels and lytic and sclerotic metastases",
+        task=_TASKS[recipe.modality],
         modality=recipe.modality,
         parts=parts,
         training_data=origin.data,
@@ -181,7 +197,7 @@ Research software, not a medical device.
 
 ## What it does
 
-Finds bones, names vertebrae, and outlines lytic and sclerotic metastases on CT. Two 3D U-Nets: bones at
+Finds {_TASKS[recipe.modality]}, on {recipe.modality}. Two 3D U-Nets: bones at
 {bones.spacing_mm[0]} mm, lesions at {lesions.spacing_mm[0]} mm inside the bone region only.
 
 ## Intended use
@@ -196,7 +212,7 @@ Finds bones, names vertebrae, and outlines lytic and sclerotic metastases on CT.
 
 ## What it was tested on
 
-{score.n_cases} simulated scans of the cohort `ct-spine`, seed {VALIDATION_SEED}: other bodies and scanners than in
+{score.n_cases} simulated scans of the cohort `{COHORTS[recipe.modality]}`, seed {VALIDATION_SEED}: other bodies and scanners than in
 training. Intervals are 95 %, Wilson for proportions.
 
 {score.as_markdown()}

@@ -1,4 +1,4 @@
-"""Measure a CT model on phantoms of a seed that no training uses."""
+"""Measure a model on phantoms of a seed that no training uses."""
 
 from __future__ import annotations
 
@@ -10,17 +10,26 @@ from typing import Any
 import numpy as np
 
 from osteomet.core.findings import SeriesFacts
-from osteomet.core.vocabulary import COLUMN, LesionType, SequenceRole
+from osteomet.core.vocabulary import COLUMN, LesionType
+from osteomet.core.volume import Modality
 from osteomet.inference.engine import Device
 from osteomet.io.model_package import ModelPackage
 from osteomet.io.study import Study, StudySeries
 from osteomet.phantom.cohorts.case import Case
 from osteomet.phantom.cohorts.draw import draw_case
-from osteomet.pipeline.analyze import Analysis, analyze_series
+from osteomet.pipeline.analyze import Analysis, analyze_scan
+from osteomet.pipeline.scan import choose_scan
 from osteomet.stats.intervals import proportion_interval
 
 VALIDATION_SEED = 72026
 N_CASES = 8
+COHORTS = {Modality.CT: "ct-spine", Modality.MR: "mr-spine"}
+"""What each kind of model is measured on."""
+KINDS = {
+    Modality.CT: {1: LesionType.LYTIC, 2: LesionType.SCLEROTIC},
+    Modality.MR: {1: LesionType.MARROW},
+}
+"""Type of the voxels by their value in the truth."""
 SMALLEST_ML = 0.1
 """Reference lesions below this are left out of sensitivity, as the model drops candidates below it."""
 
@@ -39,7 +48,7 @@ class PhantomScore:
     n_false: int = 0
     n_vertebrae: int = 0
     n_named: int = 0
-    voxels_ml: dict[str, list[float]] = field(default_factory=lambda: {"lytic": [0.0] * 3, "sclerotic": [0.0] * 3})
+    voxels_ml: dict[str, list[float]] = field(default_factory=dict)
     vertebra_dice: list[float] = field(default_factory=list)
 
     def as_metrics(self) -> dict[str, Any]:
@@ -54,7 +63,7 @@ class PhantomScore:
                 "value": estimate.value, "low": estimate.low, "high": estimate.high, "numerator": k, "denominator": n,
             }  # fmt: skip
         figures["detection.fp_per_case"] = round(self.n_false / self.n_cases, 3)
-        figures["levels.mean_dice"] = round(float(np.mean(self.vertebra_dice)), 3)
+        figures["levels.mean_dice"] = round(float(np.mean(self.vertebra_dice)), 3) if self.vertebra_dice else None
         for kind, (both, reference, called) in self.voxels_ml.items():
             figures[f"lesion.dice.{kind}"] = round(2 * both / (reference + called), 3) if reference + called else None
         return figures
@@ -74,17 +83,30 @@ class PhantomScore:
 def validate_on_phantoms(
     package: ModelPackage, *, device: Device, cache_dir: Path, report: Callable[[str], None]
 ) -> PhantomScore:
-    """Analyse `N_CASES` phantoms of the cohort ``ct-spine`` and compare with their truth."""
-    score = PhantomScore()
+    """Analyse `N_CASES` phantoms of the cohort for the modality of the model and compare with their truth."""
+    modality = package.description.modality
+    score = PhantomScore(voxels_ml={kind.value: [0.0] * 3 for kind in KINDS[modality].values()})
     for number in range(N_CASES):
-        case = draw_case("ct-spine", seed=VALIDATION_SEED, number=number)
-        facts = SeriesFacts(case.name, SequenceRole.CT, "phantom")
-        series = StudySeries(SequenceRole.CT, case.volume, facts)
-        study = Study((series,), (), None, None)
-        analysis = analyze_series(study, series, package, device=device, cache_dir=cache_dir)
+        case = draw_case(COHORTS[modality], seed=VALIDATION_SEED, number=number)
+        study = _study(case)
+        analysis = analyze_scan(study, choose_scan(study, package), package, device=device, cache_dir=cache_dir)
         _add_case(score, case, analysis)
         report(f"{case.name}: {score.n_found}/{score.n_reference} found, {score.n_false} false, so far")
     return score
+
+
+def _study(case: Case) -> Study:
+    """A phantom as a study that was read."""
+    series = [
+        StudySeries(
+            image.role,
+            image.volume,
+            SeriesFacts(case.name, image.role.value, "phantom"),
+            image.b_s_per_mm2,
+        )
+        for image in case.images
+    ]
+    return Study(tuple(series), (), None, None)
 
 
 def _add_case(score: PhantomScore, case: Case, analysis: Analysis) -> None:
@@ -98,7 +120,7 @@ def _add_case(score: PhantomScore, case: Case, analysis: Analysis) -> None:
             score.n_reference += 1
             score.n_found += bool(called[inside].any())
     score.n_false += sum(not bool(reference[called == lesion.id].any()) for lesion in analysis.findings.lesions)
-    for code, kind in ((1, LesionType.LYTIC), (2, LesionType.SCLEROTIC)):
+    for code, kind in KINDS[case.volume.modality].items():
         truth = case.semantic.array == code
         ids = [x.id for x in analysis.findings.lesions if x.type in (kind, LesionType.MIXED)]
         guess = np.isin(called, ids)

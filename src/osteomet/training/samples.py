@@ -17,6 +17,7 @@ from osteomet.image.distance import distance_inside_mm, distance_to_mm
 from osteomet.nn.losses import IGNORED
 from osteomet.phantom.body import Body, sample_body
 from osteomet.phantom.ct.rendering import CtPhantom, render_ct, sample_scanner
+from osteomet.phantom.scene import Truth
 from osteomet.phantom.skeleton.parts import BODY, is_posterior
 from osteomet.training.recipe import PartRecipe
 
@@ -49,6 +50,11 @@ class Sample:
 
 def bone_targets(phantom: CtPhantom, outputs: tuple[str, ...]) -> NDArray[np.uint8]:
     """Class of each voxel for the bone network; ``outputs`` gives the order of the classes."""
+    return bone_classes(phantom.truth, phantom.depth_mm, outputs)
+
+
+def bone_classes(truth: Truth, depth_mm: NDArray[np.float32], outputs: tuple[str, ...]) -> NDArray[np.uint8]:
+    """Classes of voxels that lie so far below the surface of their bone."""
     code = {name: index for index, name in enumerate(outputs)}
     table = np.zeros((256, 3), dtype=np.uint8)
     for structure in STRUCTURES.values():
@@ -59,9 +65,9 @@ def bone_targets(phantom: CtPhantom, outputs: tuple[str, ...]) -> NDArray[np.uin
             table[structure.id] = code["sacrum"]
         elif name in code:
             table[structure.id] = code[name]
-    zone = np.where(is_posterior(phantom.truth.parts), 2, 1)
-    zone = np.where((phantom.truth.parts == BODY) & (phantom.depth_mm > CORE_DEPTH_MM), 0, zone)
-    return np.asarray(table[phantom.truth.bones, zone])
+    zone = np.where(is_posterior(truth.parts), 2, 1)
+    zone = np.where((truth.parts == BODY) & (depth_mm > CORE_DEPTH_MM), 0, zone)
+    return np.asarray(table[truth.bones, zone])
 
 
 def lesion_targets(phantom: CtPhantom, outputs: tuple[str, ...]) -> NDArray[np.uint8]:
