@@ -44,8 +44,9 @@ def align_sequences(volumes: Mapping[SequenceRole, Volume], preferred: Sequence[
     -----
     A fat image lies as its in-phase one does, and a map of the ADC as its diffusion, where they were acquired on one
     grid: they are computed from the same echoes. Any other sequence is left out where it shares less than half of the
-    smaller field of view, the rule of `kim2024`, where its registration moves it farther than a patient on the table
-    does, or where the two are no more alike in the place found than beside it.
+    smaller field of view, the rule of `kim2024`, or where the two are hardly more alike in place than beside it.
+    Where registration goes astray, farther than a patient on the table moves or to a place where they are less alike
+    than where the scanner says, the word of the scanner is taken.
     """
     first = next(role for role in preferred if role in volumes)
     placed, notes, left_out = {first: volumes[first]}, {first: "all results lie on this sequence"}, {}
@@ -64,20 +65,17 @@ def align_sequences(volumes: Mapping[SequenceRole, Volume], preferred: Sequence[
 
 
 def _in_place(fixed: Volume, moving: Volume, first: SequenceRole) -> tuple[Volume, str]:
-    """A sequence on the grid that brings it onto the first, and how far that is; raises GeometryError if it does not."""
+    """A sequence where it is most like the first, and how that was found; raises GeometryError if it is so nowhere."""
     found = register_rigid(fixed, moving)
-    moved = f"{found.shift_mm:.1f} mm and {found.angle_deg:.1f}°"
-    if found.shift_mm > LARGEST_SHIFT_MM or found.angle_deg > LARGEST_TURN_DEG:
-        raise GeometryError(
-            "it does not lie as the patient lay",
-            expected=f"at most {LARGEST_SHIFT_MM:g} mm and {LARGEST_TURN_DEG:g}° of motion",
-            got=moved,
-        )
-    likeness = alignment_gain(fixed, found.volume)
+    places = [(alignment_gain(fixed, moving), moving, f"lies beside {first.value} as the scanner says")]
+    if found.shift_mm <= LARGEST_SHIFT_MM and found.angle_deg <= LARGEST_TURN_DEG:
+        note = f"registered to {first.value}: moved by {found.shift_mm:.1f} mm and {found.angle_deg:.1f}°"
+        places.append((alignment_gain(fixed, found.volume), found.volume, note))
+    likeness, volume, note = max(places, key=lambda place: place[0])
     if likeness < LEAST_GAIN:
         raise GeometryError(
-            "it does not show the same",
+            "it does not show the same, registered or not",
             expected=f"{LEAST_GAIN:g} times the likeness in place that there is beside it",
             got=f"{likeness:.2f} times",
         )
-    return found.volume, f"registered to {first.value}: moved by {moved}"
+    return volume, note

@@ -19,6 +19,7 @@ from osteomet.image.intensity import signal_gain
 from osteomet.nn.inputs import SequenceImage, fill_inputs, sequence_inputs
 from osteomet.nn.losses import IGNORED
 from osteomet.phantom.body import Body, sample_body
+from osteomet.phantom.lesions.deposits import Realm
 from osteomet.phantom.mr.acquisition import acquire
 from osteomet.phantom.mr.geometry import Stack
 from osteomet.phantom.mr.protocols import preset
@@ -132,11 +133,11 @@ def _patient(seed: int, number: int, n_metastases: int) -> tuple[Body, Marrow]:
 
 
 def _lesion_centre(body: Body, rng: np.random.Generator) -> NDArray[np.float64]:
-    """A place near a metastasis, more seldom near a mimic or any bone."""
-    if not body.deposits or rng.random() >= _NEAR_LESION:
-        return _bone_centre(body, rng)
+    """A place near a metastasis, more seldom near a mimic inside bone, or any bone."""
     is_metastasis = rng.random() < _NEAR_METASTASIS
-    choice = [d for d in body.deposits if d.is_metastasis == is_metastasis] or body.deposits
+    choice = [d for d in body.deposits if d.realm is Realm.BONE and d.is_metastasis == is_metastasis]
+    if not choice or rng.random() >= _NEAR_LESION:
+        return _bone_centre(body, rng)
     return np.asarray(choice[int(rng.integers(len(choice)))].lobes_mm[0, :3] + rng.normal(0, 16, 3))
 
 
