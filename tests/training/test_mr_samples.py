@@ -106,9 +106,9 @@ def test_structures_of_hip_bones_and_femora_are_classes_of_their_own() -> None:
     bones = np.array([STRUCTURES[n[0]].id if n else 0 for n in names], dtype=np.uint8).reshape(-1, 1, 1)
     parts = np.array([PARTS[n[1]] if n else 0 for n in names], dtype=np.uint8).reshape(-1, 1, 1)
     none = np.zeros_like(bones)
-    truth = divided(Truth(bones, parts, none, none, none))
+    fine = divided(Truth(bones, parts, none, none, none))
     outputs = read_recipe("default-mr").bones.outputs
-    classes = bone_classes(truth, np.full(bones.shape, 6.0, np.float32), outputs).ravel()
+    classes = bone_classes(fine, parts, np.full(bones.shape, 6.0, np.float32), outputs).ravel()
     assert PARTS["body"] == BODY
     assert [outputs[c] for c in classes] == [
         "background", "pubis_left", "ilium_right", "femoral_head_left", "femur_left", "core_lumbar", "rib",

@@ -122,9 +122,10 @@ def _origin(recipe: Recipe, scans: tuple[Background, ...], start: ModelPackage |
     if not scans:
         return _Origin(f"{phantoms} No scan of a patient.", command)
     names = ", ".join(scan.name for scan in scans)
-    share = f"{recipe.lesions.background_share:.0%}"
+    bones, lesions = (f"{part.background_share:.0%}" for _, part in _parts(recipe))
     lent = (
-        f"For {share} of the patches of the lesion network, real CTs without lesions into which some were put: {names}."
+        f"{bones} of the patches of the bone network and {lesions} of those of the lesion network come from real CTs "
+        f"without lesions, into which some were put for the latter: {names}."
     )
     return _Origin(f"{phantoms} {lent} No lesion of a patient.", f"{command} --backgrounds FOLDER")
 

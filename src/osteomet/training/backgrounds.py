@@ -6,8 +6,8 @@ texture, noise and artefacts; what the network shall find is inserted, so its tr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +20,16 @@ from osteomet.core.volume import LabelMap, Modality, Volume
 from osteomet.image.resample import resample_labels, resample_volume
 from osteomet.io.bone_maps import read_bones
 from osteomet.io.formats import read_volume
+from osteomet.phantom.geometry.shapes import STILL, warped_points
 from osteomet.phantom.insertion.insert import Insertion, insert_metastases
+from osteomet.phantom.skeleton.labelled_anatomy import LabelledBones, bones_from_labels
 from osteomet.training.recipe import PartRecipe
 from osteomet.training.samples import (
     OUTSIDE_HU,
     Sample,
     as_asked,
+    as_if_coarser,
+    bone_classes,
     bones_as_found,
     cut_field_of_view,
     lesion_classes,
@@ -33,9 +37,10 @@ from osteomet.training.samples import (
 )
 
 _IMAGE, _BONES = "image.nii.gz", "bones.nii.gz"
-_CROPS_PER_INSERTION = 24
-_BONE_ML_PER_LESION = 15.0
-_LESIONS = (4, 40)
+_CROPS_PER_INSERTION = 6
+_REGION_MM = 200.0
+_LESIONS = 4
+_TRIES = 50
 _LYTIC = 1
 
 
@@ -46,6 +51,14 @@ class Background:
     name: str
     volume: Volume
     bones: LabelMap
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Region:
+    """A part of a background with lesions, and its bones."""
+
+    bones: LabelMap
+    scan: Insertion
 
 
 def read_backgrounds(folder: Path) -> tuple[Background, ...]:
@@ -71,18 +84,57 @@ def read_backgrounds(folder: Path) -> tuple[Background, ...]:
     return tuple(_read(path.parent) for path in scans)
 
 
-def draw_background_sample(backgrounds: tuple[Background, ...], recipe: PartRecipe, number: int) -> Sample:
-    """Make the sample of one number for the lesion network: the same arguments always give the same bytes."""
-    background, scan = _with_lesions(backgrounds, recipe.seed, number // _CROPS_PER_INSERTION)
+def draw_background_sample(part: str, backgrounds: tuple[Background, ...], recipe: PartRecipe, number: int) -> Sample:
+    """Make the sample of one number: the same arguments always give the same bytes."""
     rng = np.random.default_rng([recipe.seed, 6, number])
-    grid = patch_grid(_centre_mm(background, scan, rng), recipe, rng)
-    image = resample_volume(scan.volume, grid, outside=OUTSIDE_HU).array.astype(np.float32)
+    draw = _bone_sample if part == "bones" else _lesion_sample
+    return as_asked(cut_field_of_view(draw(backgrounds, recipe, number, rng), rng), recipe)
+
+
+def _bone_sample(backgrounds: tuple[Background, ...], recipe: PartRecipe, _: int, rng: np.random.Generator) -> Sample:
+    """A patch of a scan as it is, near any bone."""
+    background = backgrounds[int(rng.integers(len(backgrounds)))]
+    centre = _any_centre_mm(background.bones.array > 0, background.bones.grid, rng)
+    image, grid, is_scanned = _patch(background.volume, centre, recipe, rng)
+    found = _shapes(background).cut(warped_points(grid, STILL), grid, STILL)
+    owners = np.where((found.distance_mm < 0) & is_scanned, found.owner, np.uint8(0))
+    return Sample(image, bone_classes(owners, found.part, -found.distance_mm, recipe.outputs), None)
+
+
+def _lesion_sample(
+    backgrounds: tuple[Background, ...], recipe: PartRecipe, number: int, rng: np.random.Generator
+) -> Sample:
+    """A patch of a scan with lesions, near one of them, or one time in two near any bone."""
+    region = _region_with_lesions(backgrounds, recipe.seed, number // _CROPS_PER_INSERTION)
+    scan, lesions = region.scan, region.scan.lesions
+    if scan.inserted and rng.random() < 0.5:
+        one = int(rng.integers(len(scan.inserted))) + 1
+        centre = _any_centre_mm(lesions.array == one, lesions.grid, rng)
+    else:
+        centre = _any_centre_mm(region.bones.array > 0, region.bones.grid, rng)
+    image, grid, is_scanned = _patch(scan.volume, centre, recipe, rng)
     kinds = resample_labels(scan.kinds, grid, method="nearest").array
-    labels = resample_labels(background.bones, grid, method="nearest").array
-    bones = bones_as_found(labels > 0, kinds == _LYTIC, grid, rng)
-    bones &= _is_scanned(scan.volume.grid, grid)
-    sample = Sample(image, lesion_classes(kinds, recipe.outputs), bones)
-    return as_asked(cut_field_of_view(sample, rng), recipe)
+    labels = resample_labels(region.bones, grid, method="nearest").array
+    bones = bones_as_found(labels > 0, kinds == _LYTIC, grid, rng) & is_scanned
+    return Sample(image, lesion_classes(kinds, recipe.outputs), bones)
+
+
+def _patch(
+    volume: Volume, centre_mm: NDArray[np.float64], recipe: PartRecipe, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], Grid, NDArray[np.bool_]]:
+    """HU about a place as float32, now and then blurred; their grid; and which voxels the scan shows."""
+    grid = patch_grid(centre_mm, recipe, rng)
+    image = resample_volume(volume, grid, outside=OUTSIDE_HU).array.astype(np.float32)
+    is_scanned = _is_scanned(volume.grid, grid)
+    image = as_if_coarser(image, recipe.spacing_mm, rng)
+    return np.where(is_scanned, image, np.float32(OUTSIDE_HU)), grid, is_scanned
+
+
+def _any_centre_mm(mask: NDArray[np.bool_], grid: Grid, rng: np.random.Generator) -> NDArray[np.float64]:
+    """A place about any voxel of a mask."""
+    voxels = np.flatnonzero(mask)
+    voxel = np.unravel_index(int(voxels[int(rng.integers(len(voxels)))]), mask.shape)
+    return np.asarray(grid.to_xyz_mm(np.array(voxel)) + rng.normal(0, 12, 3))
 
 
 def _read(folder: Path) -> Background:
@@ -92,37 +144,45 @@ def _read(folder: Path) -> Background:
     return Background(folder.name, volume, bones)
 
 
+@cache
+def _shapes(background: Background) -> LabelledBones:
+    """The bones of a scan as smooth shapes, which tell bodies from arches."""
+    return bones_from_labels(background.bones)
+
+
 @lru_cache(maxsize=2)
-def _with_lesions(backgrounds: tuple[Background, ...], seed: int, number: int) -> tuple[Background, Insertion]:
-    """One of the scans, with new lesions; kept, since neighbouring samples share it."""
+def _region_with_lesions(backgrounds: tuple[Background, ...], seed: int, number: int) -> _Region:
+    """A region of one of the scans, with up to four new lesions; kept, since neighbouring samples share it.
+
+    Lesions are put into the region alone, since a whole scan takes minutes.
+    """
     rng = np.random.default_rng([seed, 5, number])
-    background = backgrounds[int(rng.integers(len(backgrounds)))]
-    bone_ml = np.count_nonzero(background.bones.array) * background.bones.grid.voxel_volume_ml
-    n = int(np.clip(bone_ml / _BONE_ML_PER_LESION, *_LESIONS))
-    while True:
+    for is_last in [False] * _TRIES + [True]:
+        background = backgrounds[int(rng.integers(len(backgrounds)))]
+        volume, bones = _cut_out(background, rng)
+        n = int(rng.integers(_LESIONS + 1))
         try:
-            return background, _inserted(background, rng, n)
-        except InputError:  # no room for so many; a scan that takes none is refused
-            if n == 1:
+            scan = insert_metastases(volume, bones, rng, n=n, role=SequenceRole.CT, progress=lambda *_: None)
+            return _Region(bones, scan)
+        except InputError:  # the bones of some regions are too small, or too few for so many
+            if is_last:
                 raise
-            n //= 2
+    raise AssertionError("the loop returns or raises")
 
 
-def _inserted(background: Background, rng: np.random.Generator, n: int) -> Insertion:
-    """The scan with ``n`` metastases."""
-    return insert_metastases(
-        background.volume, background.bones, rng, n=n, role=SequenceRole.CT, progress=lambda *_: None
+def _cut_out(background: Background, rng: np.random.Generator) -> tuple[Volume, LabelMap]:
+    """The scan and its bones about a place in bone."""
+    grid, voxels = background.volume.grid, np.argwhere(background.bones.array)
+    half = np.ceil(_REGION_MM / 2 / np.array(grid.spacing_mm)).astype(int)
+    middle = voxels[int(rng.integers(len(voxels)))]
+    start, stop = np.maximum(middle - half, 0), np.minimum(middle + half + 1, grid.shape)
+    box = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+    part = grid.crop(start.tolist(), (stop - start).tolist())
+    volume, bones = background.volume, background.bones
+    return (
+        replace(volume, array=np.ascontiguousarray(volume.array[box]), grid=part),
+        replace(bones, array=np.ascontiguousarray(bones.array[box]), grid=part),
     )
-
-
-def _centre_mm(background: Background, scan: Insertion, rng: np.random.Generator) -> NDArray[np.float64]:
-    """A place near a lesion, or one time in four near any bone."""
-    if rng.random() < 0.75:
-        voxels = np.argwhere(scan.lesions.array == rng.integers(1, len(scan.inserted) + 1))
-    else:
-        voxels = np.argwhere(background.bones.array)
-    voxel = voxels[int(rng.integers(len(voxels)))]
-    return np.asarray(scan.volume.grid.to_xyz_mm(voxel) + rng.normal(0, 12, 3))
 
 
 def _is_scanned(scan: Grid, grid: Grid) -> NDArray[np.bool_]:

@@ -85,19 +85,19 @@ def draw_mr_sample(part: str, recipe: PartRecipe, number: int) -> MrSample:
     scene = view_body(body, grid, margin_mm=1.0)
     truth = label_scene(scene, list(lobes_in(scene, body.deposits)))
     if recipe.near_bone_mm is None:
-        return MrSample(images, bone_classes(divided(truth), scene.depth_mm, recipe.outputs), None)
+        return MrSample(images, bone_classes(divided(truth), truth.parts, scene.depth_mm, recipe.outputs), None)
     is_lesion = truth.lesions > 0
     bones = bones_as_found(truth.bones > 0, is_lesion, grid, rng)
     is_far = distance_to_mm(bones, recipe.spacing_mm) > recipe.near_bone_mm
     return MrSample(images, np.where(is_far, np.uint8(IGNORED), is_lesion.astype(np.uint8)), bones)
 
 
-def divided(truth: Truth) -> Truth:
-    """The same with hip bones and femora divided into their structures; ribs stay one."""
+def divided(truth: Truth) -> NDArray[np.uint8]:
+    """Bone of each voxel by vocabulary id, hip bones and femora divided into their structures; ribs stay one."""
     is_divided = np.zeros(256, dtype=np.bool_)
     is_divided[[s.id for s in STRUCTURES.values() if s.group in (Group.PELVIS, Group.FEMUR)]] = True
     finest = structure_table()[truth.bones, truth.parts]
-    return replace(truth, bones=np.where(is_divided[truth.bones], finest, truth.bones))
+    return np.where(is_divided[truth.bones], finest, truth.bones)
 
 
 def as_seen(sample: MrSample, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:

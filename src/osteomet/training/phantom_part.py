@@ -98,7 +98,7 @@ class _Samples(Dataset[Sample | MrSample]):
             self.backgrounds
             and np.random.default_rng([self.recipe.seed, 7, number]).random() < self.recipe.background_share
         ):
-            return draw_background_sample(self.backgrounds, self.recipe, number)
+            return draw_background_sample(self.part, self.backgrounds, self.recipe, number)
         return (draw_mr_sample if self.recipe.sequences else draw_sample)(self.part, self.recipe, number)
 
 

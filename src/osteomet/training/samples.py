@@ -17,7 +17,6 @@ from osteomet.image.distance import distance_inside_mm, distance_to_mm
 from osteomet.nn.losses import IGNORED
 from osteomet.phantom.body import Body, sample_body
 from osteomet.phantom.ct.rendering import CtPhantom, render_ct, sample_scanner
-from osteomet.phantom.scene import Truth
 from osteomet.phantom.skeleton.parts import BODY, is_posterior
 from osteomet.training.recipe import PartRecipe
 
@@ -33,6 +32,8 @@ _LYSIS_LEFT_OUT = 0.25
 _SURFACE_ERROR_MM = 1.2
 _KNOT_MM = 10.0
 _FAR_MM = 1e3
+_PLAIN_SHARE = 0.3
+_METASTASIS_SHARE = 0.4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,11 +51,13 @@ class Sample:
 
 def bone_targets(phantom: CtPhantom, outputs: tuple[str, ...]) -> NDArray[np.uint8]:
     """Class of each voxel for the bone network; ``outputs`` gives the order of the classes."""
-    return bone_classes(phantom.truth, phantom.depth_mm, outputs)
+    return bone_classes(phantom.truth.bones, phantom.truth.parts, phantom.depth_mm, outputs)
 
 
-def bone_classes(truth: Truth, depth_mm: NDArray[np.float32], outputs: tuple[str, ...]) -> NDArray[np.uint8]:
-    """Classes of voxels that lie so far below the surface of their bone."""
+def bone_classes(
+    bones: NDArray[np.uint8], parts: NDArray[np.uint8], depth_mm: NDArray[np.float32], outputs: tuple[str, ...]
+) -> NDArray[np.uint8]:
+    """Classes of voxels by the vocabulary id of their bone, their part of it and their depth below its surface."""
     code = {name: index for index, name in enumerate(outputs)}
     table = np.zeros((256, 3), dtype=np.uint8)
     for structure in STRUCTURES.values():
@@ -65,9 +68,9 @@ def bone_classes(truth: Truth, depth_mm: NDArray[np.float32], outputs: tuple[str
             table[structure.id] = code["sacrum"]
         elif name in code:
             table[structure.id] = code[name]
-    zone = np.where(is_posterior(truth.parts), 2, 1)
-    zone = np.where((truth.parts == BODY) & (depth_mm > CORE_DEPTH_MM), 0, zone)
-    return np.asarray(table[truth.bones, zone])
+    zone = np.where(is_posterior(parts), 2, 1)
+    zone = np.where((parts == BODY) & (depth_mm > CORE_DEPTH_MM), 0, zone)
+    return np.asarray(table[bones, zone])
 
 
 def lesion_targets(phantom: CtPhantom, outputs: tuple[str, ...]) -> NDArray[np.uint8]:
@@ -92,7 +95,7 @@ def draw_sample(part: str, recipe: PartRecipe, number: int) -> Sample:
     """Make the sample of one number: the same recipe, part and number always give the same bytes."""
     body = _body(recipe.seed, number // _CROPS_PER_BODY, recipe.n_metastases)
     rng = np.random.default_rng([recipe.seed, 1, number])
-    centre = _deposit_centre(body, rng) if part == "lesions" and rng.random() < 0.8 else _bone_centre(body, rng)
+    centre = _lesion_centre(body, rng) if part == "lesions" else _bone_centre(body, rng)
     grid = patch_grid(centre, recipe, rng)
     phantom = render_ct(body, grid, sample_scanner(rng), rng)
     image = as_if_coarser(phantom.volume.array.astype(np.float32), recipe.spacing_mm, rng)
@@ -163,9 +166,16 @@ def _bone_centre(body: Body, rng: np.random.Generator) -> NDArray[np.float64]:
     return np.asarray(middle + rng.normal(0, 22, 3))
 
 
-def _deposit_centre(body: Body, rng: np.random.Generator) -> NDArray[np.float64]:
-    """A place near a metastasis, or one time in four near a mimic, which outnumber metastases in a worn column."""
-    is_metastasis = rng.random() < 0.75
+def _lesion_centre(body: Body, rng: np.random.Generator) -> NDArray[np.float64]:
+    """A place near a metastasis, near a mimic, which outnumber metastases in a worn column, or near any bone.
+
+    Joints, arches and ribs must be seen often without a lesion, or the network expects one everywhere.
+    """
+    kind = rng.random()
+    if kind < _PLAIN_SHARE:
+        row = int(rng.integers(len(body.bones)))
+        return np.asarray(body.bones.boxes[row].mean(axis=0) + rng.normal(0, 12, 3))
+    is_metastasis = kind < _PLAIN_SHARE + _METASTASIS_SHARE
     choice = [d for d in body.deposits if d.is_metastasis == is_metastasis] or body.deposits
     deposit = choice[int(rng.integers(len(choice)))]
     return np.asarray(deposit.lobes_mm[0, :3] + rng.normal(0, 16, 3))

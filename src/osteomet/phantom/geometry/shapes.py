@@ -208,6 +208,10 @@ class Warp:
         return float(np.sqrt((sizes**2).sum()))
 
 
+STILL = Warp(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0))
+"""No displacement."""
+
+
 def random_warp(rng: np.random.Generator, *, amplitude_mm: float, shortest_mm: float = 60.0) -> Warp:
     """Draw a warp of six waves with wavelengths from ``shortest_mm`` to five times that."""
     n = 6

@@ -21,7 +21,7 @@ from osteomet.core.vocabulary import STRUCTURES, LesionType, SequenceRole
 from osteomet.core.volume import LabelMap, Volume
 from osteomet.image.components import bounding_box
 from osteomet.image.distance import distance_inside_mm, distance_to_mm
-from osteomet.phantom.geometry.shapes import Warp, warped_points
+from osteomet.phantom.geometry.shapes import STILL, warped_points
 from osteomet.phantom.insertion.signal import Change, Surroundings, change_signal, describe_surroundings
 from osteomet.phantom.lesions.deposits import Deposit
 from osteomet.phantom.lesions.metastases import Disease, draw_disease, draw_metastasis
@@ -43,7 +43,6 @@ APART_MM = 3.0
 _BEYOND = 0.25
 """Share of what a lesion exceeds the densest bone, or the brightest tissue, by."""
 
-_STILL = Warp(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0))
 _MARGIN_MM = 12.0
 _TRIES_A_LESION = 60
 _POINTS_ACROSS = 80
@@ -259,9 +258,9 @@ def shape_on(bones: LabelMap, deposit: Deposit) -> Shape:
     # Odd numbers: then no voxel is exactly half full, and labels neither gain nor lose by ties.
     i, j, k = (2 * int(np.ceil(s / fine_mm - 1e-6) // 2) + 1 for s in grid.spacing_mm)
     fine = grid.with_spacing([s / f for s, f in zip(grid.spacing_mm, (i, j, k), strict=True)])
-    points = warped_points(fine, _STILL)
-    found = _bones_near(bones, box).cut(points, fine, _STILL)
-    scene = Scene(fine, _STILL, points, found.owner, found.part, -found.distance_mm)
+    points = warped_points(fine, STILL)
+    found = _bones_near(bones, box).cut(points, fine, STILL)
+    scene = Scene(fine, STILL, points, found.owner, found.part, -found.distance_mm)
     lobes = list(lobes_in(scene, [deposit]))
     return Shape(deposit, scene, lobes, label_scene(scene, lobes).lesion_kinds, box, (i, j, k))
 
