@@ -74,9 +74,7 @@ def mr_package(tmp_path_factory: pytest.TempPathFactory) -> ModelPackage:
     """Two tiny untrained networks: bones on T1 or T2, lesions on T1, T2 and DWI."""
     t1, t2, dwi = SequenceRole.T1, SequenceRole.T2, SequenceRole.DWI
     bones = model_part("bones", BONE_OUTPUTS, 2.5)
-    bones = replace(
-        bones, network=replace(bones.network, n_inputs=2), windows=(), sequences=((t1, t2),)
-    )
+    bones = replace(bones, network=replace(bones.network, n_inputs=2), windows=(), sequences=((t1, t2),))
     lesions = model_part("lesions", ("background", "marrow"), 1.5, near_bone_mm=5.0)
     lesions = replace(
         lesions, network=replace(lesions.network, n_inputs=7), windows=(), sequences=((t1,), (t2,), (dwi,))

@@ -211,7 +211,9 @@ def test_a_missing_sequence_leaves_the_others_as_they_are(
 @pytest.mark.usefixtures("mr_engines")
 def test_sequences_that_no_network_knows(mr_package: ModelPackage) -> None:
     t1 = as_mr(paint(axial()), 1.0)
-    with pytest.raises(ModelError, match=r"'bones' of model 'toy' knows no sequence .* expected T1, T2; got ADC; remedy"):
+    with pytest.raises(
+        ModelError, match=r"'bones' of model 'toy' knows no sequence .* expected T1, T2; got ADC; remedy"
+    ):
         run(mr_package, t1, sequences={SequenceRole.ADC: t1})
 
 

@@ -79,7 +79,9 @@ def test_what_is_alike_nowhere_is_left_out(found: dict[str, float]) -> None:
     found.update({"likeness": 1.02, "likeness as scanned": 1.01})
     aligned = align_sequences({T1: volume(), T2: volume()}, PREFERRED)
     assert set(aligned.volumes) == {T1}
-    assert aligned.left_out[T2].startswith("not used beside T1: it does not show the same, registered or not; expected ")
+    assert aligned.left_out[T2].startswith(
+        "not used beside T1: it does not show the same, registered or not; expected "
+    )
     assert aligned.left_out[T2].endswith("; got 1.02 times")
 
 

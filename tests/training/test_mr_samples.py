@@ -59,9 +59,7 @@ def sample(*, bones: bool) -> MrSample:
     """Three inputs, the second missing; the first shows the lower half of i, the third the lower half of j."""
     lower = [np.indices(GRID.shape)[axis] < 8 for axis in (0, 1)]
     rng = np.random.default_rng(0)
-    first, third = (
-        SequenceImage(rng.uniform(0.5, 2.0, GRID.shape).astype(np.float16), covered) for covered in lower
-    )
+    first, third = (SequenceImage(rng.uniform(0.5, 2.0, GRID.shape).astype(np.float16), covered) for covered in lower)
     is_bone = np.ones(GRID.shape, dtype=np.bool_) if bones else None
     return MrSample((first, None, third), np.ones(GRID.shape, dtype=np.uint8), is_bone)
 

@@ -68,6 +68,7 @@ def test_a_wrong_key_is_named(edit: Callable[[str], str], message: Any, tmp_path
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(
-        UsageError, match=r"no such recipe; expected default-ct or default-mr or kim2024 or liu2021 or a TOML file; got nothing"
+        UsageError,
+        match=r"no such recipe; expected default-ct or default-mr or kim2024 or liu2021 or a TOML file; got nothing",
     ):
         read_recipe("nothing")

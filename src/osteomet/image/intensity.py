@@ -170,7 +170,9 @@ def signal_gain(array: NDArray[Any]) -> float:
     bright = float(np.percentile(array, 99))
     if bright <= 0:
         raise InputError(
-            "an MR image shows no signal", expected="more than 1 % of its voxels above 0", got=f"99th percentile {bright:g}"
+            "an MR image shows no signal",
+            expected="more than 1 % of its voxels above 0",
+            got=f"99th percentile {bright:g}",
         )
     return float(np.median(array[array > bright / 10]))
 

@@ -236,8 +236,10 @@ class _Run:
                 got=", ".join(role.value for role in self.sequences) or "none",
                 remedy="choose another with --model; `osteomet model list` shows them",
             )
-        images = [None if role is None else SequenceImage.on_grid(self.sequences[role][0], grid, self.sequences[role][1])
-                  for role in roles]
+        images = [
+            None if role is None else SequenceImage.on_grid(self.sequences[role][0], grid, self.sequences[role][1])
+            for role in roles
+        ]
         return sequence_inputs(images, grid.shape, bones)
 
     def predict(

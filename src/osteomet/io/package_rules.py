@@ -45,8 +45,7 @@ def _check_part(part: ModelPart) -> None:
         "a finite positive spacing": all(0 < s < np.inf for s in part.spacing_mm),
         "windows whose low end lies below their high end": all(-np.inf < w.low < w.high < np.inf for w in part.windows),
         "either windows or sequences": bool(part.windows) != bool(part.sequences),
-        "a role or more for each sequence, none of them twice": all(part.sequences)
-        and len(set(roles)) == len(roles),
+        "a role or more for each sequence, none of them twice": all(part.sequences) and len(set(roles)) == len(roles),
         "a distance from bone of zero or more, if any": part.near_bone_mm is None or 0 <= part.near_bone_mm < np.inf,
         f"{part.n_inputs} inputs, one for each window, two for each sequence and one for bones where it sees them": (
             part.network.n_inputs == part.n_inputs

@@ -88,8 +88,8 @@ def sequence_inputs(
 
     Returns
     -------
-    Float32, shape (channels, i, j, k). A missing sequence, and any beyond its field of view, is `OUTSIDE` in both of its
-    channels: an image without signal that says that it is none.
+    Float32, shape (channels, i, j, k). A missing sequence, and any beyond its field of view, is `OUTSIDE` in both of
+    its channels: an image without signal that says that it is none.
 
     Examples
     --------

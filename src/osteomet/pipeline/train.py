@@ -213,8 +213,8 @@ Finds {_TASKS[recipe.modality]}, on {recipe.modality}. Two 3D U-Nets: bones at
 
 ## What it was tested on
 
-{score.n_cases} simulated scans of the cohort `{COHORTS[recipe.modality]}`, seed {VALIDATION_SEED}: other bodies and scanners than in
-training. Intervals are 95 %, Wilson for proportions.
+{score.n_cases} simulated scans of the cohort `{COHORTS[recipe.modality]}`, seed {VALIDATION_SEED}:
+other bodies and scanners than in training. Intervals are 95 %, Wilson for proportions.
 
 {score.as_markdown()}
 

@@ -103,14 +103,15 @@ def divided(truth: Truth) -> NDArray[np.uint8]:
 def as_seen(sample: MrSample, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """What a network sees of a sample and shall say: some sequences missing, each with another gain and more noise.
 
-    What no sequence shows is background to a network that finds bones, which end at the edge of a scan, and `IGNORED` by
-    one that is told of them.
+    What no sequence shows is background to a network that finds bones, which end at the edge of a scan, and `IGNORED`
+    by one that is told of them.
     """
     present = [place for place, image in enumerate(sample.images) if image is not None]
     always = present[int(rng.integers(len(present)))]
     kept = {place for place in present if rng.random() >= _DROPPED} | {always}
     images = [
-        _varied(image, rng) if image is not None and place in kept else None for place, image in enumerate(sample.images)
+        _varied(image, rng) if image is not None and place in kept else None
+        for place, image in enumerate(sample.images)
     ]
     shown = np.logical_or.reduce([image.covered for image in images if image is not None])
     target = np.where(shown, sample.target, np.uint8(0 if sample.bones is None else IGNORED))

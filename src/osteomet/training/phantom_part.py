@@ -102,7 +102,9 @@ class _Samples(Dataset[Sample | MrSample]):
         return (draw_mr_sample if self.recipe.sequences else draw_sample)(self.part, self.recipe, number)
 
 
-def _loader(part: str, recipe: PartRecipe, backgrounds: tuple[Background, ...], first: int) -> DataLoader[Sample | MrSample]:
+def _loader(
+    part: str, recipe: PartRecipe, backgrounds: tuple[Background, ...], first: int
+) -> DataLoader[Sample | MrSample]:
     """One worker process makes samples ahead of the network, in order."""
     return DataLoader(
         _Samples(part, recipe, backgrounds, first),
@@ -128,7 +130,9 @@ def _changed(
     return network_inputs(hu, recipe.windows, sample.bones), sample.target
 
 
-def _batch(pool: deque[Sample | MrSample], recipe: PartRecipe, rng: np.random.Generator, team: Team, step: int) -> Batch:
+def _batch(
+    pool: deque[Sample | MrSample], recipe: PartRecipe, rng: np.random.Generator, team: Team, step: int
+) -> Batch:
     """The newest sample and older ones, each changed anew."""
     chosen = [pool[-1]] + [pool[int(n)] for n in rng.integers(len(pool), size=recipe.batch - 1)]
     changed = [_changed(sample, recipe, rng) for sample in chosen]
