@@ -56,7 +56,7 @@ def test_an_mr_study(untrained: Path, tmp_path: Path) -> None:
     given[SequenceRole.CE] = tmp_path / "away.nii.gz"
     write_volume(replace(case.volume, grid=away), given[SequenceRole.CE])
     settings = AnalyzeSettings(str(untrained), "cpu", tmp_path / "cache", overwrite=False)
-    analyze_study([], tmp_path / "out", settings, sequences=given, progress=lambda *_: None)
+    analysis = analyze_study([], tmp_path / "out", settings, sequences=given, progress=lambda *_: None)
     findings = from_json((tmp_path / "out" / "findings.json").read_text(encoding="utf-8"))
     roles = {facts.source: facts.role for facts in findings.study.series}
     assert roles == {"T1.nii.gz": "T1", "FO.nii.gz": "FO", "away.nii.gz": None}
@@ -68,6 +68,9 @@ def test_an_mr_study(untrained: Path, tmp_path: Path) -> None:
     assert "series away.nii.gz: set aside; given by --sequence CE" in log
     for name in ("bones", "lesions"):
         assert read_labels(tmp_path / "out" / f"{name}.nii.gz").grid.same_as(grid)
+    lines = analysis.series_read()
+    assert [line.partition(":")[0] for line in lines] == ["T1", "FO", "left out"]
+    assert "different parts of the patient" in lines[2]
     document = json.loads((tmp_path / "out" / "findings.json").read_text(encoding="utf-8"))
     assert document["provenance"]["model"] == "untrained 1"
     assert all(set(lesion.sequences) <= {"T1", "FO"} for lesion in findings.lesions)

@@ -60,7 +60,8 @@ def analyze(
     if verbose:
         for line in result.log:
             say(line)
-    emit(result.summary(), as_json=json, text=f"{result.statement()}\n{out / 'report.html'}")
+    lines = (result.statement(), *result.series_read(), str(out / "report.html"))
+    emit(result.summary(), as_json=json, text="\n".join(lines))
 
 
 def _parse_sequences(entries: list[str]) -> dict[SequenceRole, Path]:

@@ -126,11 +126,14 @@ def register_rigid(fixed: Volume, moving: Volume) -> Registered:
 def alignment_gain(fixed: Volume, moving: Volume) -> float:
     """Mutual information of two images where they lie, over the most that they share `_BESIDE_MM` beside it.
 
-    Images of one patient share much more in place than beside it; images that have nothing to do with each other share
-    about as much anywhere, so that the ratio is near 1. It is 0 where they share nothing at all.
+    Images of one patient share more in place than beside it; images that have nothing to do with each other share
+    about as much anywhere, so that the ratio is near 1. It is 0 where they share nothing at all. Only what is brighter
+    than a tenth of the 99th percentile of the fixed image counts: air says nothing.
     """
     points = _lattice(fixed.grid, _LATTICE_POINTS).reshape(-1, 3)
     values = sample_linear(fixed.array, fixed.grid.to_ijk(points))
+    is_body = values > np.percentile(values, 99) / 10
+    points, values = points[is_body], values[is_body]
     moves = np.vstack([np.zeros(3), _BESIDE_MM * np.eye(3), -_BESIDE_MM * np.eye(3)])
     in_place, *beside = (_shared_at(values, moving, points + move) for move in moves)
     return in_place / max(beside) if max(beside) > 0 else 0.0

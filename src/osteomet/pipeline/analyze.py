@@ -20,7 +20,7 @@ from osteomet import __version__
 from osteomet.core.findings import Abstention, Findings, LevelFinding, Provenance, StudyFacts, to_json
 from osteomet.core.lesion import Lesion, PointMm
 from osteomet.core.vocabulary import LesionType, SequenceRole
-from osteomet.core.volume import LabelMap, Volume
+from osteomet.core.volume import LabelMap, Modality, Volume
 from osteomet.inference.cascade import CascadeResult, LesionEvidence, instance_on_grid, run_cascade
 from osteomet.inference.engine import Device
 from osteomet.io.formats import write_labels
@@ -72,6 +72,15 @@ class Analysis:
     def statement(self) -> str:
         """What was found, in one sentence."""
         return statement(self.findings.lesions, has_bone=bool(self.bones.present()))
+
+    def series_read(self) -> tuple[str, ...]:
+        """A line for each series of an MR study: its role and place, or that it was left out, and why; none on CT."""
+        if self.volume.modality is not Modality.MR:
+            return ()
+        return tuple(
+            f"{facts.role or 'left out'}: {facts.source} ({'; '.join((facts.reason, *facts.notes))})"
+            for facts in self.findings.study.series
+        )
 
     def summary(self) -> dict[str, Any]:
         """The result for programs."""

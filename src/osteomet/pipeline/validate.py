@@ -16,7 +16,7 @@ from osteomet.inference.engine import Device
 from osteomet.io.model_package import ModelPackage
 from osteomet.io.study import Study, StudySeries
 from osteomet.phantom.cohorts.case import Case
-from osteomet.phantom.cohorts.draw import draw_case
+from osteomet.phantom.cohorts.draw import draw_patient
 from osteomet.pipeline.analyze import Analysis, analyze_scan
 from osteomet.pipeline.scan import choose_scan
 from osteomet.stats.intervals import proportion_interval
@@ -87,7 +87,8 @@ def validate_on_phantoms(
     modality = package.description.modality
     score = PhantomScore(voxels_ml={kind.value: [0.0] * 3 for kind in KINDS[modality].values()})
     for number in range(N_CASES):
-        case = draw_case(COHORTS[modality], seed=VALIDATION_SEED, number=number)
+        cases = draw_patient(COHORTS[modality], seed=VALIDATION_SEED, number=number).cases
+        case = cases[number % len(cases)]  # of an exam in several stacks, another one of each patient
         study = _study(case)
         analysis = analyze_scan(study, choose_scan(study, package), package, device=device, cache_dir=cache_dir)
         _add_case(score, case, analysis)
