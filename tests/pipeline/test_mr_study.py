@@ -9,11 +9,11 @@ import torch
 
 from osteomet.core.findings import from_json
 from osteomet.core.grid import Grid
-from osteomet.core.model import ModelDescription
+from osteomet.core.model import ModelDescription, ModelPart
 from osteomet.core.vocabulary import SequenceRole
 from osteomet.core.volume import Modality
 from osteomet.io.formats import read_labels, write_volume
-from osteomet.io.model_package import write_package
+from osteomet.io.model_package import Tensors, write_package
 from osteomet.nn.unet import build_network
 from osteomet.phantom.cohorts.draw import draw_patient
 from osteomet.pipeline.analyze import AnalyzeSettings, analyze_study
@@ -28,7 +28,9 @@ def small(recipe: PartRecipe) -> PartRecipe:
 @pytest.fixture
 def untrained(tmp_path: Path) -> Path:
     """A package of the recipe for MR whose networks are small and say what their first weights say."""
-    recipe, parts, weights = read_recipe("default-mr"), [], {}
+    recipe = read_recipe("default-mr")
+    parts: list[ModelPart] = []
+    weights: dict[str, Tensors] = {}
     for name, part in (("bones", small(recipe.bones)), ("lesions", small(recipe.lesions))):
         torch.manual_seed(0)
         file = f"weights/{name}.safetensors"

@@ -49,11 +49,12 @@ def align_sequences(volumes: Mapping[SequenceRole, Volume], preferred: Sequence[
     than where the scanner says, the word of the scanner is taken.
     """
     first = next(role for role in preferred if role in volumes)
-    placed, notes, left_out = {first: volumes[first]}, {first: "all results lie on this sequence"}, {}
+    placed, notes = {first: volumes[first]}, {first: "all results lie on this sequence"}
+    left_out: dict[SequenceRole, str] = {}
     order = sorted((role for role in volumes if role != first), key=lambda role: role in _ONE_ACQUISITION)
     for role in order:
         partner = _ONE_ACQUISITION.get(role)
-        if partner in placed and volumes[partner].grid.same_as(volumes[role].grid):
+        if partner is not None and partner in placed and volumes[partner].grid.same_as(volumes[role].grid):
             placed[role] = replace(volumes[role], grid=placed[partner].grid)
             notes[role] = f"of one acquisition with {partner.value}, lies as that does"
             continue

@@ -74,7 +74,8 @@ def _mr_scan(study: Study, fitting: list[StudySeries], description: ModelDescrip
     if not set(preferred) & set(by_role):
         raise _nothing(study, f"MR, {' or '.join(role.value for role in preferred)}, for model {description.name!r}")
     aligned = align_sequences({role: series.volume for role, series in by_role.items()}, preferred)
-    used, left = [], []
+    used: list[SeriesFacts] = []
+    left: list[SeriesFacts] = []
     for series in study.series:
         role = series.role
         if by_role.get(role) is not series:

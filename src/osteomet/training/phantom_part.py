@@ -99,7 +99,9 @@ class _Samples(Dataset[Sample | MrSample]):
             and np.random.default_rng([self.recipe.seed, 7, number]).random() < self.recipe.background_share
         ):
             return draw_background_sample(self.part, self.backgrounds, self.recipe, number)
-        return (draw_mr_sample if self.recipe.sequences else draw_sample)(self.part, self.recipe, number)
+        if self.recipe.sequences:
+            return draw_mr_sample(self.part, self.recipe, number)
+        return draw_sample(self.part, self.recipe, number)
 
 
 def _loader(
