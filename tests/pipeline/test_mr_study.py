@@ -44,7 +44,7 @@ def untrained(tmp_path: Path) -> Path:
 
 
 def test_an_mr_study(untrained: Path, tmp_path: Path) -> None:
-    """T1 and FO align; an in-phase image that lies a metre away does not and is left out with the reason."""
+    """T1 and FO align; an image after contrast medium that lies a metre away does not and is left out with the reason."""
     case = draw_patient("mr-spine", seed=5, number=0, coarse=3.0).cases[0]
     given = {}
     for image in case.images:
@@ -64,7 +64,8 @@ def test_an_mr_study(untrained: Path, tmp_path: Path) -> None:
     assert roles == {"T1.nii.gz": "T1", "FO.nii.gz": "FO", "away.nii.gz": None}
     (first, second, left) = findings.study.series
     assert first.notes[-1] == "all results lie on this sequence"
-    assert second.notes[-1].startswith("registered to T1: moved by ")
+    in_place = ("registered to T1: moved by ", "lies beside T1 as the scanner says")
+    assert second.notes[-1].startswith(in_place)
     assert "two sequences show different parts of the patient" in left.reason
     log = (tmp_path / "out" / "run.log").read_text(encoding="utf-8")
     assert "series away.nii.gz: set aside; given by --sequence CE" in log

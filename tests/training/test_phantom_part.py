@@ -88,10 +88,10 @@ def test_a_share_of_the_samples_comes_from_backgrounds(recipe: PartRecipe, monke
     mixed = replace(recipe, n_steps=40, background_share=0.5)
     scans: Any = (object(),)
     for _ in range(2):
-        samples = phantom_part._Samples("lesions", mixed, scans, 0)
+        samples: Any = phantom_part._Samples("lesions", mixed, scans, 0)
         assert all(samples[n].image_hu is image for n in range(40))
     assert drawn[: len(drawn) // 2] == drawn[len(drawn) // 2 :]
     assert 10 <= len(drawn) // 2 <= 30
-    without = phantom_part._Samples("lesions", mixed, (), 0)
+    without: Any = phantom_part._Samples("lesions", mixed, (), 0)
     assert all(without[n].image_hu is image for n in range(40))
     assert 10 <= len(drawn) // 2 <= 30
