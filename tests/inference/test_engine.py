@@ -1,4 +1,6 @@
+import ctypes
 import dataclasses
+import gc
 import shutil
 import sys
 from pathlib import Path
@@ -17,6 +19,7 @@ from osteomet.inference.ensemble import build_ensemble
 from osteomet.io.model_package import ModelPackage
 
 PATCH = (16, 24, 16)
+_NO_STACK = 2  # SS_DISABLE of sigaltstack(2)
 
 
 def batch(n: int, n_inputs: int) -> NDArray[np.float32]:
@@ -60,6 +63,30 @@ def test_description_names_program_version_and_precision(package: ModelPackage, 
     assert (program, where) == ("OpenVINO", "CPU")
     assert version[:3] == "202"
     assert precision in ("bf16", "f32")
+
+
+def test_engines_that_go_leave_the_signal_stack(package: ModelPackage, cache_dir: Path) -> None:
+    """Engines made and dropped in every order: a handler of signals still has the stack that it had with the first."""
+
+    class Stack(ctypes.Structure):
+        _fields_ = (("address", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+    def address() -> int | None:
+        stack = Stack()
+        assert ctypes.CDLL(None).sigaltstack(None, ctypes.byref(stack)) == 0
+        return stack.address if not stack.flags & _NO_STACK else None
+
+    engines = [load_engine(package, "bones", device="cpu", cache_dir=cache_dir)]
+    first = address()
+    for order in ((0, 1), (1, 0)):
+        engines = [load_engine(package, "bones", device="cpu", cache_dir=cache_dir) for _ in order]
+        for n in order:
+            engines[n] = load_engine(package, "bones", device="cpu", cache_dir=cache_dir)
+            gc.collect()
+            assert address() == first
+    engines.clear()
+    gc.collect()
+    assert address() == first
 
 
 def test_torch_engine_agrees(package: ModelPackage) -> None:

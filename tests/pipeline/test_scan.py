@@ -9,12 +9,15 @@ import pytest
 from osteomet.core.errors import InputError
 from osteomet.core.findings import SeriesFacts
 from osteomet.core.grid import Grid
+from osteomet.core.lesion import Lesion
 from osteomet.core.model import IntensityWindow, ModelDescription, ModelPart, NetworkSpec
-from osteomet.core.vocabulary import SequenceRole
-from osteomet.core.volume import Modality, Unit, Volume
+from osteomet.core.vocabulary import LesionType, SequenceRole
+from osteomet.core.volume import LabelMap, Modality, Unit, Volume
 from osteomet.inference.sequences import AlignedSequences
 from osteomet.io.model_package import ModelPackage
 from osteomet.io.study import Study, StudySeries
+from osteomet.lesions.anatomy import Anatomy
+from osteomet.pipeline import mr_lesions
 from osteomet.pipeline import scan as scan_module
 from osteomet.pipeline.analyze import _shown_by
 from osteomet.pipeline.scan import Scan, choose_scan, default_model
@@ -125,3 +128,26 @@ def test_a_lesion_names_the_sequences_that_show_its_place() -> None:
     assert _shown_by(both, (3.0, 5.0, 5.0)) == (SequenceRole.T1,)
     assert _shown_by(both, (9.0, 5.0, 5.0)) == (SequenceRole.T1, SequenceRole.T2)
     assert _shown_by(Scan(t1, ()), (3.0, 5.0, 5.0)) == ()
+
+
+def test_a_lesion_is_graded_on_the_sequences_that_show_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two lesions share T1, one of them is on CE too: two calls, and the order of lesions stays."""
+    calls: list[tuple[list[int], set[SequenceRole]]] = []
+
+    def grade(lesions: list[Lesion], _i: object, _a: object, images: dict[SequenceRole, Volume]) -> tuple[Lesion, ...]:
+        calls.append(([lesion.id for lesion in lesions], set(images)))
+        return tuple(replace(lesion, mean_intensity=float(len(images))) for lesion in lesions)
+
+    monkeypatch.setattr(mr_lesions, "grade_mr_lesions", grade)
+    t1, ce = SequenceRole.T1, SequenceRole.CE
+    axis = ((0.0, 0.0, 0.0), (5.0, 0.0, 0.0))
+    lesions = [
+        Lesion(n, LesionType.MARROW, "L3", None, axis[0], 5.0, 4.0, axis, 0.2, 0.0, 0.5, f"2.25.{n}", shown)
+        for n, shown in ((1, (t1,)), (2, (t1, ce)), (3, (t1,)))
+    ]
+    bones = LabelMap(np.zeros(GRID.shape, np.uint8), GRID, {})
+    volume = series("T1").volume
+    none = np.zeros(GRID.shape, np.uint16)
+    graded = mr_lesions.grade_where_shown(lesions, none, Anatomy(bones, ()), {t1: volume, ce: volume})
+    assert [(lesion.id, lesion.mean_intensity) for lesion in graded] == [(1, 1.0), (2, 2.0), (3, 1.0)]
+    assert sorted(calls, key=lambda call: call[0]) == [([1, 3], {t1}), ([2], {t1, ce})]

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from osteomet.core.errors import InputError
+from osteomet.core.mr_grade import MrGrade
 from osteomet.core.vocabulary import STRUCTURES, SUBSITES, LesionType, SequenceRole
 
 PointMm = tuple[float, float, float]
@@ -43,6 +44,8 @@ class Lesion:
         DICOM UID that follows this lesion through time points.
     sequences
         Roles of the MR sequences that were used and show its place; none on CT.
+    mr_grade
+        Indeterminate, probable or definite, with the evidence; None where it was not graded, as on CT.
 
     Raises
     ------
@@ -64,6 +67,7 @@ class Lesion:
     confidence: float | None
     tracking_uid: str
     sequences: tuple[SequenceRole, ...] = ()
+    mr_grade: MrGrade | None = None
 
     def __post_init__(self) -> None:
         if self.id < 1:

@@ -8,6 +8,7 @@ import json
 import shutil
 import tempfile
 import warnings
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ class OpenVinoEngine:
     def __init__(
         self, package: ModelPackage, part: ModelPart | NnunetPart, *, cache_dir: Path, exact: bool = False
     ) -> None:
-        core = openvino.Core()
+        core = _core()
         has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         self._precision = "bf16" if has_bf16 and not exact else "f32"
         graph = _cached_graph(package, part, cache_dir)
@@ -72,6 +73,16 @@ class OpenVinoEngine:
     def predict(self, batch: NDArray[np.float32]) -> NDArray[Any]:
         """Map float32 (n, n_inputs, i, j, k) to what the networks give, float32 (n, n_outputs, i, j, k)."""
         return np.concatenate([self._request.infer({0: one[np.newaxis]}, share_inputs=True)[0] for one in batch])
+
+
+@cache
+def _core() -> openvino.Core:
+    """The one core of this process, which is never let go.
+
+    Its CPU plug-in sets the stack on which signals are handled, and takes it away when it goes. A signal that comes
+    then, such as that of a child which ends, kills the process.
+    """
+    return openvino.Core()
 
 
 def _cached_graph(package: ModelPackage, part: ModelPart | NnunetPart, cache_dir: Path) -> Path:

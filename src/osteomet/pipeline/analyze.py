@@ -7,7 +7,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,11 @@ from osteomet.lesions.anatomy import Anatomy, read_anatomy
 from osteomet.lesions.boxes import find_boxes, origin_of
 from osteomet.lesions.candidates import CandidateSettings, compute_confidences, find_instances
 from osteomet.lesions.characterise import characterise_lesions
-from osteomet.lesions.exam import grade_exam, ungraded_exam
+from osteomet.lesions.exam import calibrate_lesions, grade_exam, ungraded_exam
 from osteomet.lesions.levels import describe_levels
 from osteomet.lesions.locate import locate_lesions
 from osteomet.lesions.measure import measure_lesions
+from osteomet.pipeline.mr_lesions import grade_where_shown
 from osteomet.pipeline.scan import Scan, choose_scan, default_model
 from osteomet.report.page import write_report
 from osteomet.report.wording import statement
@@ -179,6 +180,7 @@ def analyze_scan(
         package, scan.volume, device=device, cache_dir=cache_dir, sequences=scan.sequences, progress=progress
     )
     rule = CandidateSettings(seed_probability=package.description.seed_probability)
+    calibration = package.description.calibration
     grid = scan.volume.grid
     found = _Found(np.zeros(grid.shape, dtype=np.uint16), np.zeros((1, 1, 1), dtype=np.uint16), ())
     exam = ungraded_exam([NO_BONE])
@@ -188,7 +190,16 @@ def analyze_scan(
         probability = evidence.probability.astype(np.float32)
         anatomy = read_anatomy(evidence.bones, evidence.parts, field_of_view=grid)
         found = _find_lesions(scan, evidence, probability, anatomy, rule)
-        exam = grade_exam(found.lesions, peak_probability=_peak(probability), abstentions=cascade.abstentions)
+        if calibration is not None:
+            found = replace(found, lesions=calibrate_lesions(found.lesions, calibration.lesion))
+        if scan.sequences:
+            found = replace(found, lesions=grade_where_shown(found.lesions, found.fine, anatomy, scan.sequences))
+        exam = grade_exam(
+            found.lesions,
+            peak_probability=_peak(probability),
+            abstentions=cascade.abstentions,
+            calibration=calibration,
+        )
         names = {v.name: v.confidence for v in cascade.vertebrae}
         levels = describe_levels(anatomy, found.fine, lesions=found.lesions, name_confidence=names, entered={})
     provenance = Provenance(
