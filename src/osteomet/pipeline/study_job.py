@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from osteomet.core.errors import UsageError
 from osteomet.inference.engine import Device
+from osteomet.io.output import refusals_named
 from osteomet.pipeline.synth import write_cohort
-from osteomet.training.chain import ChainRecipe
-from osteomet.training.study import ScaleName, StudyRecipe
+from osteomet.training.nnunet.recipe import NnunetRecipe
+from osteomet.training.study_settings import ScaleName, Study
 
 PHANTOM_SEED = 2024
 SETTINGS, PHANTOMS = "recipe.json", "data"
@@ -24,14 +26,14 @@ Tell = Callable[[str, int, int, str], None]
 class StudyJob:
     """What to reproduce; ``data`` None makes the phantom cohort of the study. A stopped job goes on where it stood."""
 
-    recipe: StudyRecipe | ChainRecipe
+    recipe: Study | NnunetRecipe
     out: Path
     data: Path | None = None
     scale: ScaleName = "full"
     device: Device = "auto"
 
 
-def open_folder(recipe: StudyRecipe | ChainRecipe, out: Path, *, resume: bool) -> None:
+def open_folder(recipe: Study | NnunetRecipe, out: Path, *, resume: bool) -> None:
     """Make the folder of a study, with its settings; refuse one that holds anything but it, or its phantoms.
 
     Raises
@@ -48,6 +50,11 @@ def open_folder(recipe: StudyRecipe | ChainRecipe, out: Path, *, resume: bool) -
         raise UsageError(f"{out} holds something else", remedy="name a new folder")
     (out / "prepared").mkdir(parents=True, exist_ok=True)
     path.write_text(settings, encoding="utf-8")
+
+
+def full_disk_named(out: Path) -> AbstractContextManager[None]:
+    """Say what to do where the system refuses to write into the folder of a study."""
+    return refusals_named(out, remedy="free space, then start it again: it goes on where it stood")
 
 
 def data_of(job: StudyJob, tell: Tell) -> Path:
@@ -74,8 +81,10 @@ def notice_of(job: StudyJob) -> str:
     parts = []
     if job.data is None:
         parts.append(f"Simulated images: the phantom cohort {job.recipe.cohort}; no figure of ours is about patients.")
-    if job.scale != "full":
-        parts.append(f"Scale {job.scale}: fewer patients and steps and smaller networks than the study had.")
+    if job.scale == "smoke":
+        parts.append("Scale smoke: shows that everything runs; its figures mean nothing.")
+    elif job.scale == "small":
+        parts.append("Scale small: fewer patients and steps and smaller networks than the study had.")
     return " ".join(parts)
 
 

@@ -135,8 +135,8 @@ def _soft_layers(soft: SoftTissue, scene: Scene, softness_mm: float) -> Layers:
         scene.points_mm, shapes.kinds, shapes.parameters, shapes.boxes, chains_of(shapes, tissues), tissues,
         softness_mm, *layers,
     )  # fmt: skip
-    names = Tissue.MUSCLE, Tissue.SUBCUTANEOUS_FAT, Tissue.LIGAMENT, Tissue.CSF, Tissue.NERVE_ROOT
-    parts = tuple(int(name) for name in names)
+    muscle, fat, ligament = int(Tissue.MUSCLE), int(Tissue.SUBCUTANEOUS_FAT), int(Tissue.LIGAMENT)
+    parts = muscle, fat, ligament, int(Tissue.CSF), int(Tissue.NERVE_ROOT)
     mr_filling.add_streaks(scene.points_mm, parts, soft.streaks, soft.seed % 2**31, *layers)
     return layers
 

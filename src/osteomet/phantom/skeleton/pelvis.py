@@ -143,8 +143,8 @@ def _add_wing(
         stout = 1.6 * float(pillar[n : n + 2].mean())
         for high, low, more in ((crest, upper, 0.9 if thin else 0.0), (upper, lower, -0.5 if thin else 0.0),
                                 (lower, base, 2.2 if thin else 0.0)):  # fmt: skip
-            corners = [high[n], high[n + 1], low[n + 1], low[n]]
-            table.quad(corners, half + more + stout, owner=owner, part=part)
+            around = [high[n], high[n + 1], low[n + 1], low[n]]
+            table.quad(around, half + more + stout, owner=owner, part=part)
     for corners, half in (
         ((m["joint_top"], m["joint_low"], m["psis"]), 6.0),
         ((m["joint_low"], m["psis"], m["piis"]), 6.0),
