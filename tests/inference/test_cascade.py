@@ -10,12 +10,14 @@ from scipy.ndimage import maximum_filter, minimum_filter
 
 from osteomet.core.errors import ModelError
 from osteomet.core.grid import Grid
+from osteomet.core.vocabulary import SequenceRole
 from osteomet.core.volume import Modality, Unit, Volume
 from osteomet.inference import cascade
 from osteomet.inference.cascade import CascadeResult, instance_on_grid, run_cascade
 from osteomet.io.model_package import ModelPackage
 
 SOFT_TISSUE_HU, LYTIC_HU = -220.0, -120.0
+SOFT_TISSUE_SIGNAL, OFFSET_HU = 200.0, 420.0
 # A pelvis of boxes: index of the bone network's class, centre and size in LPS mm.
 BOXES = (
     (3, (0, 0, 110), (40, 34, 22)),
@@ -25,6 +27,7 @@ BOXES = (
     (8, (-70, 0, 20), (40, 50, 80)),
 )
 LESION = ((70.0, 4.0, 30.0), (16.0, 14.0, 18.0))
+RIB_CLASS, RIB = 11, ((70.0, 0.0, 115.0), (30.0, 24.0, 30.0))
 
 
 def hu_of(class_index: int) -> float:
@@ -72,11 +75,40 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def load(_: ModelPackage, part: str, **__: object) -> DensityEngine:
         names.append(part)
         if part == "bones":
-            return DensityEngine({box[0]: hu_of(box[0]) for box in BOXES}, 13, SOFT_TISSUE_HU)
+            return DensityEngine({n: hu_of(n) for n in (*(box[0] for box in BOXES), RIB_CLASS)}, 13, SOFT_TISSUE_HU)
         return DensityEngine({1: LYTIC_HU}, 3, hu_of(7))
 
     monkeypatch.setattr(cascade, "load_engine", load)
     return names
+
+
+class SignalEngine(DensityEngine):
+    """The same on MR, where soft tissue is the median of the body; keeps what it was shown."""
+
+    def __init__(self, levels_hu: dict[int, float], n_outputs: int, around_hu: float) -> None:
+        super().__init__(levels_hu, n_outputs, around_hu)
+        self.shown: list[NDArray[np.float32]] = []
+
+    def predict(self, batch: NDArray[np.float32]) -> NDArray[Any]:
+        self.shown.append(batch[0])
+        signal = SOFT_TISSUE_SIGNAL * (1 + batch[:, :1]) / (1 - batch[:, :1])
+        return super().predict(np.asarray((signal - OFFSET_HU + 250) / 750 - 1))
+
+
+@pytest.fixture
+def mr_engines(monkeypatch: pytest.MonkeyPatch) -> dict[str, SignalEngine]:
+    """Engines for both parts of an MR model by name."""
+    engines = {
+        "bones": SignalEngine({box[0]: hu_of(box[0]) for box in BOXES}, 13, SOFT_TISSUE_HU),
+        "lesions": SignalEngine({1: LYTIC_HU}, 2, hu_of(7)),
+    }
+    monkeypatch.setattr(cascade, "load_engine", lambda _, part, **__: engines[part])
+    return engines
+
+
+def as_mr(volume: Volume, gain: float) -> Volume:
+    """The same pelvis on MR; at a gain of 1 soft tissue has `SOFT_TISSUE_SIGNAL`."""
+    return Volume((volume.array + OFFSET_HU) * np.float32(gain), volume.grid, Modality.MR, Unit.ARBITRARY)
 
 
 def axial() -> Grid:
@@ -139,6 +171,53 @@ def test_any_acquisition_gives_the_same_bones_and_lesion(
     assert (evidence.bones.array > 0)[evidence.parts.array > 0].all()
 
 
+@pytest.mark.parametrize("gain", [0.03, 1.0, 20.0])
+def test_mr_gives_the_same_bones_and_lesion_at_any_gain(
+    mr_package: ModelPackage, mr_engines: dict[str, SignalEngine], gain: float
+) -> None:
+    """T1 shows all, T2 the upper part from z = 30 mm on, diffusion is missing."""
+    t1 = as_mr(paint(axial()), gain)
+    t2 = as_mr(paint(axial().crop((0, 0, 25), (130, 66, 47))), 5.0)
+    found = run(mr_package, t1, sequences={SequenceRole.T2: t2, SequenceRole.T1: t1})
+    assert set(found.bones.present()) == {"L4", "L5", "sacrum", "hip_left", "hip_right"}
+    evidence = found.lesions
+    assert evidence is not None
+    assert evidence.types == ("marrow",)
+    marrow = evidence.probability[0] > 0.5
+    np.testing.assert_allclose(evidence.grid.to_xyz_mm(np.argwhere(marrow)).mean(axis=0), LESION[0], atol=1.0)
+    for shown in mr_engines["bones"].shown:
+        assert shown.shape[0] == 2
+    flags = np.stack([shown[[1, 3, 5]] for shown in mr_engines["lesions"].shown])
+    assert set(np.unique(flags)) == {-1.0, 1.0}
+    assert (flags[:, 2] == -1).all()
+    assert ((flags[:, 1] == -1) | (flags[:, 0] == 1)).all()
+    assert (flags[:, 0] == 1).sum() > (flags[:, 1] == 1).sum() > 0
+
+
+def test_a_missing_sequence_leaves_the_others_as_they_are(
+    mr_package: ModelPackage, mr_engines: dict[str, SignalEngine]
+) -> None:
+    t1 = as_mr(paint(axial()), 1.0)
+    run(mr_package, t1, sequences={SequenceRole.T1: t1, SequenceRole.T2: as_mr(paint(sagittal()), 3.0)})
+    with_t2 = np.stack(mr_engines["lesions"].shown)
+    mr_engines["lesions"].shown.clear()
+    run(mr_package, t1, sequences={SequenceRole.T1: t1})
+    without = np.stack(mr_engines["lesions"].shown)
+    others = [0, 1, 4, 5, 6]
+    np.testing.assert_array_equal(with_t2[:, others], without[:, others])
+    assert (without[:, 2:4] == -1).all()
+    assert (with_t2[:, 3] == 1).any()
+
+
+@pytest.mark.usefixtures("mr_engines")
+def test_sequences_that_no_network_knows(mr_package: ModelPackage) -> None:
+    t1 = as_mr(paint(axial()), 1.0)
+    with pytest.raises(
+        ModelError, match=r"'bones' of model 'toy' knows no sequence .* expected T1, T2; got ADC; remedy"
+    ):
+        run(mr_package, t1, sequences={SequenceRole.ADC: t1})
+
+
 @pytest.mark.usefixtures("loaded")
 def test_two_scans_of_one_patient_share_the_lattice(package: ModelPackage) -> None:
     first, second = (run(package, paint(make())).lesions for make in (axial, sagittal))
@@ -168,6 +247,25 @@ def test_metal_is_said(package: ModelPackage, n_voxels: int, warns: bool) -> Non
     hu.reshape(-1)[:n_voxels] = 3000
     codes = [abstention.code for abstention in run(package, volume.with_array(hu)).abstentions]
     assert ("metal" in codes) == warns
+
+
+@pytest.mark.usefixtures("loaded")
+def test_ribs_are_outlined_and_not_searched(package: ModelPackage) -> None:
+    """A rib with lysis, 30 mm from any other bone: it is there, nothing is asked about it, and that is said."""
+    volume = paint(axial())
+    xyz = volume.grid.to_xyz_mm(np.moveaxis(np.indices(volume.grid.shape), 0, -1))
+    hu = volume.array.copy()
+    rib = (np.abs(xyz - RIB[0]) <= np.array(RIB[1]) / 2).all(axis=-1)
+    hu[rib] = hu_of(RIB_CLASS)
+    hu[(np.abs(xyz - RIB[0]) <= 5).all(axis=-1)] = LYTIC_HU
+    without, found = run(package, volume), run(package, volume.with_array(hu))
+    assert "rib" in found.bones.present()
+    assert found.lesions is not None
+    assert without.lesions is not None
+    at_rib = found.lesions.grid.to_ijk(RIB[0]).round().astype(int)
+    assert found.lesions.probability[(slice(None), *at_rib)].max() == 0
+    assert float(found.lesions.probability.max()) > 0.9
+    assert [a.code for a in found.abstentions if a not in without.abstentions] == ["thorax_not_searched"]
 
 
 @pytest.mark.usefixtures("loaded")

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from osteomet.core.calibration import ModelCalibration, PlattMap
 from osteomet.core.errors import ModelError, UsageError
 from osteomet.core.model import IntensityWindow, ModelDescription, ModelPart, NetworkSpec
+from osteomet.core.vocabulary import SequenceRole
 from osteomet.core.volume import Modality
 from osteomet.io import model_package, package_files
 from osteomet.io.model_package import Tensors, find_package, read_package, write_package
@@ -122,9 +124,13 @@ def test_writing_refuses_weights_that_nobody_names(tmp_path: Path) -> None:
         ({"patch": (32, 32, 30)}, "multiples of 8"),
         ({"spacing_mm": (1.0, 0.0, 1.0)}, "finite positive spacing"),
         ({"windows": (IntensityWindow(100.0, 100.0),)}, "low end lies below"),
-        ({"windows": ()}, "low end lies below"),
+        ({"windows": ()}, "either windows or sequences"),
+        ({"sequences": ((SequenceRole.T1,),)}, "either windows or sequences"),
+        ({"windows": (), "sequences": ((SequenceRole.T1,), ())}, "a role or more for each sequence"),
+        ({"windows": (), "sequences": ((SequenceRole.T1,), (SequenceRole.T1,))}, "none of them twice"),
+        ({"windows": (), "sequences": ((SequenceRole.T1,),)}, "2 inputs, one for each window, two for each sequence"),
         ({"windows": (IntensityWindow(0.0, 1.0),) * 2}, "2 inputs, one for each window"),
-        ({"near_bone_mm": 5.0}, "2 inputs, one for each window and one for bones"),
+        ({"near_bone_mm": 5.0}, "2 inputs, one for each window, two for each sequence and one for bones"),
         ({"near_bone_mm": -1.0}, "distance from bone of zero or more"),
         ({"weights": ()}, "at least one file of weights"),
     ],
@@ -134,6 +140,51 @@ def test_a_part_that_contradicts_itself(tmp_path: Path, change: dict[str, Any], 
     weights = {name: WEIGHTS[name] for name in part.weights}
     with pytest.raises(ModelError, match=message):
         write_package(replace(DESCRIPTION, parts=(part,)), weights, card="", folder=tmp_path / "toy")
+
+
+FITTED = PlattMap(-1.5, 0.75, 40, 12)
+CALIBRATION = ModelCalibration(FITTED, FITTED, FITTED, "40 phantoms")
+
+
+def test_a_calibration_and_pictures_are_kept_and_hashed(folder: Path, tmp_path: Path) -> None:
+    picture = b"\x89PNG picture"
+    target = tmp_path / "calibrated"
+    write_package(
+        replace(DESCRIPTION, calibration=CALIBRATION),
+        WEIGHTS,
+        card="# Toy\n",
+        folder=target,
+        pictures={"pictures/a.png": picture},
+    )
+    package = read_package(target)
+    assert package.description.calibration == CALIBRATION
+    assert dict(package.pictures) == {"pictures/a.png": picture}
+    assert package.sha256 != read_package(folder).sha256
+    (target / "pictures" / "a.png").write_bytes(b"\x89PNG another")
+    with pytest.raises(ModelError, match=r"pictures/a\.png is damaged or was changed"):
+        read_package(target)
+
+
+def test_a_package_from_before_calibration_is_read(folder: Path) -> None:
+    document = read_json(folder)
+    del document["calibration"]
+    (folder / "model.json").write_text(json.dumps(document))
+    assert read_package(folder).description.calibration is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"slope": -1.0}, "a positive finite slope"),
+        ({"slope": 0.0}, "a positive finite slope"),
+        ({"intercept": float("inf")}, "a finite intercept"),
+        ({"n_positive": 41}, "counts of which one is part of the other"),
+    ],
+)
+def test_a_calibration_that_gives_no_probability(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    calibration = replace(CALIBRATION, exam=replace(FITTED, **change))
+    with pytest.raises(ModelError, match=message):
+        write_package(replace(DESCRIPTION, calibration=calibration), WEIGHTS, card="", folder=tmp_path / "toy")
 
 
 def test_two_parts_of_one_name(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,21 +19,27 @@ from osteomet.core.errors import ModelError
 from osteomet.core.findings import Abstention
 from osteomet.core.grid import Grid
 from osteomet.core.model import ModelPart
+from osteomet.core.vocabulary import STRUCTURES, Group, SequenceRole
 from osteomet.core.volume import LabelMap, Modality, Unit, Volume
 from osteomet.image.components import bounding_box
 from osteomet.image.distance import distance_to_mm
+from osteomet.image.intensity import signal_gain
 from osteomet.image.resample import axis_aligned_grid, resample_labels, resample_volume
 from osteomet.inference.bones import Bones, Vertebra, find_bones
 from osteomet.inference.engine import Device, load_engine
 from osteomet.inference.sliding_window import Field, Reduce, predict_blended
 from osteomet.io.model_package import ModelPackage
-from osteomet.nn.inputs import OUTSIDE, network_inputs
+from osteomet.nn.inputs import OUTSIDE, SequenceImage, fill_inputs, network_inputs, sequence_inputs
 
 OUTSIDE_HU = -1024.0
 """What lies beyond the scan: air."""
 METAL_HU = 2500.0
 METAL_ML = 1.0
 """More than this volume above this density is metal, which hides and imitates lesions."""
+
+SEARCHED_GROUPS = frozenset(Group) - {Group.THORAX}
+"""Where lesions are looked for: spine, pelvis and thighs. Ribs, thin and curved, would give most of the false calls."""
+_SEARCHED = [s.id for s in STRUCTURES.values() if s.group in SEARCHED_GROUPS]
 
 Progress = Callable[[str, int, int], None]
 """Called with the stage (``bones``, ``lesions``), the number of windows done and of all."""
@@ -86,7 +93,13 @@ class CascadeResult:
 
 
 def run_cascade(
-    package: ModelPackage, volume: Volume, *, device: Device, cache_dir: Path, progress: Progress | None = None
+    package: ModelPackage,
+    volume: Volume,
+    *,
+    device: Device,
+    cache_dir: Path,
+    sequences: Mapping[SequenceRole, Volume] = MappingProxyType({}),
+    progress: Progress | None = None,
 ) -> CascadeResult:
     """Find bones on a coarse grid, then lesions on a fine grid, only where bone is.
 
@@ -95,16 +108,18 @@ def run_cascade(
     package
         A model with the parts ``bones`` and ``lesions``.
     volume
-        The scan, on any grid.
+        The scan, on any grid; the results lie on it.
     device, cache_dir
         As for `osteomet.inference.engine.load_engine`.
+    sequences
+        On MR every sequence of the study by its role, in place on one another, ``volume`` among them.
     progress
         Told about windows done.
 
     Raises
     ------
     ModelError
-        If the model is made for another modality or lacks one of the parts.
+        If the model is made for another modality, lacks one of the parts, or knows none of the sequences.
 
     Notes
     -----
@@ -112,7 +127,7 @@ def run_cascade(
     orientation whatever the acquisition, and two scans of one patient sample the same points.
     """
     parts = _parts(package, volume.modality)
-    run = _Run(package, device, cache_dir, progress)
+    run = _Run(package, device, cache_dir, progress, _with_gains(sequences))
     coarse = axis_aligned_grid(volume.grid, parts["bones"].spacing_mm)
     classes = run.predict(parts["bones"], volume, coarse, reduce=_most_probable)
     with run.clock("naming bones"):
@@ -120,12 +135,12 @@ def run_cascade(
     lesions = None if found.is_empty else _lesions(run, parts["lesions"], volume, found)
     with run.clock("bones on the grid of the scan"):
         bones = resample_labels(found.structures, volume.grid, method="vote")
-    metal = _metal_abstention(volume)
+    said = (*found.abstentions, *_thorax_abstention(found.structures), *_metal_abstention(volume))
     return CascadeResult(
         bones=bones,
         vertebrae=found.vertebrae,
         lesions=lesions,
-        abstentions=found.abstentions + ((metal,) if metal else ()),
+        abstentions=said,
         engine=run.engine,
         seconds=dict(run.seconds),
     )
@@ -197,6 +212,7 @@ class _Run:
     device: Device
     cache_dir: Path
     progress: Progress | None
+    sequences: Mapping[SequenceRole, tuple[Volume, float]]
     seconds: dict[str, float] = field(default_factory=dict)
     engines: list[str] = field(default_factory=list)
 
@@ -210,6 +226,26 @@ class _Run:
         yield
         self.seconds[stage] = round(time.monotonic() - start, 3)
 
+    def inputs(
+        self, part: ModelPart, volume: Volume, grid: Grid, bones: NDArray[np.bool_] | None
+    ) -> NDArray[np.float32]:
+        """What a network sees of the scan on a grid."""
+        if not part.sequences:
+            return network_inputs(resample_volume(volume, grid, outside=OUTSIDE_HU).array, part.windows, bones)
+        roles = fill_inputs(part.sequences, self.sequences)
+        if not any(roles):
+            raise ModelError(
+                f"the part {part.name!r} of model {self.package.description.name!r} knows no sequence of the study",
+                expected=", ".join(role.value for one in part.sequences for role in one),
+                got=", ".join(role.value for role in self.sequences) or "none",
+                remedy="choose another with --model; `osteomet model list` shows them",
+            )
+        images = [
+            None if role is None else SequenceImage.on_grid(self.sequences[role][0], grid, self.sequences[role][1])
+            for role in roles
+        ]
+        return sequence_inputs(images, grid.shape, bones)
+
     def predict(
         self,
         part: ModelPart,
@@ -222,9 +258,7 @@ class _Run:
     ) -> NDArray[Any]:
         """Run one network over a grid."""
         with self.clock(f"{part.name}: resampling"):
-            values = resample_volume(volume, grid, outside=OUTSIDE_HU).array
-            image = network_inputs(values, part.windows, bones)
-            del values
+            image = self.inputs(part, volume, grid, bones)
         with self.clock(f"{part.name}: loading the network"):
             engine = load_engine(self.package, part.name, device=self.device, cache_dir=self.cache_dir)
             self.engines.append(engine.description)
@@ -233,6 +267,11 @@ class _Run:
             return predict_blended(
                 engine, Field(image, OUTSIDE, region), patch=part.patch, reduce=reduce, progress=told
             )
+
+
+def _with_gains(sequences: Mapping[SequenceRole, Volume]) -> dict[SequenceRole, tuple[Volume, float]]:
+    """Each sequence with the gain of the whole of it."""
+    return {role: (volume, signal_gain(volume.array)) for role, volume in sequences.items()}
 
 
 def _parts(package: ModelPackage, modality: Modality) -> dict[str, ModelPart]:
@@ -268,11 +307,11 @@ def _foreground(probability: NDArray[np.float32]) -> NDArray[np.float16]:
 
 
 def _lesions(run: _Run, part: ModelPart, volume: Volume, found: Bones) -> LesionEvidence:
-    """Run the lesion network near bone: bone that is destroyed is hard to see as bone."""
+    """Run the lesion network in and near the bones it searches: bone that is destroyed is hard to see as bone."""
     assert part.near_bone_mm is not None
-    coarse = found.structures.grid
-    near = distance_to_mm(found.structures.array > 0, coarse.spacing_mm) <= part.near_bone_mm
-    box = bounding_box(near)
+    coarse, named = found.structures.grid, found.structures.array
+    near = distance_to_mm(np.isin(named, _SEARCHED), coarse.spacing_mm) <= part.near_bone_mm
+    box = bounding_box(near | (named > 0))
     assert box is not None
     grid = axis_aligned_grid(coarse.crop([s.start for s in box], [s.stop - s.start for s in box]), part.spacing_mm)
     region = resample_labels(LabelMap(near.astype(np.uint8), coarse, {"near bone": 1}), grid, method="nearest")
@@ -283,13 +322,20 @@ def _lesions(run: _Run, part: ModelPart, volume: Volume, found: Bones) -> Lesion
     return LesionEvidence(part.outputs[1:], probability.astype(np.float16, copy=False), bones, parts)
 
 
-def _metal_abstention(volume: Volume) -> Abstention | None:
+def _thorax_abstention(structures: LabelMap) -> tuple[Abstention, ...]:
+    """Say that ribs and sternum, where there are any, are not searched."""
+    if not np.isin(structures.array, [s.id for s in STRUCTURES.values() if s.group is Group.THORAX]).any():
+        return ()
+    return (Abstention("thorax_not_searched", "ribs and sternum are outlined, but not searched for lesions"),)
+
+
+def _metal_abstention(volume: Volume) -> tuple[Abstention, ...]:
     """Warn of metal on CT; counted slice by slice, as a mask of the whole scan would take 100 MB."""
     if volume.modality != Modality.CT:
-        return None
+        return ()
     n = sum(int(np.count_nonzero(volume.array[..., k] > METAL_HU)) for k in range(volume.grid.shape[2]))
     volume_ml = n * volume.grid.voxel_volume_ml
     if volume_ml <= METAL_ML:
-        return None
+        return ()
     what = f"{volume_ml:.1f} ml are denser than {METAL_HU:.0f} HU: metal and its streaks can hide or imitate lesions"
-    return Abstention("metal", what)
+    return (Abstention("metal", what),)

@@ -10,15 +10,22 @@ from pathlib import Path
 from osteomet import __version__
 from osteomet.core.errors import ModelError, UsageError
 from osteomet.core.model import ModelDescription, ModelPart
+from osteomet.core.volume import Modality
 from osteomet.inference.engine import Device, choose_device
 from osteomet.io.model_package import ModelPackage, Tensors, read_package, write_package
-from osteomet.pipeline.validate import VALIDATION_SEED, PhantomScore, validate_on_phantoms
+from osteomet.pipeline.calibrate import CALIBRATION_SEED, calibrate_model
+from osteomet.pipeline.model_cohort import N_CASES, CohortJob
+from osteomet.pipeline.validate import VALIDATION_SEED, ValidationJob, validate_model
 from osteomet.training.backgrounds import Background, read_backgrounds
 from osteomet.training.fit import Progress
 from osteomet.training.phantom_part import fit_part
 from osteomet.training.recipe import PartRecipe, Recipe
 
-_PHANTOMS = "Simulated CT of parametric bodies (osteomet.phantom), made on the fly."
+_PHANTOMS = "Simulated {} of parametric bodies (osteomet.phantom), made on the fly."
+_TASKS = {
+    Modality.CT: "bones, vertebra levels and lytic and sclerotic metastases",
+    Modality.MR: "bones, vertebra levels and metastases that replace marrow, on any of the sequences",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,7 @@ def train_model(
     Raises
     ------
     UsageError
-        If ``out`` holds something already and ``resume`` is False.
+        If ``out`` holds something already and ``resume`` is False, or ``backgrounds`` are given for MR.
     InputError
         If ``backgrounds`` holds no scan without lesions that can be read (`osteomet.training.backgrounds`).
     ModelError
@@ -56,6 +63,8 @@ def train_model(
     """
     if out.exists() and any(out.iterdir()) and not resume:
         raise UsageError(f"{out} holds a training already", remedy="go on with --resume, or name a new folder")
+    if backgrounds is not None and recipe.modality is Modality.MR:
+        raise UsageError("lesions are put into real CTs only", remedy=f"train {recipe.name} without --backgrounds")
     scans = () if backgrounds is None else read_backgrounds(backgrounds)
     begin = {} if start_from is None else _weights_to_start_from(start_from, recipe)
     chosen = choose_device(device)
@@ -111,15 +120,16 @@ def _origin(recipe: Recipe, scans: tuple[Background, ...], start: ModelPackage |
     command = f"osteomet train {recipe.name} --out DIR"
     if start is not None:
         command += f" --start-from {start.description.name}-{start.sha256[:12]}"
+    phantoms = _PHANTOMS.format(recipe.modality)
     if not scans:
-        return _Origin(f"{_PHANTOMS} No scan of a patient.", command)
+        return _Origin(f"{phantoms} No scan of a patient.", command)
     names = ", ".join(scan.name for scan in scans)
     bones, lesions = (f"{part.background_share:.0%}" for _, part in _parts(recipe))
     lent = (
         f"{bones} of the patches of the bone network and {lesions} of those of the lesion network come from real CTs "
         f"without lesions, into which some were put for the latter: {names}."
     )
-    return _Origin(f"{_PHANTOMS} {lent} No lesion of a patient.", f"{command} --backgrounds FOLDER")
+    return _Origin(f"{phantoms} {lent} No lesion of a patient.", f"{command} --backgrounds FOLDER")
 
 
 def _package(
@@ -133,14 +143,22 @@ def _package(
     cache_dir: Path,
     report: Callable[[str], None],
 ) -> Path:
-    """Measure a draft of the package, then write it with its figures."""
+    """Write a draft of the package, calibrate it, judge it on other phantoms, and write it with its figures."""
     draft, package = out / "draft", out / "package"
     for folder in (draft, package):
         shutil.rmtree(folder, ignore_errors=True)
-    write_package(_describe(recipe, origin, parts, None), weights, card="draft", folder=draft)
-    report("measuring on phantoms of another seed")
-    score = validate_on_phantoms(read_package(draft), device=device, cache_dir=cache_dir, report=report)
-    write_package(_describe(recipe, origin, parts, score), weights, card=_card(recipe, origin, score), folder=package)
+    write_package(_describe(recipe, origin, parts), weights, card=_card(recipe, origin), folder=draft)
+
+    def tell(what: str, done: int, total: int) -> None:
+        report(f"{what} {done}/{total}")
+
+    fit, judge = (CohortJob(N_CASES, seed, device, cache_dir) for seed in (CALIBRATION_SEED, VALIDATION_SEED))
+    trained = read_package(draft)
+    # Folders of these weights: a training that went further in between begins anew.
+    calibration, validation = (out / f"{name}-{trained.sha256[:12]}" for name in ("calibration", "validation"))
+    calibrated = calibrate_model(trained, calibration, fit, progress=tell)
+    judged = validate_model(read_package(calibrated), validation, ValidationJob(judge), progress=tell)
+    shutil.copytree(judged.package, package)
     shutil.rmtree(draft)
     return package
 
@@ -148,18 +166,24 @@ def _package(
 def _describe_part(name: str, part: PartRecipe, file: str) -> ModelPart:
     """What the package says about one network."""
     return ModelPart(
-        name, part.network, part.spacing_mm, part.patch, part.windows, part.near_bone_mm, part.outputs, (file,)
+        name=name,
+        network=part.network,
+        spacing_mm=part.spacing_mm,
+        patch=part.patch,
+        windows=part.windows,
+        near_bone_mm=part.near_bone_mm,
+        outputs=part.outputs,
+        weights=(file,),
+        sequences=part.sequences,
     )
 
 
-def _describe(
-    recipe: Recipe, origin: _Origin, parts: tuple[ModelPart, ...], score: PhantomScore | None
-) -> ModelDescription:
+def _describe(recipe: Recipe, origin: _Origin, parts: tuple[ModelPart, ...]) -> ModelDescription:
     """The content of ``model.json``."""
     return ModelDescription(
         name=recipe.name,
         version=__version__,
-        task="bones, vertebra levels and lytic and sclerotic metastases",
+        task=_TASKS[recipe.modality],
         modality=recipe.modality,
         parts=parts,
         training_data=origin.data,
@@ -167,14 +191,14 @@ def _describe(
         intended_use=recipe.intended_use,
         limitations=recipe.limitations.strip(),
         licence=recipe.licence,
-        metrics=score.as_metrics() if score else {},
+        metrics={},
         files={},
         seed_probability=recipe.seed_probability,
     )
 
 
-def _card(recipe: Recipe, origin: _Origin, score: PhantomScore) -> str:
-    """The model card, Markdown."""
+def _card(recipe: Recipe, origin: _Origin) -> str:
+    """The model card, Markdown, before anything is measured."""
     bones, lesions = recipe.bones, recipe.lesions
     return f"""# Model card: {recipe.name} {__version__}
 
@@ -182,7 +206,7 @@ Research software, not a medical device.
 
 ## What it does
 
-Finds bones, names vertebrae, and outlines lytic and sclerotic metastases on CT. Two 3D U-Nets: bones at
+Finds {_TASKS[recipe.modality]}, on {recipe.modality}. Two 3D U-Nets: bones at
 {bones.spacing_mm[0]} mm, lesions at {lesions.spacing_mm[0]} mm inside the bone region only.
 
 ## Intended use
@@ -194,15 +218,6 @@ Finds bones, names vertebrae, and outlines lytic and sclerotic metastases on CT.
 {origin.data} Made by `{origin.command}`:
 {bones.n_steps} steps of {bones.batch} patches for bones and {lesions.n_steps} of {lesions.batch} for lesions, seeds
 {bones.seed} and {lesions.seed}.
-
-## What it was tested on
-
-{score.n_cases} simulated scans of the cohort `ct-spine`, seed {VALIDATION_SEED}: other bodies and scanners than in
-training. Intervals are 95 %, Wilson for proportions.
-
-{score.as_markdown()}
-
-These figures say nothing about accuracy on patients.
 
 ## Limitations
 
