@@ -28,10 +28,12 @@ def reproduce(
     from osteomet.pipeline.reproduce import reproduce_study
     from osteomet.pipeline.study_job import StudyJob
     from osteomet.training.chain import TWO_STEPS, read_chain
+    from osteomet.training.nnunet.recipe import NNUNET, read_nnunet
     from osteomet.training.recipe import task_of
     from osteomet.training.study import read_study
 
-    study = read_chain(recipe) if task_of(recipe) == TWO_STEPS else read_study(recipe)
+    readers = {TWO_STEPS: read_chain, NNUNET: read_nnunet}
+    study = readers.get(task_of(recipe), read_study)(recipe)
     with progress_or_lines() as tell:
         metrics = reproduce_study(StudyJob(study, out, data, scale, device), tell=tell)
     found = {name: metric.as_json() for name, metric in metrics.items()}

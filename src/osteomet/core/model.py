@@ -135,6 +135,9 @@ class NnunetPart:
 
     ``values`` is the label for each of ``outputs``. Where ``exclusive``, the output with the highest logit is taken;
     else each output is a region of its own, and where its logit is positive it overwrites the regions before it.
+
+    The second stage of a cascade has a ``first``, whose label map is a further input: a channel for each label but the
+    background, 1 where the label is and 0 elsewhere.
     """
 
     configuration: str
@@ -151,6 +154,20 @@ class NnunetPart:
     values: tuple[int, ...]
     exclusive: bool
     weights: tuple[str, ...]
+    first: FirstStage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FirstStage:
+    """First stage of a cascade, and how its label map is brought onto the grid of the second."""
+
+    part: NnunetPart
+    label_rule: ResampleRule
+
+
+def stages_of(part: NnunetPart) -> tuple[NnunetPart, ...]:
+    """Networks of a model in the order in which they run: the first stage of a cascade, if it is one, and the part."""
+    return (part,) if part.first is None else (*stages_of(part.first.part), part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +201,8 @@ class ModelDescription:
     def weights(self) -> tuple[str, ...]:
         """Every file of weights."""
         own = tuple(name for part in self.parts for name in part.weights)
-        return own + (self.nnunet.weights if self.nnunet else ())
+        stages = stages_of(self.nnunet) if self.nnunet else ()
+        return own + tuple(name for stage in stages for name in stage.weights)
 
     def part(self, name: str) -> ModelPart:
         """Return the part of this name; raises KeyError where there is none."""

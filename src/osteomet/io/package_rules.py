@@ -9,7 +9,7 @@ import numpy as np
 
 from osteomet.core.calibration import PlattMap
 from osteomet.core.errors import ModelError
-from osteomet.core.model import NORM_GROUPS, ModelDescription, ModelPart, NnunetPart
+from osteomet.core.model import NORM_GROUPS, ModelDescription, ModelPart, NnunetPart, stages_of
 from osteomet.io.package_files import check_paths
 
 CARD_FILE = "card.md"
@@ -19,8 +19,8 @@ def check_description(description: ModelDescription) -> None:
     """Refuse a description that contradicts itself."""
     check_paths(description.files)
     names = [part.name for part in description.parts]
-    if description.nnunet is not None:
-        _check_nnunet(description.nnunet)
+    for stage in stages_of(description.nnunet) if description.nnunet is not None else ():
+        _check_nnunet(stage)
     if bool(names) == (description.nnunet is not None) or len(set(names)) != len(names):
         raise ModelError("a model has at least one part, each with its own name", got=str(names))
     for part in description.parts:
@@ -64,6 +64,7 @@ def _check_nnunet(part: NnunetPart) -> None:
     net = part.network
     stages, n_axes = len(net.features), len(part.patch) - (part.spacing_mm[0] is None)
     sizes = (*net.kernels, *net.strides)
+    n_labels = 0 if part.first is None else len(part.values) - 1
     steps = [1] * (3 - n_axes) + [math.prod(sides) for sides in zip(*net.strides, strict=False)]
     rules = {
         "two stages or more": stages >= 2,
@@ -77,7 +78,11 @@ def _check_nnunet(part: NnunetPart) -> None:
         and all(n > 0 and n % step == 0 for n, step in zip(part.patch, steps, strict=True)),
         "a patch of one slice where slices keep their distance": part.spacing_mm[0] is not None or part.patch[0] == 1,
         "a finite positive spacing": all(0 < s < np.inf for s in part.spacing_mm if s is not None),
-        "one input for each channel": net.n_inputs == len(part.channels) > 0,
+        "one input for each channel, and in the second stage of a cascade for each label but the background": (
+            net.n_inputs == len(part.channels) + n_labels and bool(part.channels)
+        ),
+        "labels that exclude each other, those of the first stage, in the second stage of a cascade": part.first is None
+        or (part.exclusive and part.first.part.exclusive and part.first.part.values == part.values),
         "statistics for each channel of CT": all(c.statistics is not None for c in part.channels if c.scheme == "CT"),
         "three axes, each once": sorted(part.axes) == [0, 1, 2],
         "mirrored axes among those of the network": set(part.mirror_axes) <= {0, 1, 2}

@@ -12,6 +12,7 @@ from osteomet.core.errors import UsageError
 from osteomet.inference.engine import Device
 from osteomet.io.output import refusals_named
 from osteomet.pipeline.synth import write_cohort
+from osteomet.training.nnunet.recipe import NnunetRecipe
 from osteomet.training.study_settings import ScaleName, Study
 
 PHANTOM_SEED = 2024
@@ -25,14 +26,14 @@ Tell = Callable[[str, int, int, str], None]
 class StudyJob:
     """What to reproduce; ``data`` None makes the phantom cohort of the study. A stopped job goes on where it stood."""
 
-    recipe: Study
+    recipe: Study | NnunetRecipe
     out: Path
     data: Path | None = None
     scale: ScaleName = "full"
     device: Device = "auto"
 
 
-def open_folder(recipe: Study, out: Path, *, resume: bool) -> None:
+def open_folder(recipe: Study | NnunetRecipe, out: Path, *, resume: bool) -> None:
     """Make the folder of a study, with its settings; refuse one that holds anything but it, or its phantoms.
 
     Raises
