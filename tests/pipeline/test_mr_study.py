@@ -46,7 +46,7 @@ def untrained(tmp_path: Path) -> Path:
 def test_an_mr_study(untrained: Path, tmp_path: Path) -> None:
     """T1 and FO align; an image that lies a metre away does not and is left out with the reason."""
     case = draw_patient("mr-spine", seed=5, number=0, coarse=3.0).cases[0]
-    given = {}
+    given: dict[SequenceRole, Path] = {}
     for image in case.images:
         if image.role in (SequenceRole.T1, SequenceRole.FO):
             given[image.role] = tmp_path / f"{image.role.value}.nii.gz"

@@ -59,7 +59,8 @@ def aligned(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def align(volumes: dict[SequenceRole, Volume], preferred: list[SequenceRole]) -> AlignedSequences:
         first = next(role for role in preferred if role in volumes)
-        kept = {role: volume for role, volume in volumes.items() if role != SequenceRole.CE}
+        kept = dict(volumes)
+        kept.pop(SequenceRole.CE, None)
         left = {SequenceRole.CE: "not used beside T1: moved"} if SequenceRole.CE in volumes else {}
         return AlignedSequences(first, kept, {role: f"note on {role.value}" for role in kept}, left)
 
