@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from osteomet.core.calibration import ModelCalibration
+from osteomet.core.vocabulary import SequenceRole
 from osteomet.core.volume import Modality
 
 PACKAGE_FORMAT = "osteomet-model/1"
@@ -42,8 +43,10 @@ class ModelPart:
     ``spacing_mm``, on a grid whose axes run to the patient's left, posterior and superior. ``weights`` are paths inside
     the package, one per ensemble member, averaged after the softmax.
 
-    The network sees the image once through each of ``windows``. If ``near_bone_mm`` is a number, bones are its last
-    input channel (1 in bone, −1 elsewhere), and it is trained and run only in bone and up to that far from it.
+    On CT the network sees the image once through each of ``windows``. On MR each entry of ``sequences`` names the roles
+    that may fill one input, best first; an input has two channels, the image and whether that sequence shows the voxel
+    (1 or −1), so that any of them may be missing. If ``near_bone_mm`` is a number, bones are its last input channel
+    (1 in bone, −1 elsewhere), and it is trained and run only in bone and up to that far from it.
     """
 
     name: str
@@ -54,6 +57,12 @@ class ModelPart:
     near_bone_mm: float | None
     outputs: tuple[str, ...]
     weights: tuple[str, ...]
+    sequences: tuple[tuple[SequenceRole, ...], ...] = ()
+
+    @property
+    def n_inputs(self) -> int:
+        """Channels that windows, sequences and bones fill."""
+        return len(self.windows) + 2 * len(self.sequences) + (self.near_bone_mm is not None)
 
 
 @dataclass(frozen=True, slots=True)

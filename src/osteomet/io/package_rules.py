@@ -38,7 +38,7 @@ def check_description(description: ModelDescription) -> None:
 def _check_part(part: ModelPart) -> None:
     """Refuse a part whose outputs, patch, spacing, window and network do not fit each other."""
     step = 2 ** len(part.network.channels)
-    n_inputs = len(part.windows) + (part.near_bone_mm is not None)
+    roles = [role for one in part.sequences for role in one]
     rules = {
         "outputs named once each, background first, one for each channel of the network": part.outputs[:1]
         == ("background",)
@@ -47,11 +47,13 @@ def _check_part(part: ModelPart) -> None:
         and all(n > 0 and n % NORM_GROUPS == 0 for n in part.network.channels),
         f"patch sides that are positive multiples of {step}": all(n > 0 and n % step == 0 for n in part.patch),
         "a finite positive spacing": all(0 < s < np.inf for s in part.spacing_mm),
-        "windows whose low end lies below their high end": bool(part.windows)
-        and all(-np.inf < w.low < w.high < np.inf for w in part.windows),
+        "windows whose low end lies below their high end": all(-np.inf < w.low < w.high < np.inf for w in part.windows),
+        "either windows or sequences": bool(part.windows) != bool(part.sequences),
+        "a role or more for each sequence, none of them twice": all(part.sequences) and len(set(roles)) == len(roles),
         "a distance from bone of zero or more, if any": part.near_bone_mm is None or 0 <= part.near_bone_mm < np.inf,
-        f"{n_inputs} inputs, one for each window and one for bones where it sees them": part.network.n_inputs
-        == n_inputs,
+        f"{part.n_inputs} inputs, one for each window, two for each sequence and one for bones where it sees them": (
+            part.network.n_inputs == part.n_inputs
+        ),
         "at least one file of weights": bool(part.weights),
     }
     _check_rules(f"part {part.name!r} of the model", rules, part)
