@@ -32,8 +32,8 @@ def reproduce(
     from osteomet.training.recipe import task_of
     from osteomet.training.study import read_study
 
-    readers = {TWO_STEPS: read_chain, NNUNET: read_nnunet}
-    study = readers.get(task_of(recipe), read_study)(recipe)
+    task = task_of(recipe)
+    study = read_chain(recipe) if task == TWO_STEPS else read_nnunet(recipe) if task == NNUNET else read_study(recipe)
     with progress_or_lines() as tell:
         metrics = reproduce_study(StudyJob(study, out, data, scale, device), tell=tell)
     found = {name: metric.as_json() for name, metric in metrics.items()}

@@ -49,7 +49,8 @@ class NnunetRun:
         folders = (prepared / "raw", prepared / "preprocessed", (self.out / "models").absolute())
         for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)
-        return Place(*(str(folder) for folder in folders), DATASETS[stage], self.device)
+        raw, preprocessed, results = (str(folder) for folder in folders)
+        return Place(raw, preprocessed, results, DATASETS[stage], self.device)
 
     def about(self, stage: StageName) -> Tell:
         """Say with every progress which stage it is."""
