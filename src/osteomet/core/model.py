@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from osteomet.core.classifier import ClassifierPart
 from osteomet.core.volume import Modality
 
 PACKAGE_FORMAT = "osteomet-model/1"
@@ -149,7 +150,7 @@ class ModelDescription:
 
     ``files`` maps every other file of the package to its SHA-256, so that damage and tampering are noticed.
     ``seed_probability`` is the operating point: a lesion needs a voxel at least this probable. A model that was trained
-    by nnU-Net has ``nnunet`` and no parts.
+    by nnU-Net has ``nnunet`` and no parts, a classifier of lesions has ``classifier`` and no parts.
     """
 
     name: str
@@ -166,13 +167,15 @@ class ModelDescription:
     files: dict[str, str]
     seed_probability: float = 0.5
     nnunet: NnunetPart | None = None
+    classifier: ClassifierPart | None = None
     format: str = PACKAGE_FORMAT
 
     @property
     def weights(self) -> tuple[str, ...]:
         """Every file of weights."""
         own = tuple(name for part in self.parts for name in part.weights)
-        return own + (self.nnunet.weights if self.nnunet else ())
+        others = (part.weights for part in (self.nnunet, self.classifier) if part is not None)
+        return sum(others, start=own)
 
     def part(self, name: str) -> ModelPart:
         """Return the part of this name; raises KeyError where there is none."""

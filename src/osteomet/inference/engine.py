@@ -75,7 +75,7 @@ def load_nnunet_engine(package: ModelPackage, *, device: Device, cache_dir: Path
         raise ModelError(
             f"model {package.description.name!r} was not trained by nnU-Net",
             expected="a model that `osteomet model import` made of a trained folder",
-            remedy="run it with `osteomet analyze`",
+            remedy="run it with `osteomet analyze`, a classifier with `osteomet classify predict`",
         )
     engine = _load(package, part, device=device, cache_dir=cache_dir)
     return MirroredEngine(engine, part.mirror_axes) if part.mirror_axes else engine

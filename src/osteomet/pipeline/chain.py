@@ -85,6 +85,7 @@ def open_chain(recipe: ChainRecipe, data: Path, out: Path, *, device: Device, re
     team, chosen = join_team(choose_device(device))
     if team.is_first:
         open_folder(recipe, out, resume=resume)
+        (out / "prepared").mkdir(exist_ok=True)
     return ChainRun(recipe, dataset, out, chosen, team, tell)
 
 

@@ -75,7 +75,7 @@ def import_model(source: Path, models: Path, *, name: str | None, configuration:
         weights, card = given.weights, given.card
     _check_name(description.name, models)
     draft = ModelPackage(description, weights, card, sha256="")
-    for part in (*description.parts, description.nnunet):
+    for part in (*description.parts, description.nnunet, description.classifier):
         if part is not None:
             build_ensemble(draft, part)
     write_package(description, weights, card=card, folder=models / description.name)

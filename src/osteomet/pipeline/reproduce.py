@@ -10,12 +10,14 @@ from osteomet.evaluation.kim2024_study import EXTERNAL, INTERNAL, kim2024_study_
 from osteomet.evaluation.metrics import Metric, Resampling
 from osteomet.evaluation.tables import Table, fill_paper_table
 from osteomet.pipeline.reproduce_chain import reproduce_chain
+from osteomet.pipeline.reproduce_lesions import reproduce_lesions
 from osteomet.pipeline.study import StudyData, StudyRun, open_run, prepare_study, train_variant
 from osteomet.pipeline.study_job import StudyJob, Tell, data_in_words, data_of, notice_of
 from osteomet.pipeline.study_page import StudyReport, write_study
 from osteomet.pipeline.study_prediction import evaluate_in_full, evaluate_in_short, predict_part
 from osteomet.report.evaluation_page import ChartFile
 from osteomet.training.chain import ChainRecipe
+from osteomet.training.lesion_study import LesionStudyRecipe
 from osteomet.training.study import Variant
 
 STUDY_TABLES = {"kim2024": kim2024_study_tables}
@@ -54,6 +56,8 @@ def reproduce_study(job: StudyJob, *, tell: Tell) -> dict[str, Metric]:
     recipe = job.recipe
     if isinstance(recipe, ChainRecipe):
         return reproduce_chain(job, recipe, tell=tell)
+    if isinstance(recipe, LesionStudyRecipe):
+        return reproduce_lesions(job, recipe, tell=tell)
     if recipe.protocol not in STUDY_TABLES:
         raise UsageError("no tables are known for this study", expected=", ".join(STUDY_TABLES), got=recipe.protocol)
     source = data_of(job, tell)

@@ -93,6 +93,7 @@ def open_run(recipe: StudyRecipe, data: Path, out: Path, *, device: Device, resu
     team, chosen = join_team(choose_device(device))
     if team.is_first:
         open_folder(recipe, out, resume=resume)
+        (out / "prepared").mkdir(exist_ok=True)
     return StudyRun(recipe, dataset, out, chosen, team, tell)
 
 
