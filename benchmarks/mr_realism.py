@@ -28,6 +28,7 @@ from osteomet.phantom.body import Body, sample_body
 from osteomet.phantom.mr.acquisition import acquire
 from osteomet.phantom.mr.geometry import Stack
 from osteomet.phantom.mr.protocols import preset
+from osteomet.phantom.mr.saturation import sample_band
 from osteomet.phantom.mr.scanner import Composition, MrScanner, sample_mr_scanner
 from osteomet.phantom.mr.scene import Marrow, compose
 from osteomet.phantom.mr.sequences import Sequence
@@ -187,6 +188,8 @@ def make_lumbar(seed: int) -> dict[str, Scan]:
     body = _patient(seed, Sex.FEMALE, age_years=38.0)
     middle = body.column.nearest("L2").centre_mm
     marrow, scanner = Marrow(0.42, 0.075), _scanner(seed, 1.5)
+    band = sample_band(np.random.default_rng(seed), body.column, middle[2] - 135, middle[2] + 115)
+    scanner = replace(scanner, band=band)
     scans = {}
     for name, slice_mm, n in (("T2", 1.0, 38), ("T1", 4.0, 9), ("STIR", 4.0, 9)):
         direction = np.array([[0, 0, 1], [1, 0, 0], [0, 1, 0]], dtype=np.float64)

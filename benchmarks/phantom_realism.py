@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -178,8 +179,12 @@ def oriented(volume: Volume) -> Volume:
 
 
 def phantom_like(volume: Volume, pair: Pair, seed: int, core_hu: float) -> tuple[Volume, NDArray[np.bool_]]:
-    """A phantom without metastases, of the same density, shape and spacing, and the cores of its bodies."""
-    body = sample_body(np.random.default_rng(seed), n_metastases=0)
+    """A phantom without metastases or metal, of the same density, shape and spacing, and the cores of its bodies.
+
+    Patients are drawn until one has no homogeneous marrow, as none of the scans has.
+    """
+    drawn = (sample_body(np.random.default_rng([seed, n]), n_metastases=0) for n in count())
+    body = replace(next(b for b in drawn if b.rim == 1.0), hardware=None)
     if np.isfinite(core_hu):
         body = replace(body, density=core_hu)
     shape, spacing = volume.grid.shape, np.array(volume.grid.spacing_mm)

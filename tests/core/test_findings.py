@@ -11,6 +11,7 @@ from osteomet.core.findings import (
     Exam,
     ExamGrade,
     Findings,
+    GradeProbabilities,
     LevelFinding,
     MStage,
     PartStatus,
@@ -24,6 +25,7 @@ from osteomet.core.findings import (
     to_json,
 )
 from osteomet.core.lesion import Lesion
+from osteomet.core.mr_grade import Criterion, CriterionKind, CriterionState, MrCategory, MrGrade
 from osteomet.core.vocabulary import LesionType
 
 PROVENANCE = Provenance(
@@ -56,6 +58,11 @@ LESION = Lesion(
     mean_intensity=612.5,
     confidence=None,
     tracking_uid="2.25.7",
+)
+GRADE = MrGrade(
+    MrCategory.INDETERMINATE,
+    (Criterion("avid enhancement", CriterionKind.PRIMARY, CriterionState.UNKNOWN, "no image with contrast"),),
+    ("ADC 850 µm²/s",),
 )
 LEVEL = LevelFinding(
     name="L3",
@@ -97,9 +104,15 @@ FULL = replace(
             SeriesFacts(source="series 2", role=None, reason="a localizer"),
         ),
     ),
-    exam=Exam(probability=0.93, m_stage=MStage.M1B, grade=ExamGrade.MILD),
+    exam=Exam(
+        probability=0.93,
+        m_stage=MStage.M1B,
+        grade=ExamGrade.MILD,
+        grade_probabilities=GradeProbabilities(0.07, 0.83, 0.1),
+        calibrated_on="40 phantoms of ct-spine, seed 92026",
+    ),
     levels=(LEVEL,),
-    lesions=(LESION,),
+    lesions=(LESION, replace(LESION, id=4, type=LesionType.MARROW, mr_grade=GRADE)),
 )
 
 
@@ -181,5 +194,5 @@ def test_another_major_version_is_refused_and_a_minor_one_read() -> None:
     document["schema_version"] = "1.9"
     assert from_json(json.dumps(document)).schema_version == "1.9"
     document["schema_version"] = "2.0"
-    with pytest.raises(FormatError, match=r"expected 1\.0; got 2\.0; remedy"):
+    with pytest.raises(FormatError, match=r"expected 1\.1; got 2\.0; remedy"):
         from_json(json.dumps(document))

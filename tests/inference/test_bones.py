@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -203,6 +204,17 @@ def test_three_cores_in_one_piece() -> None:
         middle = (scene.centres[upper] + scene.centres[lower]) / 2
         scene.classes[scene.box(middle, (6, 6, 22), np.eye(3))] = CODE["core_thoracic"]
     assert names_of(scene.find()) == ["T7", "T8", "T9", "T10", "T11", "T12", "L1", "L2"]
+
+
+def test_a_column_whose_cores_have_all_fused() -> None:
+    """Slices of 5 mm leave hardly a disc: bridges of four fifths of the cross-section, down a bent column."""
+    names = ["T6", "T7", "T8", "T9", "T10", "T11", "T12", "L1", "L2", "L3"]
+    scene = spine(names, tilt_deg=25)
+    for upper, lower in pairwise(names):
+        middle, width = (scene.centres[upper] + scene.centres[lower]) / 2, WIDTH_MM[upper[0]]
+        bridge = scene.box(middle, (0.9 * (width - 5), 0.9 * (0.75 * width - 5), 16), np.eye(3))
+        scene.classes[bridge] = CORE[upper[0]]
+    assert names_of(scene.find()) == names
 
 
 @pytest.mark.parametrize("size", [(7.0, 60.0, 60.0), (60.0, 7.0, 60.0), (60.0, 60.0, 7.0)])

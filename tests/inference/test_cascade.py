@@ -25,6 +25,7 @@ BOXES = (
     (8, (-70, 0, 20), (40, 50, 80)),
 )
 LESION = ((70.0, 4.0, 30.0), (16.0, 14.0, 18.0))
+RIB_CLASS, RIB = 11, ((70.0, 0.0, 115.0), (30.0, 24.0, 30.0))
 
 
 def hu_of(class_index: int) -> float:
@@ -72,7 +73,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def load(_: ModelPackage, part: str, **__: object) -> DensityEngine:
         names.append(part)
         if part == "bones":
-            return DensityEngine({box[0]: hu_of(box[0]) for box in BOXES}, 13, SOFT_TISSUE_HU)
+            return DensityEngine({n: hu_of(n) for n in (*(box[0] for box in BOXES), RIB_CLASS)}, 13, SOFT_TISSUE_HU)
         return DensityEngine({1: LYTIC_HU}, 3, hu_of(7))
 
     monkeypatch.setattr(cascade, "load_engine", load)
@@ -168,6 +169,25 @@ def test_metal_is_said(package: ModelPackage, n_voxels: int, warns: bool) -> Non
     hu.reshape(-1)[:n_voxels] = 3000
     codes = [abstention.code for abstention in run(package, volume.with_array(hu)).abstentions]
     assert ("metal" in codes) == warns
+
+
+@pytest.mark.usefixtures("loaded")
+def test_ribs_are_outlined_and_not_searched(package: ModelPackage) -> None:
+    """A rib with lysis, 30 mm from any other bone: it is there, nothing is asked about it, and that is said."""
+    volume = paint(axial())
+    xyz = volume.grid.to_xyz_mm(np.moveaxis(np.indices(volume.grid.shape), 0, -1))
+    hu = volume.array.copy()
+    rib = (np.abs(xyz - RIB[0]) <= np.array(RIB[1]) / 2).all(axis=-1)
+    hu[rib] = hu_of(RIB_CLASS)
+    hu[(np.abs(xyz - RIB[0]) <= 5).all(axis=-1)] = LYTIC_HU
+    without, found = run(package, volume), run(package, volume.with_array(hu))
+    assert "rib" in found.bones.present()
+    assert found.lesions is not None
+    assert without.lesions is not None
+    at_rib = found.lesions.grid.to_ijk(RIB[0]).round().astype(int)
+    assert found.lesions.probability[(slice(None), *at_rib)].max() == 0
+    assert float(found.lesions.probability.max()) > 0.9
+    assert [a.code for a in found.abstentions if a not in without.abstentions] == ["thorax_not_searched"]
 
 
 @pytest.mark.usefixtures("loaded")

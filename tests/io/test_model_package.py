@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from osteomet.core.calibration import ModelCalibration, PlattMap
 from osteomet.core.classifier import ClassifierPart, InceptionSpec, ScaledChannel
 from osteomet.core.errors import ModelError, UsageError
 from osteomet.core.model import IntensityWindow, ModelDescription, ModelPart, NetworkSpec
@@ -175,6 +176,51 @@ def test_a_classifier_that_contradicts_itself(tmp_path: Path, change: dict[str, 
     weights = dict.fromkeys(part.weights, WEIGHTS["weights/a.safetensors"])
     with pytest.raises(ModelError, match=message):
         write_package(replace(DESCRIPTION, parts=(), classifier=part), weights, card="", folder=tmp_path / "toy")
+
+
+FITTED = PlattMap(-1.5, 0.75, 40, 12)
+CALIBRATION = ModelCalibration(FITTED, FITTED, FITTED, "40 phantoms")
+
+
+def test_a_calibration_and_pictures_are_kept_and_hashed(folder: Path, tmp_path: Path) -> None:
+    picture = b"\x89PNG picture"
+    target = tmp_path / "calibrated"
+    write_package(
+        replace(DESCRIPTION, calibration=CALIBRATION),
+        WEIGHTS,
+        card="# Toy\n",
+        folder=target,
+        pictures={"pictures/a.png": picture},
+    )
+    package = read_package(target)
+    assert package.description.calibration == CALIBRATION
+    assert dict(package.pictures) == {"pictures/a.png": picture}
+    assert package.sha256 != read_package(folder).sha256
+    (target / "pictures" / "a.png").write_bytes(b"\x89PNG another")
+    with pytest.raises(ModelError, match=r"pictures/a\.png is damaged or was changed"):
+        read_package(target)
+
+
+def test_a_package_from_before_calibration_is_read(folder: Path) -> None:
+    document = read_json(folder)
+    del document["calibration"]
+    (folder / "model.json").write_text(json.dumps(document))
+    assert read_package(folder).description.calibration is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"slope": -1.0}, "a positive finite slope"),
+        ({"slope": 0.0}, "a positive finite slope"),
+        ({"intercept": float("inf")}, "a finite intercept"),
+        ({"n_positive": 41}, "counts of which one is part of the other"),
+    ],
+)
+def test_a_calibration_that_gives_no_probability(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    calibration = replace(CALIBRATION, exam=replace(FITTED, **change))
+    with pytest.raises(ModelError, match=message):
+        write_package(replace(DESCRIPTION, calibration=calibration), WEIGHTS, card="", folder=tmp_path / "toy")
 
 
 def test_two_parts_of_one_name(tmp_path: Path) -> None:

@@ -22,7 +22,10 @@ N_PATIENTS = 12
 
 def tiny_recipe() -> LesionStudyRecipe:
     study = read_lesion_study("wangh2024")
-    smoke = replace(study.scales["smoke"], n_resamples=2, n_steps=10, n_bootstrap=50)
+    settings = dict(study.scales["smoke"].settings)
+    settings["signature"] = settings["signature"] | {"n_resamples": 2}
+    settings["classifier"] = settings["classifier"] | {"n_steps": 10}
+    smoke = replace(study.scales["smoke"], n_bootstrap=50, settings=settings)
     signature = replace(study.signature, n_penalties=5, n_inner_folds=3)
     return replace(
         study,
@@ -124,7 +127,7 @@ def test_methods_that_are_not_judged_alike_are_refused(tmp_path: Path) -> None:
     text = (resources.files("osteomet") / "recipes" / "wangh2024.toml").read_text(encoding="utf-8")
     other = tmp_path / "mine.toml"
     other.write_text(text.replace("n_inner_folds = 10\nseed = 20241", "n_inner_folds = 10\nseed = 7"))
-    with pytest.raises(UsageError, match=r"expected classifier.seed: 7, as signature.seed.*got 20241"):
+    with pytest.raises(UsageError, match=r"classifier.seed.*7, as signature.seed.*got 20241"):
         read_lesion_study(str(other))
     other.write_text(text.replace("squeeze", "x").replace("width = 1.0", "breadth = 1.0"))
     with pytest.raises(UsageError, match="wrong key; got classifier"):

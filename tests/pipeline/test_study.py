@@ -1,26 +1,34 @@
 """A study from data to its report, on stacks whose lesions are bright squares; and what stops it."""
 
 import csv
+import errno
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
+from torch import nn
 
-from osteomet.core.errors import DatasetError, UsageError
+from osteomet.core.errors import DatasetError, GeometryError, OutputError, UsageError
 from osteomet.core.grid import Grid
 from osteomet.core.volume import LabelMap, Modality, Unit, Volume
 from osteomet.evaluation.metrics import Metric
-from osteomet.io.formats import write_labels, write_volume
+from osteomet.io.formats import read_labels, write_labels, write_volume
 from osteomet.io.raw_dataset import read_raw_dataset
 from osteomet.pipeline.reproduce import reproduce_study
-from osteomet.pipeline.study_job import StudyJob
-from osteomet.pipeline.study_prediction import lesions_of
+from osteomet.pipeline.study import folds_of, model_folder, open_study, prepare_study
+from osteomet.pipeline.study_job import StudyJob, Tell
+from osteomet.pipeline.study_prediction import draw_by_networks, lesions_of
 from osteomet.training import prepare
+from osteomet.training.checkpoint import CHECKPOINT
 from osteomet.training.study import StudyRecipe, read_study
 
+NUMPY_SAVE = np.save
 SHAPE = (32, 40, 5)
 SAGITTAL = [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]]
 SEQUENCES = ("T1", "CE", "FO")
@@ -29,9 +37,12 @@ N_PATIENTS, N_EXTERNAL = 8, 2
 
 def small_recipe() -> StudyRecipe:
     study = read_study("kim2024")
-    smoke = replace(
-        study.scales["smoke"], first_side=40, side=32, n_slices=8, n_steps_2d=30, n_steps_3d=3, n_bootstrap=50
-    )
+    network = {"channels": [8, 16], "batch": 8, "n_steps": 30, "learning_rate": 1e-2, "evaluations": 2}
+    changes: dict[str, Any] = {
+        "preprocessing": {"first_side": 40, "side": 32, "n_slices": 8, "registration": "none"},
+        "networks": {"2d": network, "3d": network | {"batch": 2, "n_steps": 3}},
+    }
+    smoke = replace(study.scales["smoke"], n_bootstrap=50, settings=changes)
     variants = replace(study.variants, inputs=(("T1",), ("FO",), ("T1", "CE")), selected=("2D T1+CE",))
     return replace(study, variants=variants, scales={**study.scales, "smoke": smoke})
 
@@ -86,6 +97,16 @@ def ignore(*_: object) -> None:
     pass
 
 
+def stop_in(task: str) -> Tell:
+    """A listener that ends the run in the middle of a task, as somebody who presses Ctrl-C does."""
+
+    def tell(name: str, done: int, total: int, remark: str) -> None:  # noqa: ARG001
+        if name.startswith(task):
+            raise KeyboardInterrupt
+
+    return tell
+
+
 @dataclass(frozen=True)
 class Study:
     data: Path
@@ -97,8 +118,11 @@ class Study:
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     folder = tmp_path_factory.mktemp("study")
     data, out = write_dataset(folder / "squares"), folder / "out"
-    metrics = reproduce_study(StudyJob(small_recipe(), out, data, "smoke", "cpu"), tell=ignore)
-    return Study(data, out, metrics)
+    job = StudyJob(small_recipe(), out, data, "smoke", "cpu")
+    for task in ("prepare", "2D FO", "evaluate 2D T1+CE"):
+        with pytest.raises(KeyboardInterrupt):
+            reproduce_study(job, tell=stop_in(task))
+    return Study(data, out, reproduce_study(job, tell=ignore))
 
 
 def test_no_patient_is_on_two_sides(study: Study) -> None:
@@ -147,6 +171,54 @@ def test_curves_and_events_lie_beside_each_model(study: Study) -> None:
     for model in study.out.glob("models/*/fold_0"):
         names = {path.name.partition(".tf")[0] for path in model.iterdir()}
         assert {"log.csv", "validation.csv", "curves.png", "checkpoint.safetensors", "events.out"} <= names
+
+
+def test_stacks_of_a_patient_are_on_one_side_of_every_training(study: Study) -> None:
+    """Every patient has two stacks; what a fold learns from, is watched by and is tested on shares no patient."""
+    run = open_study(small_recipe().scaled("smoke"), study.data, study.out, device="cpu", resume=True, tell=ignore)
+    data = prepare_study(run)
+    variant = run.recipe.all_variants[0]
+    for fold, watching in enumerate(data.split.folds):
+        learning = [p for n, patients in enumerate(data.split.folds) if n != fold for p in patients]
+        sides = [data.cases_of(patients, variant) for patients in (learning, watching, data.split.test)]
+        names = [{case.patient for case in side} for side in sides]
+        assert not (names[0] & names[1] | names[0] & names[2] | names[1] & names[2])
+        assert [len(side) for side in sides] == [2 * len(patients) for patients in names]
+
+
+class Sure(nn.Module):
+    """A network that is so sure of a lesion everywhere."""
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.logits = torch.tensor([1 - probability, probability]).log()
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.logits[None, :, None, None].expand(len(image), -1, *image.shape[2:])
+
+
+@pytest.mark.parametrize(("second", "confidences"), [(0.9, [0.55]), (0.7, [])])
+def test_networks_of_several_folds_are_averaged(
+    second: float, confidences: list[float], study: Study, tmp_path: Path
+) -> None:
+    """0.2 and 0.9 are 0.55 on average, a lesion; 0.2 and 0.7 are 0.45, none."""
+    run = open_study(small_recipe().scaled("smoke"), study.data, study.out, device="cpu", resume=True, tell=ignore)
+    case, variant = prepare_study(run).cases[0], run.recipe.all_variants[0]
+    draw_by_networks(run, variant, [Sure(0.2), Sure(second)])(run.data.cases[0], case, tmp_path)
+    with (tmp_path / f"{case.case}.confidence.csv").open(encoding="utf-8") as file:
+        found = [float(row["confidence"]) for row in csv.DictReader(file)]
+    assert found == pytest.approx(confidences, abs=1e-5)
+
+
+def test_every_fold_that_was_trained_takes_part(study: Study, tmp_path: Path) -> None:
+    run = open_study(small_recipe().scaled("smoke"), study.data, study.out, device="cpu", resume=True, tell=ignore)
+    variant, elsewhere = run.recipe.all_variants[0], replace(run, out=tmp_path)
+    assert folds_of(run, variant) == (0,)
+    assert folds_of(elsewhere, variant) == (0,)
+    folder = model_folder(elsewhere, variant, 3)
+    folder.mkdir(parents=True)
+    (folder / CHECKPOINT).touch()
+    assert folds_of(elsewhere, variant) == (0, 3)
 
 
 def test_a_second_run_goes_on_from_what_is_there(study: Study) -> None:
@@ -217,6 +289,47 @@ def test_a_bad_data_set_stops_with_the_case(harm: Callable[[Path], None], messag
     assert not (tmp_path / "out" / "models").exists()
 
 
+def test_a_label_map_on_another_grid_is_named(tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "data")
+    other = Grid.from_spacing(SHAPE, (2.0, 2.0, 5.0))
+    write_labels(LabelMap(np.zeros(SHAPE, np.uint8), other, {"metastasis": 1}), data / "labelsTr" / "p1_s0.nii.gz")
+    with pytest.raises(GeometryError, match="case “p1_s0”: T1 and its label map differ in geometry"):
+        reproduce_study(StudyJob(small_recipe(), tmp_path / "out", data, "smoke", "cpu"), tell=ignore)
+
+
+def test_a_data_set_without_a_lesion_is_refused_before_it_trains(tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "data")
+    for path in data.glob("labelsT?/*.nii.gz"):
+        labels = read_labels(path)
+        write_labels(LabelMap(np.zeros_like(labels.array), labels.grid, labels.labels), path)
+    with pytest.raises(DatasetError, match="no case to train 2D T1, fold 0 on shows metastasis; remedy: look whether"):
+        reproduce_study(StudyJob(small_recipe(), tmp_path / "out", data, "smoke", "cpu"), tell=ignore)
+    assert not list((tmp_path / "out").glob("models/*/*/log.csv"))
+
+
+def test_a_full_disk_is_named_and_the_run_goes_on_when_there_is_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk fills up at the fourth prepared case; the three before are kept, and none of it is half written."""
+    data, saved = write_dataset(tmp_path / "data"), []
+
+    def save(path: Path, array: NDArray[Any]) -> None:
+        if len(saved) == 6:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        saved.append(path)
+        NUMPY_SAVE(path, array)
+
+    job = StudyJob(small_recipe(), tmp_path / "out", data, "smoke", "cpu")
+    monkeypatch.setattr(prepare.np, "save", save)
+    with pytest.raises(OutputError, match=r"out could not be written; .*No space left on device; remedy: free space, "):
+        reproduce_study(job, tell=ignore)
+    assert len(list((tmp_path / "out" / "prepared").glob("*.json"))) == 3
+    monkeypatch.undo()
+    with pytest.raises(KeyboardInterrupt):
+        reproduce_study(job, tell=stop_in("2D T1"))
+    assert len(list((tmp_path / "out" / "prepared").glob("*.json"))) == 2 * (N_PATIENTS + N_EXTERNAL)
+
+
 def test_the_layout_is_read(tmp_path: Path) -> None:
     found = read_raw_dataset(write_dataset(tmp_path / "data"))
     assert found.sequences == SEQUENCES
@@ -232,6 +345,7 @@ def test_kim2024_runs_on_phantoms(tmp_path: Path) -> None:
     assert len({name.split("/")[0] for name in metrics}) == 14
     pages = list((tmp_path / "out").rglob("report.html"))
     assert len(pages) == 7
+    assert metrics["2D T1+CE/internal/lesion.dice"].estimate.value != 0
     for page in pages:
         assert "Simulated images: the phantom cohort mr-spine" in page.read_text(encoding="utf-8")
     assert metrics["2D T1+CE/external/readers.sensitivity"].estimate.value is not None

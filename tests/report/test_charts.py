@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.collections import PolyCollection
 from matplotlib.text import Text
 from PIL import Image
 
@@ -93,6 +94,28 @@ def test_names_of_readers_at_one_point_do_not_cover_each_other() -> None:
     boxes = [Text.get_window_extent(text) for text in figure.axes[0].texts]
     assert len(boxes) == 5
     assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.02, 5.0])
+def test_lines_of_a_bland_altman_plot_are_named_beside_it_without_overlap(spread: float) -> None:
+    """One difference far from the others sets the scale; the limits nearly coincide with the bias, or do not."""
+    first = [10.0, 20.0, 30.0, 40.0]
+    second = [11.0, 21.0 + spread, 31.0, 41.0 - spread]
+    figure = charts.bland_altman_chart(first, second, bland_altman(first, second), unit="ml")
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    boxes = {text.get_text().rsplit(" ", 1)[0]: Text.get_window_extent(text) for text in axes.texts}
+    assert not any(a.overlaps(b) for a, b in combinations(boxes.values(), 2))
+    assert boxes["lower limit"].y0 < boxes["bias"].y0 < boxes["upper limit"].y0
+    assert all(box.x0 > axes.bbox.x1 for box in boxes.values())
+
+
+@pytest.mark.parametrize(("n", "has_density"), [(2, False), (4, False), (5, True)])
+def test_a_density_is_drawn_of_five_cases_or_more(n: int, has_density: bool) -> None:
+    (axes,) = charts.violin_chart({"DSC": np.linspace(0.2, 0.9, n)}).axes
+    shapes = [c for c in axes.collections if isinstance(c, PolyCollection)]
+    assert bool(shapes) is has_density
+    assert np.asarray(axes.lines[0].get_ydata()).tolist() == pytest.approx(np.linspace(0.2, 0.9, n).tolist())
 
 
 def test_bars_of_a_signature_are_its_coefficients_largest_first() -> None:

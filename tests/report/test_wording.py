@@ -3,7 +3,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from osteomet.core.findings import Exam, ExamGrade, Findings, MStage
+from osteomet.core.findings import Exam, ExamGrade, Findings, GradeProbabilities, MStage
 from osteomet.core.grid import Grid
 from osteomet.core.lesion import Lesion
 from osteomet.core.vocabulary import LesionType
@@ -68,7 +68,13 @@ def test_stage_and_grade_are_suggestions_or_openly_missing() -> None:
     assert suggestions(Exam(0.934, MStage.M1B, ExamGrade.APPARENT)) == (
         "Suggestion: M1b (distant spread to bone).",
         "Suggestion: exam grade apparent (none, mild or apparent).",
-        "Model's probability of bone metastasis: 0.93.",
+        "Model's probability of bone metastasis: 0.93 (not calibrated).",
+    )
+    shares = GradeProbabilities(0.07, 0.2, 0.73)
+    calibrated = Exam(0.93, MStage.M1B, ExamGrade.APPARENT, grade_probabilities=shares, calibrated_on="40 phantoms")
+    assert suggestions(calibrated)[2:] == (
+        "Model's probability of bone metastasis: 0.93 (calibrated on 40 phantoms).",
+        "Probability of each grade: none 0.07, mild 0.20, apparent 0.73.",
     )
     assert suggestions(Exam(None, None, None)) == (
         "No M category is suggested.",
@@ -104,3 +110,6 @@ def test_numbers_and_geometry() -> None:
         "up to 11° oblique"
     )
     assert flatten({"a": {"b": {"c": 1.23456}}, "d": None}) == [("a.b.c", "1.235"), ("d", "None")]
+    undefined: dict[str, float | None] = {"value": None, "low": None, "high": None}
+    figures = {"f": {"value": 0.5, "low": None, "high": None, "numerator": 1, "denominator": 2}, "g": undefined}
+    assert flatten(figures) == [("f", "0.500"), ("g", "undefined")]

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -14,8 +14,11 @@ import torch
 from torch import nn
 
 from osteomet.core.errors import OsteometError, UsageError
+from osteomet.core.model import PlannedUNetSpec
 from osteomet.nn.nearest_unet import NearestUNet
+from osteomet.nn.planned_unet import PlannedUNet
 from osteomet.nn.residual_attention_unet import ResidualAttentionUNet
+from osteomet.nn.unet import SubvoxelUNet3d
 from osteomet.training import checkpoint
 from osteomet.training.fit import Batch, Task, fit
 from osteomet.training.log import Progress, Validation
@@ -90,25 +93,51 @@ def test_a_stopped_run_goes_on_exactly(tmp_path: Path) -> None:
         lambda: NearestUNet(2, 1, 2, (8, 16), deep=True),
         lambda: NearestUNet(3, 1, 2, (8, 16)),
         lambda: ResidualAttentionUNet(1, 2, (8, 16)),
+        lambda: SubvoxelUNet3d(1, 2, (16, 32)),
+        lambda: PlannedUNet(planned("plain_conv_unet", 2)),
+        lambda: PlannedUNet(planned("residual_encoder_unet", 3)),
     ],
-    ids=["2D, deep supervision", "3D", "residual attention"],
+    ids=["2D, deep supervision", "3D", "residual attention", "half resolution", "planned 2D", "planned residual 3D"],
 )
 def test_one_case_is_learnt_by_heart(build: Callable[[], nn.Module], tmp_path: Path) -> None:
+    """Of every network that segments: after at most 150 steps on one image, the image itself has a Dice above 0.99."""
     torch.manual_seed(4)
     network = build()
     images, targets = squares(0, 1)
     if next(network.parameters()).ndim == 5:
-        images, targets = images[..., None].repeat(1, 1, 1, 1, 4), targets[..., None].repeat(1, 1, 1, 4)
+        images, targets = images[..., None].repeat(1, 1, 1, 1, 8), targets[..., None].repeat(1, 1, 1, 8)
 
     def batches(_start: int) -> Iterator[Batch]:
         while True:
             yield Batch(images, targets, ("one",))
 
-    settings = replace(SETTINGS, n_steps=60, evaluate_every=0, ema_decay=0.0, mixed_precision=True)
-    one = task(batches=batches, evaluate=None, network=network)
+    def evaluate(network: nn.Module) -> Validation:
+        with torch.no_grad():
+            called = network(images).argmax(dim=1)
+        return Validation(0.0, float(2 * (called * targets).sum() / (called.sum() + targets.sum())))
+
+    settings = replace(SETTINGS, n_steps=150, evaluate_every=25, ema_decay=0.0, checkpoint_every=150)
+    one = task(batches=batches, evaluate=evaluate, network=network)
     fit(one, settings, tmp_path, device="cpu", report=ignore)
-    last = rows(tmp_path / "log.csv", "pseudo_dice")[-1]
-    assert float(last[0]) > 0.99
+    assert max(float(dice) for (dice,) in rows(tmp_path / "validation.csv", "dice")) > 0.99
+
+
+def planned(kind: Literal["plain_conv_unet", "residual_encoder_unet"], n_axes: int) -> PlannedUNetSpec:
+    """Two stages of a network of nnU-Net."""
+    ones, twos, threes = ((n,) * n_axes for n in (1, 2, 3))
+    return PlannedUNetSpec(
+        kind,
+        n_inputs=1,
+        n_outputs=2,
+        features=(8, 16),
+        kernels=(threes, threes),
+        strides=(ones, twos),
+        blocks=(1, 1),
+        decoder_blocks=(1,),
+        bias=True,
+        epsilon=1e-5,
+        slope=0.01,
+    )
 
 
 def test_it_ends_early_with_the_best_weights(tmp_path: Path) -> None:

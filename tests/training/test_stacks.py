@@ -1,5 +1,6 @@
 """Stacks on disk: what a network sees of them, and what is told when one cannot be read."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,10 @@ from osteomet.training.log import Progress
 from osteomet.training.processes import Team
 from osteomet.training.settings import FitSettings
 from osteomet.training.stacks import Stack, StackTask, _batches, _mean_dice, fit_stacks
+from osteomet.training.study import read_study
+from osteomet.training.study_part import study_task
 
+CLASSES = ("background", "square")
 SETTINGS = FitSettings(n_steps=4, learning_rate=0.01, evaluate_every=2, log_every=1, checkpoint_every=2)
 
 
@@ -30,7 +34,7 @@ def write_stack(folder: Path, name: str, *, mask: bool = False) -> Stack:
 
 def task(stacks: tuple[Stack, ...], dimensions: int) -> StackTask:
     network = NearestUNet(dimensions, 1, 2, (8, 8))
-    return StackTask("squares", network, stacks, stacks[:1], dimensions, 4, Augmentation(), 0.5, 7)
+    return StackTask("squares", network, CLASSES, stacks, stacks[:1], dimensions, 4, Augmentation(), 0.5, 7)
 
 
 def ignore(_: Progress) -> None:
@@ -58,6 +62,23 @@ def test_batches_depend_on_the_step_alone_and_are_shared_out(dimensions: int, tm
     assert bool((shares[1].targets == from_start[0].targets[1::2]).all())
 
 
+def test_a_seed_gives_the_same_network_again_and_another_fold_another(tmp_path: Path) -> None:
+    """First weights, order of the slices and augmentation all come from the seed of the recipe and the fold."""
+    stacks = tuple(write_stack(tmp_path, name) for name in ("a", "bb"))
+    study = read_study("kim2024").scaled("smoke")
+
+    def weights(name: str, fold: int) -> list[float]:
+        wanted = study_task(
+            study, "2d", name=name, dimensions=2, classes=CLASSES, train=stacks, validation=stacks, fold=fold
+        )
+        network = fit_stacks(wanted, replace(SETTINGS, n_steps=2), tmp_path / name, device="cpu", report=ignore)
+        return [float(p.detach().double().sum()) for p in network.parameters()]
+
+    first = weights("first", 0)
+    assert weights("again", 0) == first
+    assert weights("other", 1) != first
+
+
 def test_a_damaged_stack_stops_with_its_case(tmp_path: Path) -> None:
     stacks = (write_stack(tmp_path, "a"), write_stack(tmp_path, "case_7"))
     (tmp_path / "case_7.npy").write_bytes(b"no array")
@@ -68,6 +89,16 @@ def test_a_damaged_stack_stops_with_its_case(tmp_path: Path) -> None:
 def test_nothing_to_validate_on_is_told(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="there is no case to train on for squares; remedy"):
         fit_stacks(task((), 2), SETTINGS, tmp_path / "out", device="cpu", report=ignore)
+
+
+def test_a_class_that_no_case_shows_is_named(tmp_path: Path) -> None:
+    stacks = (write_stack(tmp_path, "a"), write_stack(tmp_path, "bb"))
+    wanted = replace(task(stacks, 3), classes=(*CLASSES, "circle"), network=NearestUNet(3, 1, 3, (8, 8)))
+    with pytest.raises(
+        DatasetError, match=r"^no case to train squares on shows circle; remedy: look whether the label"
+    ):
+        fit_stacks(wanted, SETTINGS, tmp_path / "out", device="cpu", report=ignore)
+    assert not (tmp_path / "out").exists()
 
 
 def test_dice_is_pooled_by_class() -> None:

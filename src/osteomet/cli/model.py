@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from osteomet.cli.console import Json, Verbose, emit, model_folder
+from osteomet.cli.console import DeviceOption, Json, Verbose, cache_folder, emit, model_folder, progress_bars
 
-app = typer.Typer(help="List, show, import and export model packages.", no_args_is_help=True)
+app = typer.Typer(help="List, show, import, export, calibrate and judge model packages.", no_args_is_help=True)
+_CASES_HELP = "Number of phantoms; a folder that holds some goes on from there."
 
 
 @app.command("list")
@@ -79,3 +80,52 @@ def export_model(
 
     package = run(name, file, models=model_folder())
     emit({"out": str(file), "sha256": package.sha256}, as_json=json, text=f"{file}\nSHA-256 {package.sha256}")
+
+
+@app.command("calibrate")
+def calibrate_model(
+    model: Annotated[str, typer.Argument(help="Name of a model, or path of a package.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for cases and the calibrated package; it grows.")],
+    cases: Annotated[int, typer.Option(metavar="N", min=1, help=_CASES_HELP)] = 40,
+    device: DeviceOption = "auto",
+    json: Json = False,
+    verbose: Verbose = False,  # noqa: ARG001 - read by the error handler
+) -> None:
+    """Fit probabilities of lesions and exams on phantoms, and write the model with them; a stopped run goes on."""
+    from osteomet.io.model_package import find_package, read_package
+    from osteomet.pipeline.calibrate import CALIBRATION_SEED
+    from osteomet.pipeline.calibrate import calibrate_model as run
+    from osteomet.pipeline.model_cohort import CohortJob
+
+    package = read_package(find_package(model, imported=model_folder()))
+    with progress_bars(lines=True) as update:
+        folder = run(package, out, CohortJob(cases, CALIBRATION_SEED, device, cache_folder()), progress=update)
+    emit({"package": str(folder)}, as_json=json, text=str(folder))
+
+
+@app.command("validate")
+def validate_model(
+    model: Annotated[str, typer.Argument(help="Name of a model, or path of a package.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for figures and the package with its card; it grows.")],
+    cases: Annotated[int, typer.Option(metavar="N", min=0, help=_CASES_HELP)] = 40,
+    real: Annotated[
+        Path | None, typer.Option(metavar="TOML", help="Manifest of real scans of which something is known.")
+    ] = None,
+    device: DeviceOption = "auto",
+    json: Json = False,
+    verbose: Verbose = False,  # noqa: ARG001 - read by the error handler
+) -> None:
+    """Judge a model on phantoms and on real scans, and write the tables of its card; a stopped run goes on."""
+    from osteomet.io.model_package import find_package, read_package
+    from osteomet.io.real_manifest import read_manifest
+    from osteomet.pipeline.model_cohort import CohortJob
+    from osteomet.pipeline.validate import VALIDATION_SEED, ValidationJob
+    from osteomet.pipeline.validate import validate_model as run
+
+    package = read_package(find_package(model, imported=model_folder()))
+    scans = () if real is None else read_manifest(real)
+    with progress_bars(lines=True) as update:
+        cohort = CohortJob(cases, VALIDATION_SEED, device, cache_folder())
+        result = run(package, out, ValidationJob(cohort, scans), progress=update)
+    figures = {name: metric.as_json() for name, metric in result.metrics.items()}
+    emit({"package": str(result.package), "metrics": figures}, as_json=json, text=f"{result.text}\n\n{result.package}")

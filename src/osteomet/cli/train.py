@@ -72,10 +72,11 @@ def train(
 
 
 def _train_study(recipe: str, data: Path, out: Path, *, fold: str, device: DeviceOption, resume: bool) -> None:
-    """Train every variant of a study."""
+    """Train every network of a study."""
     from osteomet.core.errors import UsageError
-    from osteomet.pipeline.chain import open_chain, prepare_chain, train_chain
-    from osteomet.pipeline.study import open_run, prepare_study, train_study
+    from osteomet.pipeline.chain import open_chain, prepare_chain, sequences_of, train_chain
+    from osteomet.pipeline.study import open_study, prepare_study, train_study
+    from osteomet.pipeline.study_job import full_disk_named
     from osteomet.training.chain import TWO_STEPS, read_chain
     from osteomet.training.recipe import task_of
     from osteomet.training.study import read_study
@@ -83,16 +84,16 @@ def _train_study(recipe: str, data: Path, out: Path, *, fold: str, device: Devic
     if task_of(recipe) == TWO_STEPS:
         if fold != "0":
             raise UsageError(f"{recipe} has one split and no folds", remedy="leave out --fold")
-        with progress_or_lines() as tell:
+        with progress_or_lines() as tell, full_disk_named(out):
             chain = open_chain(read_chain(recipe), data, out, device=device, resume=resume, tell=tell)
-            cases, split = prepare_chain(chain)
-            for sequence in chain.sequences:
-                train_chain(chain, cases, split, sequence)
+            cases = prepare_chain(chain)
+            for sequence in sequences_of(chain):
+                train_chain(chain, cases, sequence)
         return
     study = read_study(recipe)
     n_folds = study.split.n_folds
     if fold != "all" and not (fold.isdigit() and int(fold) < n_folds):
         raise UsageError("there is no such fold", expected=f"0 to {n_folds - 1}, or all", got=f"--fold {fold}")
-    with progress_or_lines() as tell:
-        run = open_run(study, data, out, device=device, resume=resume, tell=tell)
+    with progress_or_lines() as tell, full_disk_named(out):
+        run = open_study(study, data, out, device=device, resume=resume, tell=tell)
         train_study(run, prepare_study(run), range(n_folds) if fold == "all" else [int(fold)])

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from osteomet.core.errors import FormatError
 from osteomet.core.lesion import Lesion
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 DISCLAIMER = "Research software, not a medical device. Not for clinical use; a person decides."
 
 
@@ -81,13 +81,32 @@ class Abstention:
 
 
 @dataclass(frozen=True, slots=True)
+class GradeProbabilities:
+    """Probability of each exam grade; together 1, to rounding."""
+
+    none: float
+    mild: float
+    apparent: float
+
+    def of(self, grade: ExamGrade) -> float:
+        """Probability of one grade."""
+        return {ExamGrade.NONE: self.none, ExamGrade.MILD: self.mild, ExamGrade.APPARENT: self.apparent}[grade]
+
+
+@dataclass(frozen=True, slots=True)
 class Exam:
-    """Statements about the whole exam; None where osteomet abstains or nothing could be scored."""
+    """Statements about the whole exam; None where osteomet abstains or nothing could be scored.
+
+    ``calibrated_on`` says on which exams the probabilities, those of the lesions included, were calibrated; None where
+    the model has no calibration: they then put exams and lesions in order and are no frequencies.
+    """
 
     probability: float | None
     m_stage: MStage | None
     grade: ExamGrade | None
     abstentions: tuple[Abstention, ...] = ()
+    grade_probabilities: GradeProbabilities | None = None
+    calibrated_on: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from osteomet.core.errors import InputError
+from osteomet.core.mr_grade import MrGrade
 from osteomet.core.vocabulary import STRUCTURES, SUBSITES, LesionType
 
 PointMm = tuple[float, float, float]
@@ -41,6 +42,8 @@ class Lesion:
         Probability between 0 and 1 that it is a metastasis, None where nothing scored it.
     tracking_uid
         DICOM UID that follows this lesion through time points.
+    mr_grade
+        Indeterminate, probable or definite, with the evidence; None where it was not graded, as on CT.
 
     Raises
     ------
@@ -61,6 +64,7 @@ class Lesion:
     mean_intensity: float
     confidence: float | None
     tracking_uid: str
+    mr_grade: MrGrade | None = None
 
     def __post_init__(self) -> None:
         if self.id < 1:

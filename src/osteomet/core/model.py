@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from osteomet.core.calibration import ModelCalibration
 from osteomet.core.classifier import ClassifierPart
 from osteomet.core.volume import Modality
 
@@ -150,7 +151,8 @@ class ModelDescription:
 
     ``files`` maps every other file of the package to its SHA-256, so that damage and tampering are noticed.
     ``seed_probability`` is the operating point: a lesion needs a voxel at least this probable. A model that was trained
-    by nnU-Net has ``nnunet`` and no parts, a classifier of lesions has ``classifier`` and no parts.
+    by nnU-Net has ``nnunet`` and no parts, a classifier of lesions has ``classifier`` and no parts. ``calibration``
+    makes probabilities of its scores, None where nobody fitted one.
     """
 
     name: str
@@ -168,6 +170,7 @@ class ModelDescription:
     seed_probability: float = 0.5
     nnunet: NnunetPart | None = None
     classifier: ClassifierPart | None = None
+    calibration: ModelCalibration | None = None
     format: str = PACKAGE_FORMAT
 
     @property

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain
 
+from osteomet.evaluation.kim2024 import KIM2024_TABLES
 from osteomet.evaluation.paper_tables import Cell, Ours, PaperTable
-from osteomet.evaluation.protocols import PROTOCOLS
 
 INTERNAL, EXTERNAL = "internal", "external"
 _MODELS = {"T1 + CE": "2D T1+CE", "T1": "2D T1", "CE": "2D CE"}
@@ -18,7 +18,7 @@ _VOXEL_METRICS = ("lesion.dice", "lesion.recall", "lesion.precision")
 
 def kim2024_study_tables(variants: Sequence[str]) -> tuple[PaperTable, ...]:
     """Tables 2 to 4 and that of all models, as the paper prints them, with a cell of ours for each cell of its."""
-    table2, table3, table4 = PROTOCOLS["kim2024"].tables
+    table2, table3, table4 = KIM2024_TABLES
     return (_all_models(variants), _segmentation(table2), _sensitivity(table3), _detection(table4))
 
 

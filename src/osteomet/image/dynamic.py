@@ -229,3 +229,34 @@ def _displacement_mm(grid: Grid, motion: Values) -> float:
     points = centre + (corners - centre) / np.sqrt(3)
     moved = points @ motion[:3, :3].T + motion[:3, 3]
     return float(np.sqrt(((moved - points) ** 2).sum(axis=1).mean()))
+
+
+def strongest_enhancement(phases: Sequence[Volume], *, name: str = "the series") -> Volume:
+    """How far the brightest later phase of each voxel exceeds the first one, in units of the signal; 0 where none does.
+
+    A difference, not a ratio as in `enhancement_maps`: it needs no times, and air stays dark in it.
+
+    Raises
+    ------
+    SeriesError
+        If there are fewer than two phases; the message begins with ``name``.
+    GeometryError
+        If the phases are not on one grid.
+
+    Examples
+    --------
+    >>> from osteomet.core.grid import Grid
+    >>> from osteomet.core.volume import Modality, Unit
+    >>> grid = Grid.from_spacing((1, 1, 2), (1.0, 1.0, 3.0))
+    >>> values = ([[[10.0, 10.0]]], [[[30.0, 8.0]]], [[[25.0, 9.0]]])
+    >>> phases = [Volume(np.array(v, np.float32), grid, Modality.MR, Unit.ARBITRARY) for v in values]
+    >>> strongest_enhancement(phases).array.ravel().tolist()
+    [20.0, 0.0]
+    """
+    if len(phases) < 2:
+        raise SeriesError(f"{name} is no dynamic series", expected="two phases or more", got=str(len(phases)))
+    first, *later = phases
+    for number, phase in enumerate(later, 2):
+        check_same_grid(first.grid, phase.grid, names=(f"{name}: phase 1", f"phase {number}"))
+    brightest = np.max([phase.array for phase in later], axis=0).astype(np.float32)
+    return first.with_array(np.maximum(brightest - first.array.astype(np.float32), 0.0))

@@ -80,7 +80,7 @@ def z_score(array: NDArray[Any], mask: NDArray[Any] | None = None) -> NDArray[np
 
     References
     ----------
-    The z-score of Liu et al. 2021 (https://doi.org/10.1186/s40644-021-00430-9).
+    The z-score of Liu et al. 2021 (https://doi.org/10.3389/fonc.2021.773299).
 
     Examples
     --------

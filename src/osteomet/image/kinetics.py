@@ -47,7 +47,12 @@ def extended_tofts_mm(time_s: ArrayLike, ktrans_per_min: ArrayLike, ve: ArrayLik
     time = np.atleast_1d(np.asarray(time_s, dtype=np.float64))
     ktrans, extra, plasma_share = (np.atleast_1d(np.asarray(x, dtype=np.float64)) for x in (ktrans_per_min, ve, vp))
     if (extra <= 0).any():
-        raise UsageError("the extracellular share ve must be positive", got=f"smallest {extra.min():g}")
+        raise UsageError(
+            "the extracellular share ve must be positive",
+            expected="above 0 and up to 1",
+            got=f"smallest {extra.min():g}",
+            remedy="for tissue that takes up nothing pass a transfer constant of 0 and any ve above 0",
+        )
     grid = np.arange(0, max(float(time.max()), 0) + 2 * _STEP_S, _STEP_S)
     plasma = arterial_blood_mm(grid) / (1 - HAEMATOCRIT)
     leaked = _exponential_convolution(plasma, ktrans / extra / 60) * (ktrans / 60)[:, None]

@@ -93,6 +93,7 @@ def fit_extended_tofts(concentration: ArrayLike, times_s: Sequence[float]) -> To
             "the curves cannot be fitted",
             expected="a value for each time, four of them after arrival",
             got=f"{curves.shape[-1]} values, {len(times_s)} times, {sum(t > 0 for t in times_s)} after arrival",
+            remedy="count times from the arrival of the contrast medium, in seconds, one for each phase",
         )
     ones, none = np.ones(len(_RATES_PER_MIN)), np.zeros(len(_RATES_PER_MIN))
     leaked = extended_tofts_mm(times_s, ones, 1 / _RATES_PER_MIN, none)

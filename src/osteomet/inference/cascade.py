@@ -18,6 +18,7 @@ from osteomet.core.errors import ModelError
 from osteomet.core.findings import Abstention
 from osteomet.core.grid import Grid
 from osteomet.core.model import ModelPart
+from osteomet.core.vocabulary import STRUCTURES, Group
 from osteomet.core.volume import LabelMap, Modality, Unit, Volume
 from osteomet.image.components import bounding_box
 from osteomet.image.distance import distance_to_mm
@@ -33,6 +34,10 @@ OUTSIDE_HU = -1024.0
 METAL_HU = 2500.0
 METAL_ML = 1.0
 """More than this volume above this density is metal, which hides and imitates lesions."""
+
+SEARCHED_GROUPS = frozenset(Group) - {Group.THORAX}
+"""Where lesions are looked for: spine, pelvis and thighs. Ribs, thin and curved, would give most of the false calls."""
+_SEARCHED = [s.id for s in STRUCTURES.values() if s.group in SEARCHED_GROUPS]
 
 Progress = Callable[[str, int, int], None]
 """Called with the stage (``bones``, ``lesions``), the number of windows done and of all."""
@@ -120,12 +125,12 @@ def run_cascade(
     lesions = None if found.is_empty else _lesions(run, parts["lesions"], volume, found)
     with run.clock("bones on the grid of the scan"):
         bones = resample_labels(found.structures, volume.grid, method="vote")
-    metal = _metal_abstention(volume)
+    said = (*found.abstentions, *_thorax_abstention(found.structures), *_metal_abstention(volume))
     return CascadeResult(
         bones=bones,
         vertebrae=found.vertebrae,
         lesions=lesions,
-        abstentions=found.abstentions + ((metal,) if metal else ()),
+        abstentions=said,
         engine=run.engine,
         seconds=dict(run.seconds),
     )
@@ -268,11 +273,11 @@ def _foreground(probability: NDArray[np.float32]) -> NDArray[np.float16]:
 
 
 def _lesions(run: _Run, part: ModelPart, volume: Volume, found: Bones) -> LesionEvidence:
-    """Run the lesion network near bone: bone that is destroyed is hard to see as bone."""
+    """Run the lesion network in and near the bones it searches: bone that is destroyed is hard to see as bone."""
     assert part.near_bone_mm is not None
-    coarse = found.structures.grid
-    near = distance_to_mm(found.structures.array > 0, coarse.spacing_mm) <= part.near_bone_mm
-    box = bounding_box(near)
+    coarse, named = found.structures.grid, found.structures.array
+    near = distance_to_mm(np.isin(named, _SEARCHED), coarse.spacing_mm) <= part.near_bone_mm
+    box = bounding_box(near | (named > 0))
     assert box is not None
     grid = axis_aligned_grid(coarse.crop([s.start for s in box], [s.stop - s.start for s in box]), part.spacing_mm)
     region = resample_labels(LabelMap(near.astype(np.uint8), coarse, {"near bone": 1}), grid, method="nearest")
@@ -283,13 +288,20 @@ def _lesions(run: _Run, part: ModelPart, volume: Volume, found: Bones) -> Lesion
     return LesionEvidence(part.outputs[1:], probability.astype(np.float16, copy=False), bones, parts)
 
 
-def _metal_abstention(volume: Volume) -> Abstention | None:
+def _thorax_abstention(structures: LabelMap) -> tuple[Abstention, ...]:
+    """Say that ribs and sternum, where there are any, are not searched."""
+    if not np.isin(structures.array, [s.id for s in STRUCTURES.values() if s.group is Group.THORAX]).any():
+        return ()
+    return (Abstention("thorax_not_searched", "ribs and sternum are outlined, but not searched for lesions"),)
+
+
+def _metal_abstention(volume: Volume) -> tuple[Abstention, ...]:
     """Warn of metal on CT; counted slice by slice, as a mask of the whole scan would take 100 MB."""
     if volume.modality != Modality.CT:
-        return None
+        return ()
     n = sum(int(np.count_nonzero(volume.array[..., k] > METAL_HU)) for k in range(volume.grid.shape[2]))
     volume_ml = n * volume.grid.voxel_volume_ml
     if volume_ml <= METAL_ML:
-        return None
+        return ()
     what = f"{volume_ml:.1f} ml are denser than {METAL_HU:.0f} HU: metal and its streaks can hide or imitate lesions"
-    return Abstention("metal", what)
+    return (Abstention("metal", what),)

@@ -21,11 +21,11 @@ LARGEST_GAP_MM = 150.0
 ANCHOR_ML = 15.0
 """A smaller sacrum may be none: it says nothing about vertebrae."""
 _STRAY_MM = 40.0
+_TALLEST_MM = 45.0
 _ARCH_REACH_MM = 25.0
 _SAME_BODY = 0.6
-_WAIST = 0.5
-_LONG = 1.5
-_WAIST_OF_LONG = 0.75
+_WAISTS = ((1.5, 0.5), (1.9, 0.75), (np.inf, 0.9))
+"""How narrow the waist of a piece must be to part it, by the length of the piece in sizes of a body."""
 _RELATIVE_CRUMB = 0.1
 _INSIDE_OTHER_BONE = 0.5
 
@@ -74,8 +74,9 @@ def find_bodies(
     Everything else is measured along the column, in units of the size of a body, the square root of its largest
     cross-section: centres of neighbouring vertebrae lie 0.8 to 1.5 sizes apart, pieces of one body (split by a lesion
     or a cleft) hardly ever more than 0.6. Pieces closer than that are one vertebra. A piece with a waist, a
-    cross-section of at most half of what follows on either side (three quarters, where the piece is longer than 1.5
-    sizes, as no body is), and lobes farther apart than that is two vertebrae joined by a bridge.
+    cross-section of at most half of what follows on either side (three quarters where the piece is longer than 1.5
+    sizes, nine tenths where it is longer than 1.9, as no body is), and lobes farther apart than that is two vertebrae
+    joined by a bridge.
     """
     floor_mm = _middle_of_sacrum_mm(sacrum, grid)
     pieces = [piece for piece in _pieces(cores, grid) if _xyz(piece, grid)[:, 2].mean() > floor_mm]
@@ -136,8 +137,18 @@ def _xyz(piece: NDArray[np.intp], grid: Grid) -> NDArray[np.float64]:
 
 
 def _curve(pieces: list[NDArray[np.intp]], grid: Grid) -> Curve:
-    centres = np.array([_xyz(piece, grid).mean(axis=0) for piece in pieces])
-    return Curve.through(centres, np.array([float(len(piece)) for piece in pieces]))
+    slabs = [slab for piece in pieces for slab in _slabs(_xyz(piece, grid))]
+    centres, sizes = [slab.mean(axis=0) for slab in slabs], [float(len(slab)) for slab in slabs]
+    return Curve.through(np.array(centres), np.array(sizes))
+
+
+def _slabs(points_mm: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Points of one body as they are; those of bodies that have fused, as thick slices leave them, in slabs."""
+    height = points_mm[:, 2]
+    n = int(np.ptp(height) // _TALLEST_MM) + 1
+    edges = np.linspace(height.min(), height.max(), n + 1)[1:-1]
+    which = np.searchsorted(edges, height)
+    return [points_mm[which == slab] for slab in np.unique(which)]
 
 
 def _one_column(pieces: list[NDArray[np.intp]], curve: Curve, grid: Grid) -> list[NDArray[np.intp]]:
@@ -185,7 +196,7 @@ def _split(piece: NDArray[np.intp], curve: Curve, grid: Grid) -> list[NDArray[np
     cut = place.min() + waist * max(grid.spacing_mm)
     first, second = place < cut, place >= cut
     size = _size_mm(place, grid)
-    limit = _WAIST if np.ptp(place) <= _LONG * size else _WAIST_OF_LONG
+    limit = next(waist for length, waist in _WAISTS if np.ptp(place) <= length * size)
     apart = place[second].mean() - place[first].mean()
     smallest = min(first.sum(), second.sum()) * grid.voxel_volume_ml
     if narrowness.min() > limit or smallest < SMALLEST_CORE_ML or apart < _SAME_BODY * size:

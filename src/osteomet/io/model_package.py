@@ -12,7 +12,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -51,12 +51,15 @@ class ModelPackage:
     sha256
         Of ``model.json``. As that holds the SHA-256 of every other file, it stands for the whole package, and a folder
         and a zip of the same content have the same.
+    pictures
+        Pictures that the card shows, PNG, by path in the package.
     """
 
     description: ModelDescription
     weights: Mapping[str, Tensors]
     card: str
     sha256: str
+    pictures: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def shipped_names() -> list[str]:
@@ -153,11 +156,17 @@ def read_package(path: Path) -> ModelPackage:
         weights=MappingProxyType(weights),
         card=files[CARD_FILE].decode(errors="replace"),
         sha256=hashlib.sha256(text).hexdigest(),
+        pictures=MappingProxyType({name: data for name, data in files.items() if name.endswith(".png")}),
     )
 
 
 def write_package(
-    description: ModelDescription, weights: Mapping[str, Tensors], *, card: str, folder: Path
+    description: ModelDescription,
+    weights: Mapping[str, Tensors],
+    *,
+    card: str,
+    folder: Path,
+    pictures: Mapping[str, bytes] = MappingProxyType({}),
 ) -> ModelDescription:
     """Write a package folder, whole or not at all.
 
@@ -171,6 +180,8 @@ def write_package(
         The model card, Markdown.
     folder
         Must not exist yet; its parents are made.
+    pictures
+        Pictures that the card shows, by path in the package; the paths end in ``.png``.
 
     Returns
     -------
@@ -190,6 +201,7 @@ def write_package(
     if wanted != set(weights):
         raise ModelError("weights and description differ", expected=str(sorted(wanted)), got=str(sorted(weights)))
     files = {name: safetensors.numpy.save(dict(tensors)) for name, tensors in weights.items()}
+    files |= pictures
     files[CARD_FILE] = card.encode()
     filled = replace(description, files={name: _sha256(data) for name, data in sorted(files.items())})
     check_description(filled)

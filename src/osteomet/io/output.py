@@ -83,7 +83,7 @@ def output_folder(path: Path, *, overwrite: bool) -> Iterator[Path]:
     leaves it there, and the next run puts it back.
     """
     path = path.resolve()
-    with _refusals_named(path), _tidied_parents(path):
+    with refusals_named(path), _tidied_parents(path):
         partial, lock = _start(path, overwrite=overwrite)
         try:
             yield partial
@@ -95,8 +95,16 @@ def output_folder(path: Path, *, overwrite: bool) -> Iterator[Path]:
 
 
 @contextmanager
-def _refusals_named(path: Path) -> Iterator[None]:
-    """Name the folder that was asked for, not a file in its partial twin, where the system refuses to write."""
+def refusals_named(
+    path: Path, *, remedy: str = "free space, or choose another --out; nothing was left behind"
+) -> Iterator[None]:
+    """Name the folder that was asked for, not a file in it or in its partial twin, where the system refuses to write.
+
+    Raises
+    ------
+    OutputError
+        If the disk is full or fails while the block writes.
+    """
     try:
         yield
     except (OutputError, OSError) as error:
@@ -106,7 +114,7 @@ def _refusals_named(path: Path) -> Iterator[None]:
             f"{path} could not be written",
             expected="a disk with space that can be written to",
             got=error.got if isinstance(error, OutputError) else error.strerror or str(error),
-            remedy="free space, or choose another --out; nothing was left behind",
+            remedy=remedy,
         ) from error
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from osteomet.core.calibration import PlattMap
 from osteomet.core.classifier import ClassifierPart
 from osteomet.core.errors import ModelError
 from osteomet.core.model import NORM_GROUPS, ModelDescription, ModelPart, NnunetPart
@@ -28,6 +29,9 @@ def check_description(description: ModelDescription) -> None:
         raise ModelError("a model has at least one part, each with its own name", got=str(names))
     for part in description.parts:
         _check_part(part)
+    if description.calibration is not None:
+        for fitted in (description.calibration.lesion, description.calibration.exam, description.calibration.apparent):
+            _check_calibration(fitted)
     unlisted = sorted(set(description.weights) - set(description.files))
     if unlisted:
         raise ModelError("weights of the model have no SHA-256", got=str(unlisted))
@@ -113,7 +117,19 @@ def _check_classifier(part: ClassifierPart) -> None:
     _check_rules("the classifier of the model", rules, part)
 
 
-def _check_rules(what: str, rules: Mapping[str, bool], part: ModelPart | NnunetPart | ClassifierPart) -> None:
+def _check_calibration(fitted: PlattMap) -> None:
+    """Refuse a map that gives no probability, or turns the order of scores."""
+    rules = {
+        "a finite intercept": -np.inf < fitted.intercept < np.inf,
+        "a positive finite slope": 0 < fitted.slope < np.inf,
+        "counts of which one is part of the other": 0 <= fitted.n_positive <= fitted.n,
+    }
+    _check_rules("the calibration of the model", rules, fitted)
+
+
+def _check_rules(
+    what: str, rules: Mapping[str, bool], part: ModelPart | NnunetPart | ClassifierPart | PlattMap
+) -> None:
     """Refuse a description at the first rule that does not hold."""
     for rule, holds in rules.items():
         if not holds:

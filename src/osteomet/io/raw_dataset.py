@@ -1,8 +1,9 @@
 """Data sets to train on: nnU-Net's raw layout with a table of the cases.
 
 ``dataset.json`` names channels and labels; ``imagesTr/CASE_0000.nii.gz`` and on are the channels of a case, any of
-which may be missing, ``labelsTr/CASE.nii.gz`` its label map, ``bonesTr/CASE.nii.gz`` its bones, if any. Cases in
-``imagesTs`` and ``labelsTs`` belong to it too.
+which may be missing, ``labelsTr/CASE.nii.gz`` its label map, ``bonesTr/CASE.nii.gz`` its bones and
+``outlinesTr/CASE.nii.gz`` an outline of the lesion on one sagittal slice, if any. Cases in ``imagesTs`` and
+``labelsTs`` belong to it too.
 ``cases.csv`` says by its columns ``case``, ``patient`` and, where there is one, ``split`` whose they are.
 """
 
@@ -23,7 +24,11 @@ _CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})$")
 
 @dataclass(frozen=True, slots=True)
 class RawCase:
-    """One case: images by sequence, the label map, whose it is, its part of the study or ``""``, and bones if any."""
+    """One case: images by sequence, in order of the channels, the label map, whose it is, and its part of the study.
+
+    The part may be ``""``. ``bones`` is a map of its bones and ``outline`` one of the lesion as drawn on a single
+    sagittal slice, if any.
+    """
 
     name: str
     patient: str
@@ -31,6 +36,7 @@ class RawCase:
     images: Mapping[str, Path]
     labels: Path
     bones: Path | None = None
+    outline: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +66,10 @@ def read_raw_dataset(folder: Path) -> RawDataset:
     for end in ("Tr", "Ts"):
         images = _images(folder / f"images{end}", sequences)
         maps = _maps(folder / f"labels{end}")
-        bones = _maps(folder / f"bones{end}")
+        bones, outlines = _maps(folder / f"bones{end}"), _maps(folder / f"outlines{end}")
         for name in sorted({*images, *maps}):
             case = _case(name, images.get(name), maps.get(name), rows, folder)
-            cases.append(replace(case, bones=bones.get(name)))
+            cases.append(replace(case, bones=bones.get(name), outline=outlines.get(name)))
     if not cases:
         raise DatasetError(f"{folder} holds no case", expected="imagesTr/CASE_0000.nii.gz and labelsTr/CASE.nii.gz")
     _check_patients(cases)

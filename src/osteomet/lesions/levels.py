@@ -147,6 +147,18 @@ def describe_levels(
     return tuple(findings)
 
 
+def height_losses(anatomy: Anatomy, instances: NDArray[Any], lesions: Sequence[Lesion]) -> dict[int, float | None]:
+    """Loss of height of the vertebra of each lesion, 0–1, by lesion id; see `describe_levels`.
+
+    None where the heights cannot be compared; lesions of other bones have no entry.
+    """
+    owned = _lesions_by_level(anatomy.levels, instances, lesions)
+    heights = [measure_heights(level) for level in anatomy.levels]
+    diseased = [bool(own) for own in owned]
+    losses = [_height_loss(position, heights, diseased) for position in range(len(owned))]
+    return {lesion.id: loss for own, loss in zip(owned, losses, strict=True) for lesion in own}
+
+
 def _lesions_by_level(
     levels: Sequence[Level], instances: NDArray[Any], lesions: Sequence[Lesion]
 ) -> list[list[Lesion]]:

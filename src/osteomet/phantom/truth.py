@@ -50,7 +50,12 @@ def measure_truth(body: Body, number: int) -> LesionTruth:
     """
     metastases = [d for d in body.deposits if d.is_metastasis]
     if not 1 <= number <= len(metastases):
-        raise UsageError("no such metastasis", expected=f"1 to {len(metastases)}", got=str(number))
+        raise UsageError(
+            "no such metastasis",
+            expected=f"1 to {len(metastases)}" if metastases else "a body that has metastases",
+            got=str(number),
+            remedy="number metastases from 1, as the label map of lesions does",
+        )
     deposit = metastases[number - 1]
     centres = deposit.lobes_mm[:, :3] - body.warp.shift_mm(deposit.lobes_mm[:, :3])
     reach = (deposit.lobes_mm[:, 3] * deposit.longest + deposit.ripple_mm) * (1 + 2 * body.warp.steepest) + 0.5

@@ -32,7 +32,7 @@ from osteomet.lesions.anatomy import Anatomy, read_anatomy
 from osteomet.lesions.boxes import find_boxes, origin_of
 from osteomet.lesions.candidates import CandidateSettings, compute_confidences, find_instances
 from osteomet.lesions.characterise import characterise_lesions
-from osteomet.lesions.exam import grade_exam, ungraded_exam
+from osteomet.lesions.exam import calibrate_lesions, grade_exam, ungraded_exam
 from osteomet.lesions.levels import describe_levels
 from osteomet.lesions.locate import locate_lesions
 from osteomet.lesions.measure import measure_lesions
@@ -173,6 +173,7 @@ def analyze_series(
     """Analyse one series of a study in memory; ``inputs`` are the names that the provenance keeps."""
     cascade = run_cascade(package, series.volume, device=device, cache_dir=cache_dir, progress=progress)
     rule = CandidateSettings(seed_probability=package.description.seed_probability)
+    calibration = package.description.calibration
     grid = series.volume.grid
     found = _Found(np.zeros(grid.shape, dtype=np.uint16), np.zeros((1, 1, 1), dtype=np.uint16), ())
     exam = ungraded_exam([NO_BONE])
@@ -182,7 +183,14 @@ def analyze_series(
         probability = evidence.probability.astype(np.float32)
         anatomy = read_anatomy(evidence.bones, evidence.parts, field_of_view=grid)
         found = _find_lesions(series.volume, evidence, probability, anatomy, rule)
-        exam = grade_exam(found.lesions, peak_probability=_peak(probability), abstentions=cascade.abstentions)
+        if calibration is not None:
+            found = replace(found, lesions=calibrate_lesions(found.lesions, calibration.lesion))
+        exam = grade_exam(
+            found.lesions,
+            peak_probability=_peak(probability),
+            abstentions=cascade.abstentions,
+            calibration=calibration,
+        )
         names = {v.name: v.confidence for v in cascade.vertebrae}
         levels = describe_levels(anatomy, found.fine, lesions=found.lesions, name_confidence=names, entered={})
     provenance = Provenance(

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from osteomet.core.errors import DatasetError
-from osteomet.inference.engine import Device, choose_device
-from osteomet.io.raw_dataset import RawDataset, read_raw_dataset
-from osteomet.pipeline.study_job import Tell, open_folder
-from osteomet.report.chart_style import save_chart
-from osteomet.report.training_charts import training_chart
-from osteomet.training.chain import ChainRecipe, StepName
-from osteomet.training.chain_part import (
-    ChainCase,
-    find_bones,
-    fit_step,
-    mask_file,
-    prepare_chain_case,
-    stack_of_chain,
+from osteomet.inference.engine import Device
+from osteomet.io.raw_dataset import read_raw_dataset
+from osteomet.pipeline.study_job import Tell
+from osteomet.pipeline.study_run import (
+    StudyRun,
+    patients_of,
+    prepare_cases,
+    save_split,
+    start_run,
+    train_network,
 )
-from osteomet.training.log import Progress, read_curves
-from osteomet.training.processes import Team, join_team
-from osteomet.training.split import PatientLoad, balanced_split
+from osteomet.training.chain import ChainRecipe, StepName
+from osteomet.training.chain_part import ChainCase, find_bones, mask_file, prepare_chain_case, stack_of_chain
+from osteomet.training.split import balanced_split, patient_loads
+from osteomet.training.study_part import study_task
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,32 +37,20 @@ class ChainSplit:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ChainRun:
-    """A study under way: everything lies in ``out``, and a stopped run goes on from there."""
+class ChainData:
+    """Prepared cases, and who is where."""
 
-    recipe: ChainRecipe
-    data: RawDataset
-    out: Path
-    device: str
-    team: Team
-    tell: Tell
+    cases: tuple[ChainCase, ...]
+    split: ChainSplit
 
-    @property
-    def prepared(self) -> Path:
-        """Folder of the prepared stacks."""
-        return self.out / "prepared"
-
-    @property
-    def sequences(self) -> tuple[str, ...]:
-        """Sequences of the study that the data set has."""
-        return tuple(name for name in self.recipe.data.sequences if name in self.data.sequences)
-
-    def model_folder(self, step: StepName, sequence: str) -> Path:
-        """Folder of one training."""
-        return self.out / "models" / sequence / step
+    def cases_of(self, patients: tuple[str, ...]) -> tuple[ChainCase, ...]:
+        """Cases of some patients."""
+        return tuple(case for case in self.cases if case.patient in patients)
 
 
-def open_chain(recipe: ChainRecipe, data: Path, out: Path, *, device: Device, resume: bool, tell: Tell) -> ChainRun:
+def open_chain(
+    recipe: ChainRecipe, data: Path, out: Path, *, device: Device, resume: bool, tell: Tell
+) -> StudyRun[ChainRecipe]:
     """Check what a study starts from, and make its folder.
 
     Raises
@@ -82,27 +67,31 @@ def open_chain(recipe: ChainRecipe, data: Path, out: Path, *, device: Device, re
             expected=f"channel_names with {' or '.join(recipe.data.sequences)}",
             got=", ".join(dataset.sequences),
         )
-    team, chosen = join_team(choose_device(device))
-    if team.is_first:
-        open_folder(recipe, out, resume=resume)
-        (out / "prepared").mkdir(exist_ok=True)
-    return ChainRun(recipe, dataset, out, chosen, team, tell)
+    return start_run(recipe, dataset, out, device=device, resume=resume, tell=tell)
 
 
-def prepare_chain(run: ChainRun) -> tuple[tuple[ChainCase, ...], ChainSplit]:
-    """Prepare every case and split the patients; writes ``split.json``. One process works, the others wait for it."""
-    cases: tuple[ChainCase, ...] = ()
-    if run.team.is_first:
-        cases = _prepared(run)
-    run.team.from_first([0.0])
-    cases = cases or _prepared(run)
-    return cases, _split(run, cases)
+def prepare_chain(run: StudyRun[ChainRecipe]) -> ChainData:
+    """Prepare every case and split the patients; writes ``split.json``."""
+    cases = prepare_cases(run, lambda case: prepare_chain_case(case, run.recipe, run.prepared))
+    split = _split(run.recipe, cases)
+    save_split(run, split)
+    return ChainData(cases, split)
 
 
-def train_chain(run: ChainRun, cases: tuple[ChainCase, ...], split: ChainSplit, sequence: str) -> dict[str, Any]:
+def sequences_of(run: StudyRun[ChainRecipe]) -> tuple[str, ...]:
+    """Sequences of the study that the data set has."""
+    return tuple(name for name in run.recipe.data.sequences if name in run.data.sequences)
+
+
+def model_folder(run: StudyRun[ChainRecipe], step: StepName, sequence: str) -> Path:
+    """Folder of one training."""
+    return run.out / "models" / sequence / step
+
+
+def train_chain(run: StudyRun[ChainRecipe], data: ChainData, sequence: str) -> dict[str, Any]:
     """Train both steps of a sequence; returns their networks by step, at once where they are trained."""
-    bones = _train_step(run, cases, split, "bones", sequence)
-    mine = [case for case in cases if sequence in case.sequences]
+    bones = _train_step(run, data, "bones", sequence)
+    mine = [case for case in data.cases if sequence in case.sequences]
     for done, case in enumerate(mine if run.team.is_first else (), start=1):
         path = mask_file(case, sequence, run.prepared)
         if not path.exists():
@@ -113,65 +102,38 @@ def train_chain(run: ChainRun, cases: tuple[ChainCase, ...], split: ChainSplit, 
             partial.replace(path)
         run.tell(f"bones of {sequence}", done, len(mine), "")
     run.team.from_first([0.0])
-    return {"bones": bones, "lesions": _train_step(run, cases, split, "lesions", sequence)}
+    return {"bones": bones, "lesions": _train_step(run, data, "lesions", sequence)}
 
 
-def _train_step(run: ChainRun, cases: tuple[ChainCase, ...], split: ChainSplit, step: StepName, sequence: str) -> Any:
-    """Train one network, and draw how it went."""
-    folder, n_steps = run.model_folder(step, sequence), run.recipe.step(step).n_steps
-
-    def report(line: Progress) -> None:
-        dice = "" if line.dice is None else f", Dice {line.dice:.3f}"
-        remark = f"loss {line.loss:.4f}, patch Dice {line.pseudo_dice:.3f}{dice}"
-        run.tell(f"{step} on {sequence}", line.step, n_steps, remark)
-
+def _train_step(run: StudyRun[ChainRecipe], data: ChainData, step: StepName, sequence: str) -> Any:
+    """Train one network on the training patients, watched by those to validate on."""
     train, validation = (
-        [case for case in cases if case.patient in patients] for patients in (split.train, split.validation)
+        tuple(
+            stack_of_chain(case, step, sequence, run.prepared, run.recipe)
+            for case in data.cases_of(patients)
+            if sequence in case.sequences
+        )
+        for patients in (data.split.train, data.split.validation)
     )
-    network = fit_step(
+    task = study_task(
         run.recipe,
         step,
-        sequence,
-        (train, validation),
-        folder,
-        prepared=run.prepared,
-        device=run.device,
-        report=report,
-        team=run.team,
+        name=f"{step} on {sequence}",
+        dimensions=3,
+        classes=run.recipe.classes(step),
+        train=train,
+        validation=validation,
     )
-    if run.team.is_first:
-        save_chart(training_chart(read_curves(folder)), folder, "curves")
-    return network
+    return train_network(run, run.recipe.networks[step], task, model_folder(run, step, sequence))
 
 
-def _prepared(run: ChainRun) -> tuple[ChainCase, ...]:
-    """Prepare all cases, or read what is there."""
-    cases = []
-    for done, case in enumerate(run.data.cases, start=1):
-        cases.append(prepare_chain_case(case, run.recipe, run.prepared))
-        run.tell("prepare", done, len(run.data.cases), "")
-    return tuple(cases)
-
-
-def _split(run: ChainRun, cases: tuple[ChainCase, ...]) -> ChainSplit:
+def _split(recipe: ChainRecipe, cases: tuple[ChainCase, ...]) -> ChainSplit:
     """Hold the external set out and split the others in three."""
-    recipe = run.recipe.split
-    is_external = {case.patient: case.split == run.recipe.data.external for case in cases}
-    loads = [
-        PatientLoad(
-            patient,
-            sum(case.n_lesions for case in cases if case.patient == patient),
-            sum(case.lesion_area_mm2 for case in cases if case.patient == patient),
-        )
-        for patient, held_out in is_external.items()
-        if not held_out
-    ]
-    rng = np.random.default_rng(recipe.seed)
-    rest, test = balanced_split(loads, share=recipe.test_share, n_candidates=recipe.n_candidates, rng=rng)
-    share = recipe.validation_share / (1 - recipe.test_share)
+    external, rules = patients_of(cases, recipe.data.external), recipe.split
+    loads = patient_loads(case for case in cases if case.patient not in external)
+    rng = np.random.default_rng(rules.seed)
+    rest, test = balanced_split(loads, share=rules.test_share, n_candidates=rules.n_candidates, rng=rng)
+    share = rules.validation_share / (1 - rules.test_share)
     others = [load for load in loads if load.patient in rest]
-    train, validation = balanced_split(others, share=share, n_candidates=recipe.n_candidates, rng=rng)
-    split = ChainSplit(train, validation, test, tuple(sorted(p for p, held_out in is_external.items() if held_out)))
-    if run.team.is_first:
-        (run.out / "split.json").write_text(json.dumps(asdict(split), indent=1) + "\n", encoding="utf-8")
-    return split
+    train, validation = balanced_split(others, share=share, n_candidates=rules.n_candidates, rng=rng)
+    return ChainSplit(train, validation, test, external)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,17 +15,20 @@ from osteomet.image.resample import resample_labels, resample_volume
 from osteomet.io.bone_maps import read_bones
 from osteomet.io.formats import read_labels, write_labels
 from osteomet.io.raw_dataset import RawCase
-from osteomet.pipeline.chain import ChainRun
-from osteomet.pipeline.study_prediction import PartFolders, lesions_of, write_lesions
+from osteomet.pipeline.study_prediction import PartFolders, fresh_folders, lesions_of, write_lesions
+from osteomet.pipeline.study_run import StudyRun
+from osteomet.training.chain import ChainRecipe
 from osteomet.training.chain_part import ChainCase, bone_classes, chain_grid, find_bones, stack_of_chain
 from osteomet.training.stacks import predict_stack
 
 Draw = Callable[[RawCase, ChainCase, str, str, PartFolders], None]
 
 
-def predict_bones(run: ChainRun, networks: Mapping[str, Any], cases: Sequence[ChainCase], folder: Path) -> PartFolders:
+def predict_bones(
+    run: StudyRun[ChainRecipe], networks: Mapping[str, Any], cases: Sequence[ChainCase], folder: Path
+) -> PartFolders:
     """Predict the structures of the first step, on the grid of the reference."""
-    structures = run.recipe.bones.structures
+    structures = run.recipe.data.structures
 
     def draw(raw: RawCase, case: ChainCase, sequence: str, name: str, folders: PartFolders) -> None:
         assert raw.bones is not None  # cases without are refused when they are prepared
@@ -43,7 +45,7 @@ def predict_bones(run: ChainRun, networks: Mapping[str, Any], cases: Sequence[Ch
 
 
 def predict_lesions(
-    run: ChainRun, networks: Mapping[str, Any], cases: Sequence[ChainCase], folder: Path
+    run: StudyRun[ChainRecipe], networks: Mapping[str, Any], cases: Sequence[ChainCase], folder: Path
 ) -> PartFolders:
     """Predict the lesions of the second step, on the grid of the reference; smaller ones than counts are dropped."""
     kept = run.recipe.prediction
@@ -65,13 +67,14 @@ def predict_lesions(
 
 
 def _lay_out(
-    run: ChainRun, cases: Sequence[ChainCase], folder: Path, labels: Mapping[str, int], draw: Draw
+    run: StudyRun[ChainRecipe],
+    cases: Sequence[ChainCase],
+    folder: Path,
+    labels: Mapping[str, int],
+    draw: Draw,
 ) -> PartFolders:
     """Folders of references and predictions: each sequence of a case is a case of its own, of the same patient."""
-    folders = PartFolders(folder / "reference", folder / "prediction", None)
-    shutil.rmtree(folder, ignore_errors=True)
-    for path in (folders.reference, folders.prediction):
-        path.mkdir(parents=True)
+    folders = fresh_folders(folder)
     by_name = {case.name: case for case in run.data.cases}
     names = {}
     for case in cases:

@@ -13,6 +13,7 @@ from osteomet.evaluation.cases import CaseSettings
 from osteomet.evaluation.classified_cases import read_classified
 from osteomet.evaluation.matching import RULES
 from osteomet.evaluation.metrics import Resampling
+from osteomet.evaluation.paper_tables import Ours
 from osteomet.evaluation.protocols import PROTOCOLS, Protocol
 from osteomet.evaluation.tables import fill_paper_table, metric_table, write_csv
 from osteomet.io.dataset import PairedCases, case_table, pair_cases
@@ -52,7 +53,8 @@ class EvaluationJob:
     protocol
         Name of a protocol.
     table
-        Classified cases for the protocols that need them (`read_classified`), otherwise the table of the cases.
+        Classified cases for the protocols that need them (`read_classified`), otherwise the table of the cases. A study
+        of both, `wangh2024`, can do with label maps alone.
     readers
         Marks of readers.
     continue_on_error
@@ -164,7 +166,7 @@ def _protocol(job: EvaluationJob) -> Protocol:
     needs_maps = job.readers is not None or job.observers is not None or not protocol.classes
     if job.reference is None and needs_maps:
         raise UsageError("there is nothing to evaluate", remedy="pass --reference and --prediction")
-    if protocol.classes and job.table is None:
+    if protocol.classes and job.table is None and (job.reference is None or not _has_maps(protocol)):
         raise UsageError(
             f"the protocol {protocol.name} evaluates classified cases",
             expected="--table CSV with the columns case, patient, reference, prediction",
@@ -179,6 +181,12 @@ def _protocol(job: EvaluationJob) -> Protocol:
         beta=protocol.beta if job.beta is None else job.beta,
         decisions=protocol.decisions if job.matching is None else (*protocol.decisions, _other_rule(job.matching)),
     )
+
+
+def _has_maps(protocol: Protocol) -> bool:
+    """Whether a study of classified cases has a table of segmentation, too."""
+    cells = (cell for table in protocol.tables for row in table.rows for cell in row)
+    return any(isinstance(cell, Ours) and cell.metric.startswith("lesion.") for cell in cells)
 
 
 def _other_rule(matching: str) -> str:

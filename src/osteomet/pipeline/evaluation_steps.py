@@ -41,6 +41,7 @@ from osteomet.evaluation.tables import Table, afroc_table, froc_table, lesion_ta
 from osteomet.io.dataset import LeftOut, PairedCases
 from osteomet.pipeline.evaluation_charts import draw_class_charts, draw_lesion_charts, draw_reader_charts
 from osteomet.report.evaluation_page import ChartFile
+from osteomet.report.wording import count
 from osteomet.stats.froc import afroc_curve, froc_curve
 from osteomet.stats.roc import roc_curve
 
@@ -112,9 +113,9 @@ def add_lesion_results(results: Results, run: Run, evaluated: Evaluated) -> None
     results.definitions |= lesion_definitions(run.protocol, run.settings, run.resampling)
     results.missing, results.left_out = cases.missing, cases.left_out
     results.facts |= {
-        "cases": f"{len(cases.records)} cases",
-        "patients": f"{len(evaluation.patients.patients)} patients",
-        "lesions": f"{sum(len(case.references) for case in evaluation.detections)} lesions",
+        "cases": count(len(cases.records), "case"),
+        "patients": count(len(evaluation.patients.patients), "patient"),
+        "lesions": count(sum(len(case.references) for case in evaluation.detections), "lesion"),
     }
 
 
@@ -192,7 +193,8 @@ def add_classes(results: Results, run: Run, cases: ClassifiedCases, against: Cla
     results.charts += draw_class_charts(result, second, run.folder / "figures", end=end)
     results.definitions |= class_definitions(run.resampling)
     results.missing += result.unpredicted
-    results.facts |= {"classified": f"{result.n_cases} classified cases of {result.n_patients} patients"}
+    classified = f"{count(result.n_cases, 'classified case')} of {count(result.n_patients, 'patient')}"
+    results.facts |= {"classified": classified}
     if against is not None and second is not None:
         results.metrics |= {f"{AGAINST}.{name}": metric for name, metric in class_metrics(second).items()}
         tests = _classifier_tests(run, cases, against)

@@ -68,18 +68,18 @@ def import_model(source: Path, models: Path, *, name: str | None, configuration:
     listed = list_files(source)
     if holds_nnunet(listed) and DESCRIPTION_FILE not in listed.sizes:
         trained = read_trained_folder(source, configuration=configuration)
-        description, weights, card = _from_nnunet(trained, name)
+        draft = _from_nnunet(trained, name)
     else:
         given = read_package(source)
-        description = replace(given.description, name=name or given.description.name)
-        weights, card = given.weights, given.card
+        draft = replace(given, description=replace(given.description, name=name or given.description.name))
+    description = draft.description
     _check_name(description.name, models)
-    draft = ModelPackage(description, weights, card, sha256="")
     for part in (*description.parts, description.nnunet, description.classifier):
         if part is not None:
             build_ensemble(draft, part)
-    write_package(description, weights, card=card, folder=models / description.name)
-    return read_package(models / description.name)
+    folder = models / description.name
+    write_package(description, draft.weights, card=draft.card, folder=folder, pictures=draft.pictures)
+    return read_package(folder)
 
 
 def export_model(name_or_path: str, out: Path, *, models: Path) -> ModelPackage:
@@ -111,8 +111,8 @@ def _check_name(name: str, models: Path) -> None:
         raise UsageError(f"there is a model {name!r} already", remedy="pass --name to call the new one otherwise")
 
 
-def _from_nnunet(trained: TrainedFolder, name: str | None) -> tuple[ModelDescription, Mapping[str, Tensors], str]:
-    """Description, weights and card of a trained configuration."""
+def _from_nnunet(trained: TrainedFolder, name: str | None) -> ModelPackage:
+    """Package of a trained configuration, not written yet."""
     checkpoints = {fold: _checkpoint(trained, file) for fold, file in trained.checkpoints.items()}
     first = next(iter(checkpoints.values()))
     for checkpoint in checkpoints.values():
@@ -131,7 +131,7 @@ def _from_nnunet(trained: TrainedFolder, name: str | None) -> tuple[ModelDescrip
     }
     part = replace(part, weights=tuple(weights))
     description = _described(trained, part, first, name)
-    return description, weights, _card(description, part)
+    return ModelPackage(description, weights, _card(description, part), sha256="")
 
 
 def _checkpoint(trained: TrainedFolder, file: str) -> Checkpoint:

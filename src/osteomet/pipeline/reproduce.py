@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from osteomet.core.errors import UsageError
 from osteomet.evaluation.kim2024_study import EXTERNAL, INTERNAL, kim2024_study_tables
 from osteomet.evaluation.metrics import Metric, Resampling
 from osteomet.evaluation.tables import Table, fill_paper_table
+from osteomet.evaluation.wangh2024_study import GROWING, wangh2024_study_tables
+from osteomet.pipeline.growing import draw_by_growing
 from osteomet.pipeline.reproduce_chain import reproduce_chain
 from osteomet.pipeline.reproduce_lesions import reproduce_lesions
-from osteomet.pipeline.study import StudyData, StudyRun, open_run, prepare_study, train_variant
-from osteomet.pipeline.study_job import StudyJob, Tell, data_in_words, data_of, notice_of
+from osteomet.pipeline.study import (
+    StudyData,
+    folds_of,
+    model_folder,
+    open_study,
+    prepare_study,
+    train_variant,
+)
+from osteomet.pipeline.study_job import StudyJob, Tell, data_in_words, data_of, full_disk_named, notice_of
 from osteomet.pipeline.study_page import StudyReport, write_study
-from osteomet.pipeline.study_prediction import evaluate_in_full, evaluate_in_short, predict_part
+from osteomet.pipeline.study_prediction import (
+    Draw,
+    draw_by_networks,
+    evaluate_in_full,
+    evaluate_in_short,
+    predict_part,
+)
+from osteomet.pipeline.study_run import StudyRun
 from osteomet.report.evaluation_page import ChartFile
+from osteomet.report.wording import join_words
 from osteomet.training.chain import ChainRecipe
 from osteomet.training.lesion_study import LesionStudyRecipe
-from osteomet.training.study import Variant
+from osteomet.training.study import StudyRecipe, Variant
 
-STUDY_TABLES = {"kim2024": kim2024_study_tables}
+STUDY_TABLES = {"kim2024": kim2024_study_tables, "wangh2024": wangh2024_study_tables}
 """Tables of a study with all of its models, by the name of its protocol."""
-_FOLD = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,10 +46,21 @@ class _Context:
     """What every step needs."""
 
     job: StudyJob
-    run: StudyRun
+    run: StudyRun[StudyRecipe]
     data: StudyData
     resampling: Resampling
     notice: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Method:
+    """A way to find lesions, what it needs to see, and whether it is evaluated in full."""
+
+    name: str
+    folder: str
+    needs: Variant
+    draw: Draw
+    in_full: bool
 
 
 def reproduce_study(job: StudyJob, *, tell: Tell) -> dict[str, Metric]:
@@ -52,41 +79,61 @@ def reproduce_study(job: StudyJob, *, tell: Tell) -> dict[str, Metric]:
         If ``OUT`` holds something else.
     InputError
         If the data cannot be used.
+    OutputError
+        If the disk is full; the study goes on when it is started again.
     """
     recipe = job.recipe
-    if isinstance(recipe, ChainRecipe):
-        return reproduce_chain(job, recipe, tell=tell)
-    if isinstance(recipe, LesionStudyRecipe):
-        return reproduce_lesions(job, recipe, tell=tell)
-    if recipe.protocol not in STUDY_TABLES:
-        raise UsageError("no tables are known for this study", expected=", ".join(STUDY_TABLES), got=recipe.protocol)
+    with full_disk_named(job.out):
+        if isinstance(recipe, ChainRecipe):
+            return reproduce_chain(job, recipe, tell=tell)
+        if isinstance(recipe, LesionStudyRecipe):
+            return reproduce_lesions(job, recipe, tell=tell)
+        if not isinstance(recipe, StudyRecipe) or recipe.protocol not in STUDY_TABLES:
+            raise UsageError(
+                "no tables are known for this study", expected=", ".join(STUDY_TABLES), got=recipe.protocol
+            )
+        return _reproduce(job, recipe, tell)
+
+
+def _reproduce(job: StudyJob, recipe: StudyRecipe, tell: Tell) -> dict[str, Metric]:
+    """Train and evaluate every model of a study."""
     source = data_of(job, tell)
-    run = open_run(recipe.scaled(job.scale), source, job.out, device=job.device, resume=True, tell=tell)
+    run = open_study(recipe.scaled(job.scale), source, job.out, device=job.device, resume=True, tell=tell)
     resampling = Resampling(n_draws=recipe.scales[job.scale].n_bootstrap)
     context = _Context(job, run, prepare_study(run), resampling, notice_of(job))
     metrics: dict[str, Metric] = {}
-    for variant in run.recipe.all_variants:
-        network = train_variant(run, context.data, variant, _FOLD)
-        for part, found in _evaluate(context, variant, network).items():
-            metrics |= {f"{variant.name}/{part}/{name}": metric for name, metric in found.items()}
+    for method in _methods(context):
+        for part, found in _evaluate(context, method).items():
+            metrics |= {f"{method.name}/{part}/{name}": metric for name, metric in found.items()}
     write_study(_report(context, metrics), run.out)
     return metrics
 
 
-def _evaluate(context: _Context, variant: Variant, network: object) -> dict[str, dict[str, Metric]]:
-    """Evaluate a model internally, and one that is selected in full and externally, too; by part."""
+def _methods(context: _Context) -> Iterator[_Method]:
+    """Every model, trained when its turn comes, and then region growing where the study has it."""
+    run, recipe = context.run, context.run.recipe
+    for variant in recipe.all_variants:
+        networks = [train_variant(run, context.data, variant, fold) for fold in folds_of(run, variant)]
+        in_full = variant.name in recipe.variants.selected
+        yield _Method(variant.name, variant.folder, variant, draw_by_networks(run, variant, networks), in_full)
+    if recipe.region_growing is not None:
+        draw = draw_by_growing(run, recipe.region_growing)
+        yield _Method(GROWING, GROWING.replace(" ", "_"), recipe.all_variants[0], draw, in_full=True)
+
+
+def _evaluate(context: _Context, method: _Method) -> dict[str, dict[str, Metric]]:
+    """Evaluate a method internally, and one that is evaluated in full externally, too; by part."""
     run, split = context.run, context.data.split
-    is_selected = variant.name in run.recipe.variants.selected
-    parts = {INTERNAL: split.test} | ({EXTERNAL: split.external} if is_selected else {})
+    parts = {INTERNAL: split.test} | ({EXTERNAL: split.external} if method.in_full else {})
     found = {}
     for number, (part, patients) in enumerate(parts.items(), start=1):
-        cases = context.data.cases_of(patients, variant)
+        cases = context.data.cases_of(patients, method.needs)
         if not cases:
             continue
-        run.tell(f"evaluate {variant.name}", number, len(parts), part)
-        folders = predict_part(run, variant, [network], cases, run.out / "predictions" / variant.folder / part)
-        if is_selected:
-            out = run.out / "evaluation" / f"{variant.folder}_{part}"
+        run.tell(f"evaluate {method.name}", number, len(parts), part)
+        folders = predict_part(run, cases, run.out / "predictions" / method.folder / part, method.draw)
+        if method.in_full:
+            out = run.out / "evaluation" / f"{method.folder}_{part}"
             found[part] = evaluate_in_full(run.recipe.protocol, folders, out, context.resampling, context.notice)
         else:
             found[part] = evaluate_in_short(run.recipe.protocol, folders, context.resampling)
@@ -97,6 +144,15 @@ def _report(context: _Context, metrics: Mapping[str, Metric]) -> StudyReport:
     """Gather what the report shows."""
     recipe = context.run.recipe
     names = [variant.name for variant in recipe.all_variants]
+    in_full = {v.name: v.folder for v in recipe.all_variants if v.name in recipe.variants.selected}
+    in_full |= {GROWING: GROWING.replace(" ", "_")} if recipe.region_growing is not None else {}
+    evaluated = {name.rsplit("/", 1)[0] for name in metrics}
+    parts = {
+        f"{folder}_{part}": f"Evaluation of {name}, {part} test"
+        for name, folder in in_full.items()
+        for part in (INTERNAL, EXTERNAL)
+        if f"{name}/{part}" in evaluated
+    }
     return StudyReport(
         title=recipe.title,
         protocol=recipe.protocol,
@@ -105,6 +161,7 @@ def _report(context: _Context, metrics: Mapping[str, Metric]) -> StudyReport:
         published=[fill_paper_table(paper, metrics) for paper in STUDY_TABLES[recipe.protocol](names)],
         tables=[_split_table(context.data), _left_out_table(context.data)],
         charts=_curves(context.run),
+        parts=parts,
         definitions=_definitions(context),
     )
 
@@ -128,33 +185,44 @@ def _split_table(data: StudyData) -> Table:
 
 
 def _left_out_table(data: StudyData) -> Table:
-    """Series that are not used, and how far the others were moved."""
+    """Series that are not used, and why."""
     rows = tuple((case.case, case.left_out) for case in data.cases if case.left_out)
     return Table("left_out", "Series left out", ("series", "reason"), rows)
 
 
-def _curves(run: StudyRun) -> list[ChartFile]:
+def _curves(run: StudyRun[StudyRecipe]) -> list[ChartFile]:
     """Training curves of the models that are evaluated in full."""
-    charts = []
-    for variant in run.recipe.all_variants:
-        svg = run.model_folder(variant, _FOLD) / "curves.svg"
-        if variant.name in run.recipe.variants.selected:
-            charts.append(ChartFile(svg, f"Training of {variant.name}. Only the lowest panel shows whole images."))
-    return charts
+    return [
+        ChartFile(
+            model_folder(run, variant, 0) / "curves.svg",
+            f"Training of {variant.name}. Only the lowest panel shows whole images.",
+        )
+        for variant in run.recipe.all_variants
+        if variant.name in run.recipe.variants.selected
+    ]
 
 
 def _definitions(context: _Context) -> dict[str, str]:
     """How the figures came about."""
     recipe, job = context.run.recipe, context.job
-    prepared, training = recipe.preprocessing, recipe.training
+    size = recipe.preprocessing
+    steps = [f"to {size.first_side}²" if size.first_side else "", "0–255"]
+    steps += [f"to {size.side}²" + (f" × {size.n_slices}" if size.n_slices else ", slices as they are")]
+    steps += ["CLAHE" if size.clahe else "", f"registration {size.registration}"]
+    folds = sorted({n for variant in recipe.all_variants for n in folds_of(context.run, variant)})
+    of_folds = f"of {recipe.split.n_folds} of the training patients"
+    watched = f"fold 0 {of_folds} watches over early stopping"
+    if len(folds) > 1:
+        watched = f"folds {join_words([str(n) for n in folds])} {of_folds} watch in turn; the networks are averaged"
+    networks = (
+        f"{name.upper()} {network.kind} {list(network.channels)}, {network.n_steps} steps of {network.batch}"
+        for name, network in recipe.networks.items()
+    )
     return {
         "data": data_in_words(job),
         "scale": job.scale,
-        "preprocessing": f"{prepared.first_side}², 0–255, {prepared.side}² × {prepared.n_slices}, CLAHE; "
-        f"registration {prepared.registration}",
-        "networks": f"2D {recipe.network_2d.kind} {list(recipe.network_2d.channels)}, {training.n_steps_2d} steps of "
-        f"{recipe.network_2d.batch}; 3D {recipe.network_3d.kind} {list(recipe.network_3d.channels)}, "
-        f"{training.n_steps_3d} steps of {recipe.network_3d.batch}",
-        "validation": f"fold {_FOLD} of {recipe.split.n_folds} of the training patients watches over early stopping",
+        "preprocessing": ", ".join(filter(None, steps)),
+        "networks": "; ".join(networks),
+        "validation": watched,
         "settings": "all settings are in recipe.json",
     }

@@ -4,135 +4,139 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import Any
 
 from osteomet.evaluation.metrics import Metric, Resampling
 from osteomet.evaluation.protocols import PROTOCOLS
 from osteomet.evaluation.tables import Table, fill_paper_table
-from osteomet.pipeline.chain import ChainRun, ChainSplit, open_chain, prepare_chain, train_chain
+from osteomet.pipeline.chain import ChainData, model_folder, open_chain, prepare_chain, sequences_of, train_chain
+from osteomet.pipeline.chain_patients import observer_results, patient_metrics
 from osteomet.pipeline.chain_prediction import predict_bones, predict_lesions
 from osteomet.pipeline.study_job import StudyJob, Tell, data_in_words, data_of, notice_of
 from osteomet.pipeline.study_page import StudyReport, write_study
 from osteomet.pipeline.study_prediction import PartFolders, evaluate_in_full
+from osteomet.pipeline.study_run import StudyRun
 from osteomet.report.evaluation_page import ChartFile
 from osteomet.training.chain import STEPS, ChainRecipe
-from osteomet.training.chain_part import ChainCase
 
-BONES, LESIONS, EXTERNAL = "bones test", "lesions test", "lesions external"
-_OF_BONES = "liu2021_table4"
+BONES, LESIONS, EXTERNAL, PATIENTS = "bones test", "lesions test", "lesions external", "patients"
+_OF_BONES = ("liu2021_table4_dsc", "liu2021_table4_vs", "liu2021_table4_hd")
 _OF_LESIONS = ("liu2021_table5", "liu2021_external")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Chains:
-    """Prepared cases, who is where, and the networks of each sequence."""
+    """Prepared cases, who is where, and the networks of each sequence by step."""
 
-    cases: tuple[ChainCase, ...]
-    split: ChainSplit
-    networks: Mapping[str, Mapping[str, object]]
+    data: ChainData
+    networks: Mapping[str, Mapping[str, Any]]
+
+    def of(self, step: str) -> dict[str, Any]:
+        """Networks of one step by sequence."""
+        return {name: networks[step] for name, networks in self.networks.items()}
 
 
 def reproduce_chain(job: StudyJob, recipe: ChainRecipe, *, tell: Tell) -> dict[str, Metric]:
     """Go from data to the finished report; folders, results and errors are those of `reproduce_study`."""
     source = data_of(job, tell)
     run = open_chain(recipe.scaled(job.scale), source, job.out, device=job.device, resume=True, tell=tell)
-    cases, split = prepare_chain(run)
-    networks = {name: train_chain(run, cases, split, name) for name in run.sequences}
+    data = prepare_chain(run)
+    networks = {name: train_chain(run, data, name) for name in sequences_of(run)}
     resampling, notice = Resampling(n_draws=recipe.scales[job.scale].n_bootstrap), notice_of(job)
-    metrics: dict[str, Metric] = {}
-    for part, folders in _predict(run, _Chains(cases, split, networks)).items():
+    observers, rounds = observer_results(run, data, resampling, simulate=job.data is None)
+    found = {PATIENTS: patient_metrics(run, data) | observers}
+    for part, folders in _predict(run, _Chains(data, networks)).items():
         out = job.out / "evaluation" / part.replace(" ", "_")
-        found = evaluate_in_full(recipe.protocol, folders, out, resampling, notice)
-        metrics |= {f"{part}/{name}": metric for name, metric in found.items()}
+        found[part] = evaluate_in_full(recipe.protocol, folders, out, resampling, notice)
+    metrics = {f"{part}/{name}": metric for part, of_part in found.items() for name, metric in of_part.items()}
     report = StudyReport(
         title=recipe.title,
         protocol=recipe.protocol,
         notice=notice,
         metrics=metrics,
-        published=_published(recipe.protocol, metrics),
-        tables=[_split_table(cases, split)],
+        published=_published(recipe.protocol, found),
+        tables=[_split_table(data), *rounds],
         charts=_curves(run),
+        parts={part.replace(" ", "_"): f"Evaluation of {part}" for part in found if part != PATIENTS},
         definitions=_definitions(run, job),
     )
     write_study(report, job.out)
     return metrics
 
 
-def _predict(run: ChainRun, chains: _Chains) -> dict[str, PartFolders]:
+def _predict(run: StudyRun[ChainRecipe], chains: _Chains) -> dict[str, PartFolders]:
     """Predict bones and lesions of the test patients, and lesions of the external ones, if there are any."""
-    found, folder = {}, run.out / "predictions"
-    parts = {LESIONS: chains.split.test, EXTERNAL: chains.split.external}
-    test = [case for case in chains.cases if case.patient in chains.split.test]
+    found, folder, split = {}, run.out / "predictions", chains.data.split
     run.tell("predict", 1, 3, BONES)
-    bones = {name: networks["bones"] for name, networks in chains.networks.items()}
-    found[BONES] = predict_bones(run, bones, test, folder / "bones_test")
-    for number, (part, patients) in enumerate(parts.items(), start=2):
-        cases = [case for case in chains.cases if case.patient in patients]
+    found[BONES] = predict_bones(run, chains.of("bones"), chains.data.cases_of(split.test), folder / "bones_test")
+    for number, (part, patients) in enumerate({LESIONS: split.test, EXTERNAL: split.external}.items(), start=2):
+        cases = chains.data.cases_of(patients)
         if cases:
             run.tell("predict", number, 3, part)
-            lesions = {name: networks["lesions"] for name, networks in chains.networks.items()}
-            found[part] = predict_lesions(run, lesions, cases, folder / part.replace(" ", "_"))
+            found[part] = predict_lesions(run, chains.of("lesions"), cases, folder / part.replace(" ", "_"))
     return found
 
 
-def _published(protocol: str, metrics: Mapping[str, Metric]) -> list[Table]:
-    """Tables of the paper on bones and on lesions; those on lesions once more for the external set."""
+def _published(protocol: str, found: Mapping[str, Mapping[str, Metric]]) -> list[Table]:
+    """Tables of the paper: of patients and observers, of bones, and of lesions, once more for the external set."""
     tables = []
     for paper in PROTOCOLS[protocol].tables:
-        if paper.name.startswith(_OF_BONES):
-            tables.append(fill_paper_table(paper, _of(metrics, BONES)))
-        elif paper.name in _OF_LESIONS:
-            tables.append(fill_paper_table(paper, _of(metrics, LESIONS)))
-            if any(name.startswith(EXTERNAL) for name in metrics):
-                table = fill_paper_table(paper, _of(metrics, EXTERNAL))
+        if paper.name in _OF_BONES:
+            tables.append(fill_paper_table(paper, found[BONES]))
+        elif paper.name not in _OF_LESIONS:
+            tables.append(fill_paper_table(paper, found[PATIENTS]))
+        else:
+            tables.append(fill_paper_table(paper, found[LESIONS]))
+            if EXTERNAL in found:
+                table = fill_paper_table(paper, found[EXTERNAL])
                 title = f"{table.title}: ours on the external set"
                 tables.append(replace(table, name=f"{table.name}_on_external", title=title))
     return tables
 
 
-def _of(metrics: Mapping[str, Metric], part: str) -> dict[str, Metric]:
-    """Metrics of one part by their plain names."""
-    return {name.removeprefix(f"{part}/"): m for name, m in metrics.items() if name.startswith(f"{part}/")}
-
-
-def _split_table(cases: tuple[ChainCase, ...], split: ChainSplit) -> Table:
+def _split_table(data: ChainData) -> Table:
     """Patients, cases and lesions of each part."""
+    split = data.split
     parts = {"training": split.train, "validation": split.validation, "test": split.test, "external": split.external}
     rows = []
     for part, patients in parts.items():
-        mine = [case for case in cases if case.patient in patients]
+        mine = data.cases_of(patients)
         n_lesions = sum(case.n_lesions for case in mine)
         rows.append((part, len(patients), len(mine), sum(case.n_lesions > 0 for case in mine), n_lesions))
     columns = ("part", "patients", "cases", "cases with metastases", "lesions")
     return Table("split", "Split", columns, tuple(rows), "No patient is in two parts.")
 
 
-def _curves(run: ChainRun) -> list[ChartFile]:
+def _curves(run: StudyRun[ChainRecipe]) -> list[ChartFile]:
     """Training curves of every network."""
     return [
-        ChartFile(svg, f"Training of {step} on {name}. Only the lowest panel shows whole images.")
-        for name in run.sequences
+        ChartFile(
+            model_folder(run, step, name) / "curves.svg",
+            f"Training of {step} on {name}. Only the lowest panel shows whole images.",
+        )
+        for name in sequences_of(run)
         for step in STEPS
-        if (svg := _svg(run.model_folder(step, name))).exists()
     ]
 
 
-def _svg(folder: Path) -> Path:
-    return folder / "curves.svg"
-
-
-def _definitions(run: ChainRun, job: StudyJob) -> dict[str, str]:
+def _definitions(run: StudyRun[ChainRecipe], job: StudyJob) -> dict[str, str]:
     """How the figures came about."""
     recipe = run.recipe
     size, kept = recipe.preprocessing, recipe.prediction
-    steps = "; ".join(f"{step}: {recipe.step(step).n_steps} steps of {recipe.step(step).batch}" for step in STEPS)
+    networks = (
+        f"{step}: 3D {network.kind} {list(network.channels)}, {network.n_steps} steps of {network.batch}"
+        for step, network in recipe.networks.items()
+    )
+    rounds = "simulated: A2.2 is the truth, the others lie up to half a voxel and 0.75 pixels beside it"
     return {
         "data": data_in_words(job),
         "scale": job.scale,
         "preprocessing": f"{size.side}² × {size.n_slices}, z-score",
-        "networks": f"3D {recipe.network.kind} {list(recipe.network.channels)}; {steps}",
+        "networks": "; ".join(networks),
         "bones": f"the {kept.largest_components} largest components of each structure; all are the mask of step two",
         "lesions": f"probability from {kept.probability}, from {kept.smallest_ml} cm³",
         "M staging": "M1 where either sequence shows a lesion",
+        "patients": "one split serves both steps, so that both tables of patients have the same figures of ours",
+        "annotation rounds": rounds if job.data is None else f"the folder rounds of {job.data.name}, if there is one",
         "settings": "all settings are in recipe.json",
     }

@@ -14,7 +14,7 @@ from osteomet.evaluation.comparisons import PairedTest, accuracy_test, area_test
 from osteomet.evaluation.metrics import Metric, Resampling
 from osteomet.evaluation.parts import slug
 from osteomet.evaluation.tables import Table, fill_paper_table
-from osteomet.evaluation.wangh2024_study import NETWORKS, RADIOMICS, wangh2024_study_table
+from osteomet.evaluation.wangh2024_classes import NETWORKS, RADIOMICS, wangh2024_classes_table
 from osteomet.io.lesion_cases import channel_names
 from osteomet.pipeline.classify import PACKAGE, ClassifyJob, fit_classifier
 from osteomet.pipeline.dynamic_maps import MAPS, MapSettings, map_dataset
@@ -161,7 +161,7 @@ def _report(context: _Context, judged: _Judged) -> StudyReport:
         protocol=recipe.protocol,
         notice=context.notice,
         metrics=metrics,
-        published=[fill_paper_table(wangh2024_study_table(), metrics)],
+        published=[fill_paper_table(wangh2024_classes_table(), metrics)],
         tables=[
             comparison_table(judged.tests, "classifier_comparisons", title),
             _counts(judged.cases[NETWORKS]),
@@ -218,6 +218,6 @@ def _definitions(context: _Context) -> dict[str, str]:
         "networks": f"Inception-ResNet-v2 of width {networks.width:g} with {list(networks.blocks)} blocks on "
         f"{networks.side}³ voxels of {networks.edge_mm:g} mm; {networks.n_members} members, each {networks.n_steps} "
         f"steps of {networks.batch}; repeats: {networks.n_repeats}",
-        "segmentation": "lesions are those of the label maps; table 2 of the paper is not part of this study",
+        "segmentation": "lesions are those of the label maps; the study wangh2024-segmentation draws them",
         "settings": "all settings are in recipe.json",
     }

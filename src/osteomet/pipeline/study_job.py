@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from osteomet.core.errors import UsageError
 from osteomet.inference.engine import Device
+from osteomet.io.output import refusals_named
 from osteomet.pipeline.synth import write_cohort
-from osteomet.training.chain import TWO_STEPS, ChainRecipe, read_chain
-from osteomet.training.lesion_study import LESION_CLASSES, LesionStudyRecipe, read_lesion_study
+from osteomet.training.chain import TWO_STEPS, read_chain
+from osteomet.training.lesion_study import LESION_CLASSES, read_lesion_study
 from osteomet.training.recipe import task_of
-from osteomet.training.study import ScaleName, StudyRecipe, read_study
+from osteomet.training.study import read_study
+from osteomet.training.study_settings import AnyStudy, ScaleName
 
 PHANTOM_SEED = 2024
 SETTINGS, PHANTOMS = "recipe.json", "data"
 """File with all settings of a study, and folder of the phantoms made for it, in its folder."""
-AnyStudy = StudyRecipe | ChainRecipe | LesionStudyRecipe
-"""Recipe of a study of any kind."""
 _READERS: Mapping[str, Callable[[str], AnyStudy]] = {TWO_STEPS: read_chain, LESION_CLASSES: read_lesion_study}
 Tell = Callable[[str, int, int, str], None]
 """Called with a task, how much of it is done, how much there is, and a remark."""
@@ -66,6 +67,11 @@ def open_folder(recipe: Any, out: Path, *, resume: bool) -> None:
     path.write_text(settings, encoding="utf-8")
 
 
+def full_disk_named(out: Path) -> AbstractContextManager[None]:
+    """Say what to do where the system refuses to write into the folder of a study."""
+    return refusals_named(out, remedy="free space, then start it again: it goes on where it stood")
+
+
 def data_of(job: StudyJob, tell: Tell) -> Path:
     """Data set of a job: the one that was given, or the phantoms of the study, made where they are not there yet."""
     folder = job.out / PHANTOMS
@@ -90,8 +96,10 @@ def notice_of(job: StudyJob) -> str:
     parts = []
     if job.data is None:
         parts.append(f"Simulated images: the phantom cohort {job.recipe.cohort}; no figure of ours is about patients.")
-    if job.scale != "full":
-        parts.append(f"Scale {job.scale}: fewer patients and steps and smaller networks than the study had.")
+    if job.scale == "smoke":
+        parts.append("Scale smoke: shows that everything runs; its figures mean nothing.")
+    elif job.scale == "small":
+        parts.append("Scale small: fewer patients and steps and smaller networks than the study had.")
     return " ".join(parts)
 
 

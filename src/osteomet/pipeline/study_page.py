@@ -16,7 +16,11 @@ from osteomet.report.evaluation_page import ChartFile, EvaluationPage, render_ev
 
 @dataclass(frozen=True, slots=True)
 class StudyReport:
-    """What the report of a study shows; ``published`` are tables of the paper with our figures beside."""
+    """What the report of a study shows.
+
+    ``published`` are tables of the paper with our figures beside, ``parts`` titles of what is evaluated in full, by the
+    name of its folder in ``evaluation``.
+    """
 
     title: str
     protocol: str
@@ -25,6 +29,7 @@ class StudyReport:
     published: Sequence[Table]
     tables: Sequence[Table]
     charts: Sequence[ChartFile]
+    parts: Mapping[str, str]
     definitions: Mapping[str, str]
 
 
@@ -49,12 +54,6 @@ def write_study(report: StudyReport, out: Path) -> None:
         software=software(),
         notice=report.notice,
         title="Study",
-        links=_links(out),
+        links={f"evaluation/{folder}/report.html": title for folder, title in report.parts.items()},
     )
     (out / "report.html").write_text(render_evaluation(page), encoding="utf-8")
-
-
-def _links(out: Path) -> dict[str, str]:
-    """Pages of what is evaluated in full."""
-    pages = sorted(out.glob("evaluation/*/report.html"))
-    return {page.relative_to(out).as_posix(): f"Evaluation of {page.parent.name.replace('_', ' ')}" for page in pages}

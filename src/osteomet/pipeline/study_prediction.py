@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,11 @@ from osteomet.io.dataset import pair_cases
 from osteomet.io.formats import read_labels, write_labels
 from osteomet.io.raw_dataset import RawCase
 from osteomet.pipeline.evaluate import EvaluationJob, evaluate_folders
-from osteomet.pipeline.study import StudyRun
+from osteomet.pipeline.study_run import StudyRun
 from osteomet.stats.intervals import Estimate
 from osteomet.training.prepare import Prepared, stack_of, target_grid
 from osteomet.training.stacks import predict_stack
-from osteomet.training.study import Variant
+from osteomet.training.study import StudyRecipe, Variant
 
 MARKS = "marks.csv"
 
@@ -42,23 +42,27 @@ class PartFolders:
     readers: Path | None
 
 
-def predict_part(
-    run: StudyRun, variant: Variant, networks: Sequence[Any], cases: Iterable[Prepared], folder: Path
-) -> PartFolders:
-    """Predict cases with the mean of some networks, and set the references beside, as `osteomet evaluate` reads them.
-
-    The probability goes back to the grid of the reference before it becomes lesions, so that nothing of the scaling
-    stays in a figure. The confidence of a lesion is the highest probability in it.
-    """
-    folders = PartFolders(folder / "reference", folder / "prediction", None)
+def fresh_folders(folder: Path) -> PartFolders:
+    """Make empty folders of one part; what an earlier run left there goes."""
     shutil.rmtree(folder, ignore_errors=True)
+    folders = PartFolders(folder / "reference", folder / "prediction", None)
     for path in (folders.reference, folders.prediction):
         path.mkdir(parents=True)
+    return folders
+
+
+Draw = Callable[[RawCase, Prepared, Path], None]
+"""Writes the lesions of one case into a folder of predictions."""
+
+
+def predict_part(run: StudyRun[StudyRecipe], cases: Iterable[Prepared], folder: Path, draw: Draw) -> PartFolders:
+    """Draw the lesions of cases, and set the references beside, as `osteomet evaluate` reads them."""
+    folders = fresh_folders(folder)
     by_name = {case.name: case for case in run.data.cases}
     names = []
     for case in cases:
         raw = by_name[case.case]
-        _predict_case(run, variant, networks, case, raw, folders.prediction)
+        draw(raw, case, folders.prediction)
         shutil.copy(raw.labels, folders.reference / raw.labels.name)
         names.append(case.case)
     for name in ("dataset.json", "cases.csv"):
@@ -91,21 +95,24 @@ def evaluate_in_short(protocol_name: str, folders: PartFolders, resampling: Resa
     return dict(evaluate_lesions(cases, protocol, resampling).metrics)
 
 
-def _predict_case(
-    run: StudyRun, variant: Variant, networks: Sequence[Any], case: Prepared, raw: RawCase, folder: Path
-) -> None:
-    """Write the lesions of one case, and how sure the networks are of each."""
-    images = stack_of(case, run.prepared, variant.inputs, run.recipe.preprocessing.n_slices).read_images()
-    background = np.mean(
-        [predict_stack(n, images, dimensions=variant.dimensions, device=run.device)[0] for n in networks], axis=0
-    )
-    grid = read_labels(raw.labels).grid
-    stack = Volume(
-        (1 - background).astype(np.float32), target_grid(grid, run.recipe.preprocessing), Modality.MR, Unit.ARBITRARY
-    )
-    values = resample_volume(stack, grid, outside=0.0).array
+def draw_by_networks(run: StudyRun[StudyRecipe], variant: Variant, networks: Sequence[Any]) -> Draw:
+    """Lesions by the mean of some networks, each as sure as the highest probability in it.
+
+    The probability goes back to the grid of the reference before it becomes lesions, so that nothing of the scaling
+    stays in a figure.
+    """
     kept = run.recipe.prediction
-    write_lesions(*lesions_of(values, kept.probability, kept.smallest_voxels), grid, folder, case.case)
+
+    def draw(raw: RawCase, case: Prepared, folder: Path) -> None:
+        images = stack_of(case, run.prepared, variant.inputs).read_images()
+        found = [predict_stack(n, images, dimensions=variant.dimensions, device=run.device)[0] for n in networks]
+        grid = read_labels(raw.labels).grid
+        lesion = (1 - np.mean(found, axis=0)).astype(np.float32)
+        stack = Volume(lesion, target_grid(grid, run.recipe.preprocessing), Modality.MR, Unit.ARBITRARY)
+        values = resample_volume(stack, grid, outside=0.0).array
+        write_lesions(*lesions_of(values, kept.probability, kept.smallest_voxels), grid, folder, case.case)
+
+    return draw
 
 
 def write_lesions(
@@ -117,7 +124,8 @@ def write_lesions(
     with (folder / f"{name}.confidence.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["instance", "confidence"])
-        writer.writerows([n, f"{confidence:.4f}"] for n, confidence in enumerate(confidences, start=1))
+        # all digits of a float32: a network is often so sure that four tie, and a tie is one step of a FROC curve
+        writer.writerows([n, f"{confidence:.8f}"] for n, confidence in enumerate(confidences, start=1))
 
 
 def lesions_of(

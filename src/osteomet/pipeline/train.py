@@ -12,7 +12,9 @@ from osteomet.core.errors import ModelError, UsageError
 from osteomet.core.model import ModelDescription, ModelPart
 from osteomet.inference.engine import Device, choose_device
 from osteomet.io.model_package import ModelPackage, Tensors, read_package, write_package
-from osteomet.pipeline.validate import VALIDATION_SEED, PhantomScore, validate_on_phantoms
+from osteomet.pipeline.calibrate import CALIBRATION_SEED, calibrate_model
+from osteomet.pipeline.model_cohort import N_CASES, CohortJob
+from osteomet.pipeline.validate import VALIDATION_SEED, ValidationJob, validate_model
 from osteomet.training.backgrounds import Background, read_backgrounds
 from osteomet.training.fit import Progress
 from osteomet.training.phantom_part import fit_part
@@ -133,14 +135,22 @@ def _package(
     cache_dir: Path,
     report: Callable[[str], None],
 ) -> Path:
-    """Measure a draft of the package, then write it with its figures."""
+    """Write a draft of the package, calibrate it, judge it on other phantoms, and write it with its figures."""
     draft, package = out / "draft", out / "package"
     for folder in (draft, package):
         shutil.rmtree(folder, ignore_errors=True)
-    write_package(_describe(recipe, origin, parts, None), weights, card="draft", folder=draft)
-    report("measuring on phantoms of another seed")
-    score = validate_on_phantoms(read_package(draft), device=device, cache_dir=cache_dir, report=report)
-    write_package(_describe(recipe, origin, parts, score), weights, card=_card(recipe, origin, score), folder=package)
+    write_package(_describe(recipe, origin, parts), weights, card=_card(recipe, origin), folder=draft)
+
+    def tell(what: str, done: int, total: int) -> None:
+        report(f"{what} {done}/{total}")
+
+    fit, judge = (CohortJob(N_CASES, seed, device, cache_dir) for seed in (CALIBRATION_SEED, VALIDATION_SEED))
+    trained = read_package(draft)
+    # Folders of these weights: a training that went further in between begins anew.
+    calibration, validation = (out / f"{name}-{trained.sha256[:12]}" for name in ("calibration", "validation"))
+    calibrated = calibrate_model(trained, calibration, fit, progress=tell)
+    judged = validate_model(read_package(calibrated), validation, ValidationJob(judge), progress=tell)
+    shutil.copytree(judged.package, package)
     shutil.rmtree(draft)
     return package
 
@@ -152,9 +162,7 @@ def _describe_part(name: str, part: PartRecipe, file: str) -> ModelPart:
     )
 
 
-def _describe(
-    recipe: Recipe, origin: _Origin, parts: tuple[ModelPart, ...], score: PhantomScore | None
-) -> ModelDescription:
+def _describe(recipe: Recipe, origin: _Origin, parts: tuple[ModelPart, ...]) -> ModelDescription:
     """The content of ``model.json``."""
     return ModelDescription(
         name=recipe.name,
@@ -167,14 +175,14 @@ def _describe(
         intended_use=recipe.intended_use,
         limitations=recipe.limitations.strip(),
         licence=recipe.licence,
-        metrics=score.as_metrics() if score else {},
+        metrics={},
         files={},
         seed_probability=recipe.seed_probability,
     )
 
 
-def _card(recipe: Recipe, origin: _Origin, score: PhantomScore) -> str:
-    """The model card, Markdown."""
+def _card(recipe: Recipe, origin: _Origin) -> str:
+    """The model card, Markdown, before anything is measured."""
     bones, lesions = recipe.bones, recipe.lesions
     return f"""# Model card: {recipe.name} {__version__}
 
@@ -194,15 +202,6 @@ Finds bones, names vertebrae, and outlines lytic and sclerotic metastases on CT.
 {origin.data} Made by `{origin.command}`:
 {bones.n_steps} steps of {bones.batch} patches for bones and {lesions.n_steps} of {lesions.batch} for lesions, seeds
 {bones.seed} and {lesions.seed}.
-
-## What it was tested on
-
-{score.n_cases} simulated scans of the cohort `ct-spine`, seed {VALIDATION_SEED}: other bodies and scanners than in
-training. Intervals are 95 %, Wilson for proportions.
-
-{score.as_markdown()}
-
-These figures say nothing about accuracy on patients.
 
 ## Limitations
 

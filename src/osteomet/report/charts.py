@@ -35,10 +35,16 @@ from osteomet.stats.agreement import BlandAltman
 from osteomet.stats.calibration import Calibration
 from osteomet.stats.intervals import Estimate
 
+_LEAST_FOR_DENSITY = 5
+_LABEL_GAP = 0.065
+"""Least distance of two lines of text beside the axes of a Bland–Altman plot, as a share of their height."""
+
 
 @mpl.rc_context(STYLE)
 def violin_chart(panels: Mapping[str, ArrayLike]) -> Figure:
     """Draw the distribution over cases of each metric, with every case as a dot and the median as a bar.
+
+    The outline of a density is drawn from `_LEAST_FOR_DENSITY` cases on: of fewer it would be invented.
 
     Parameters
     ----------
@@ -50,7 +56,7 @@ def violin_chart(panels: Mapping[str, ArrayLike]) -> Figure:
     figure = Figure(figsize=size_inches(65.0), layout="constrained")
     for n, (axes, (name, v)) in enumerate(zip(row_of_axes(figure, len(values)), values.items(), strict=True)):
         colour = SERIES_COLOURS[n % len(SERIES_COLOURS)]
-        if v.size > 1 and np.ptp(v) > 0:
+        if v.size >= _LEAST_FOR_DENSITY and np.ptp(v) > 0:
             for body in _bodies(axes, v):
                 body.set(facecolor=colour, alpha=0.3, edgecolor=colour)
         spread = np.linspace(-0.12, 0.12, v.size) if v.size > 1 else np.zeros(1)
@@ -66,29 +72,25 @@ def bland_altman_chart(reference: ArrayLike, prediction: ArrayLike, agreement: B
     """Draw differences (prediction minus reference) against means, with bias, limits of agreement and intervals."""
     figure, axes = new_figure()
     first, second = (np.asarray(x, dtype=np.float64) for x in (reference, prediction))
-    lines = (
-        (agreement.bias, "bias", "-"),
-        (agreement.lower, "lower limit", "--"),
-        (agreement.upper, "upper limit", "--"),
-    )
-    for estimate, name, dash in lines:
-        if estimate.value is None:
-            continue
+    lines = [
+        (estimate.value, estimate, name, dash)
+        for estimate, name, dash in (
+            (agreement.lower, "lower limit", "--"),
+            (agreement.bias, "bias", "-"),
+            (agreement.upper, "upper limit", "--"),
+        )
+        if estimate.value is not None
+    ]
+    for value, estimate, _, dash in lines:
         if estimate.low is not None and estimate.high is not None:
             axes.axhspan(estimate.low, estimate.high, color=SKY, alpha=0.2, lw=0)
-        axes.axhline(estimate.value, color=VERMILION, ls=dash, lw=1)
-        axes.annotate(
-            f"{name} {estimate.value:.2f}".replace("-", "−"),
-            (1, estimate.value),
-            xycoords=("axes fraction", "data"),
-            xytext=(0, 2),
-            textcoords="offset points",
-            ha="right",
-            fontsize=7,
-        )
+        axes.axhline(value, color=VERMILION, ls=dash, lw=1)
     axes.plot((first + second) / 2, second - first, "o", color=BLUE, ms=3, mew=0)
-    low, high = axes.get_xlim()
-    axes.set_xlim(low, high + 0.35 * (high - low))  # room for the names of the lines
+    low, high = axes.get_ylim()
+    places = _apart([(value - low) / (high - low) for value, *_ in lines], _LABEL_GAP)
+    for (value, _, name, _), place in zip(lines, places, strict=True):
+        text = f"{name} {value:.2f}".replace("-", "−")
+        axes.text(1.02, place, text, transform=axes.transAxes, va="center", fontsize=7)
     label_axes(axes, f"Mean of reference and prediction ({unit})", f"Prediction − reference ({unit})")
     return figure
 
@@ -158,3 +160,14 @@ def _bodies(axes: Axes, values: NDArray[np.float64]) -> list[Any]:
     """Shapes of a violin."""
     shapes: Any = axes.violinplot(values, showextrema=False)["bodies"]
     return list(shapes)
+
+
+def _apart(places: Sequence[float], gap: float) -> list[float]:
+    """Move ascending places apart until none is nearer to the next than a gap, the middle one least of all."""
+    middle = len(places) // 2
+    moved = list(places)
+    for n in range(middle + 1, len(moved)):
+        moved[n] = max(moved[n], moved[n - 1] + gap)
+    for n in reversed(range(middle)):
+        moved[n] = min(moved[n], moved[n + 1] - gap)
+    return moved

@@ -24,6 +24,7 @@ from osteomet.report.chart_style import (
     new_figure,
     place_legend,
 )
+from osteomet.report.wording import count
 from osteomet.stats.calibration import DecisionCurve
 from osteomet.stats.froc import FrocCurve
 from osteomet.stats.intervals import Estimate
@@ -66,7 +67,7 @@ def froc_chart(
     sensitivity = np.append(curve.sensitivity, curve.sensitivity[-1])
     if band is not None:
         axes.fill_between(band[0], band[1], band[2], step="post", color=BLUE, alpha=0.18, lw=0, label="95 % interval")
-    axes.step(rates, sensitivity, where="post", color=BLUE, label=f"model ({curve.n_lesions} lesions)")
+    axes.step(rates, sensitivity, where="post", color=BLUE, label=f"model ({count(curve.n_lesions, 'lesion')})")
     axes.plot(curve.fp_per_case, curve.sensitivity, ".", color=BLUE, ms=3)
     groups = list(dict.fromkeys([*(p.group for p in points), *(group for group, _ in others)]))
     for group, other in others:
@@ -78,7 +79,7 @@ def froc_chart(
     beyond = [1.05 * float(other.fp_per_case.max()) for _, other in others]
     axes.set_xlim(0, max([float(rates[-1]), *beyond, *(1.05 * p.fp_per_series for p in points)]))
     axes.set_ylim(0, 1.06)
-    axes.legend(loc="lower right")
+    axes.legend(loc="best")
     _name_points(figure, axes, points)
     return figure
 
@@ -131,7 +132,7 @@ def reader_chart(points: Sequence[OperatingPoint]) -> Figure:
     label_axes(axes, "False positives per series", "Lesion sensitivity")
     axes.set_xlim(0, 1.1 * max([0.5, *(p.fp_per_series for p in points)]))
     axes.set_ylim(0, 1.06)
-    axes.legend(loc="lower right")
+    axes.legend(loc="best")
     _name_points(figure, axes, points)
     return figure
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from osteomet.report.chart_style import BLUE, COLUMN_WIDTH_MM, STYLE, VERMILION, label_axes, size_inches
 
@@ -45,4 +46,5 @@ def training_chart(curves: Mapping[str, Curve]) -> Figure:
         if "Dice" in title:
             axes.set_ylim(0, 1)
         axes.legend(loc="best")
+    rows[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from osteomet.core.findings import Exam, Findings, LevelFinding, MStage, Sins, SinsPart
+from osteomet.core.findings import Exam, ExamGrade, Findings, LevelFinding, MStage, Sins, SinsPart
 from osteomet.core.grid import Grid
 from osteomet.core.lesion import Lesion
+from osteomet.core.mr_grade import MrCategory, MrGrade
 from osteomet.core.vocabulary import COLUMN, STRUCTURES, Group, LesionType
 
 _MOST_SITES = 8
@@ -111,8 +112,26 @@ def suggestions(exam: Exam) -> tuple[str, ...]:
         grade = f"Suggestion: exam grade {exam.grade.value} (none, mild or apparent)."
     probability = "Probability of bone metastasis not scored."
     if exam.probability is not None:
-        probability = f"Model's probability of bone metastasis: {exam.probability:.2f}."
-    return stage, grade, probability
+        state = "not calibrated" if exam.calibrated_on is None else f"calibrated on {exam.calibrated_on}"
+        probability = f"Model's probability of bone metastasis: {exam.probability:.2f} ({state})."
+    if exam.grade_probabilities is None:
+        return stage, grade, probability
+    shares = (f"{kind} {exam.grade_probabilities.of(kind):.2f}" for kind in ExamGrade)
+    return stage, grade, probability, f"Probability of each grade: {', '.join(shares)}."
+
+
+def category_name(grade: MrGrade) -> str:
+    """Say the category of a lesion on MR, or that it meets no primary criterion.
+
+    Examples
+    --------
+    >>> category_name(MrGrade(MrCategory.PROBABLE, ())), category_name(MrGrade(None, ()))
+    ('Probable metastasis', 'No primary criterion met')
+    """
+    if grade.category is None:
+        return "No primary criterion met"
+    noun = "lesion" if grade.category is MrCategory.INDETERMINATE else "metastasis"
+    return f"{grade.category.value.capitalize()} {noun}"
 
 
 def not_assessed(findings: Findings, bones: Iterable[str]) -> tuple[str, ...]:
@@ -223,20 +242,32 @@ def score_range(low: int, high: int) -> str:
 
 
 def flatten(content: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Turn nested settings or metrics into rows of dotted name and text.
+    """Turn nested settings or metrics into rows of dotted name and text; a figure with limits is one row.
 
     Examples
     --------
     >>> flatten({"lesion": {"dice": 0.7}, "classes": ["lytic", "sclerotic"]})
     [('lesion.dice', '0.7'), ('classes', 'lytic, sclerotic')]
+    >>> flatten({"recall": {"value": 0.5, "low": 0.25, "high": 0.75, "unit": "1"}})
+    [('recall', '0.500 (0.250–0.750)')]
     """
     rows: list[tuple[str, str]] = []
     for key, value in content.items():
         name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and {"value", "low", "high"} <= set(value):
+            rows.append((name, _with_limits(value["value"], value["low"], value["high"])))
+        elif isinstance(value, Mapping):
             rows += flatten(value, f"{name}.")
         elif isinstance(value, (list, tuple)):
             rows.append((name, ", ".join(str(v) for v in value)))
         else:
             rows.append((name, f"{value:.4g}" if isinstance(value, float) else str(value)))
     return rows
+
+
+def _with_limits(value: float | None, low: float | None, high: float | None) -> str:
+    """Write a figure with its interval, where it has one."""
+    if value is None:
+        return "undefined"
+    limits = "" if low is None or high is None else f" ({number(low, 3)}–{number(high, 3)})"
+    return f"{number(value, 3)}{limits}"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -16,7 +14,7 @@ from osteomet.core.errors import DatasetError
 from osteomet.core.grid import Grid, check_same_grid
 from osteomet.core.vocabulary import LIU2021_STRUCTURES, STRUCTURES
 from osteomet.core.volume import LabelMap, Modality
-from osteomet.image.components import label_components, largest_components
+from osteomet.image.components import largest_components
 from osteomet.image.intensity import z_score
 from osteomet.image.resample import resample_labels, resample_volume
 from osteomet.image.stack import stack_grid
@@ -24,10 +22,9 @@ from osteomet.io.bone_maps import read_bones
 from osteomet.io.formats import read_labels, read_volume
 from osteomet.io.raw_dataset import RawCase
 from osteomet.training.chain import ChainPreprocessing, ChainRecipe, StepName
-from osteomet.training.log import Progress
-from osteomet.training.processes import Team
-from osteomet.training.stacks import Stack, StackTask, fit_stacks, predict_stack
-from osteomet.training.study_part import build_study_network
+from osteomet.training.prepare import load_facts, save_facts, shown_slices
+from osteomet.training.split import lesion_load
+from osteomet.training.stacks import Stack, predict_stack
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +37,7 @@ class ChainCase:
     sequences: tuple[str, ...]
     n_lesions: int
     lesion_area_mm2: float
+    lesion_ml: float
     bone_slices: tuple[int, ...]
     lesion_slices: tuple[int, ...]
 
@@ -58,14 +56,12 @@ def prepare_chain_case(case: RawCase, recipe: ChainRecipe, folder: Path) -> Chai
     """
     facts = folder / f"{case.name}.json"
     if facts.exists():
-        content = json.loads(facts.read_text(encoding="utf-8"))
-        lists = {key: tuple(value) for key, value in content.items() if isinstance(value, list)}
-        return ChainCase(**content | lists)
+        return load_facts(facts, ChainCase)
     sequences = tuple(name for name in recipe.data.sequences if name in case.images)
     if not sequences or case.bones is None:
         lacking = "a map of its bones" if sequences else " and ".join(recipe.data.sequences)
         raise DatasetError(f"case “{case.name}” lacks {lacking}", remedy="add the file, or move the case away")
-    lesions, bones = read_labels(case.labels), bone_classes(read_bones(case.bones), recipe.bones.structures)
+    lesions, bones = read_labels(case.labels), bone_classes(read_bones(case.bones), recipe.data.structures)
     check_same_grid(lesions.grid, bones.grid, names=(f"case “{case.name}”: its label map", "its bones"))
     target = chain_grid(lesions.grid, recipe.preprocessing)
     for name in sequences:
@@ -77,14 +73,13 @@ def prepare_chain_case(case: RawCase, recipe: ChainRecipe, folder: Path) -> Chai
     for step, labels in (("bones", bones), ("lesions", any_lesion)):
         array = resample_labels(labels, target, method="vote").array.astype(np.uint8)
         np.save(folder / f"{case.name}.{step}.npy", array)
-        slices.append(tuple(int(k) for k in np.flatnonzero(array.any(axis=(0, 1)))))
-    pixel_mm2 = lesions.grid.voxel_volume_mm3 / max(lesions.grid.spacing_mm)
-    area_mm2 = round(float(np.count_nonzero(any_lesion.array)) * pixel_mm2, 2)
-    n_lesions = label_components(any_lesion.array)[1]
-    found = ChainCase(case.name, case.patient, case.split, sequences, n_lesions, area_mm2, slices[0], slices[1])
-    partial = facts.with_suffix(".partial")
-    partial.write_text(json.dumps(asdict(found), indent=1), encoding="utf-8")
-    partial.replace(facts)
+        slices.append(shown_slices(array))
+    n_lesions, area_mm2 = lesion_load(lesions)
+    lesion_ml = round(int(np.count_nonzero(any_lesion.array)) * lesions.grid.voxel_volume_ml, 4)
+    found = ChainCase(
+        case.name, case.patient, case.split, sequences, n_lesions, area_mm2, lesion_ml, slices[0], slices[1]
+    )
+    save_facts(found, facts)
     return found
 
 
@@ -118,41 +113,6 @@ def stack_of_chain(case: ChainCase, step: StepName, sequence: str, folder: Path,
 def mask_file(case: ChainCase, sequence: str, folder: Path) -> Path:
     """Where the bones that the first step found in a sequence are kept."""
     return folder / f"{case.case}.{sequence}.mask.npy"
-
-
-def fit_step(
-    recipe: ChainRecipe,
-    step: StepName,
-    sequence: str,
-    parts: tuple[Sequence[ChainCase], Sequence[ChainCase]],
-    folder: Path,
-    *,
-    prepared: Path,
-    device: str,
-    report: Callable[[Progress], None],
-    team: Team = Team(),  # noqa: B008 - immutable
-) -> nn.Module:
-    """Train one step of the chain of a sequence on the first part, watched by the second; raises as `fit_stacks`."""
-    wanted = recipe.step(step)
-    torch.manual_seed(wanted.seed)
-    train, validation = (
-        tuple(stack_of_chain(case, step, sequence, prepared, recipe) for case in part if sequence in case.sequences)
-        for part in parts
-    )
-    task = StackTask(
-        name=f"{step} on {sequence}",
-        network=build_study_network(recipe.network_of(step), dimensions=3, n_inputs=1, n_outputs=wanted.n_outputs),
-        train=train,
-        validation=validation,
-        dimensions=3,
-        batch=wanted.batch,
-        augmentation=recipe.augmentation,
-        lesion_share=wanted.lesion_share,
-        seed=wanted.seed,
-        foreground_weight=recipe.training.foreground_weight,
-        entropy_weight=recipe.training.entropy_weight,
-    )
-    return fit_stacks(task, recipe.settings(step), folder, device=device, report=report, team=team)
 
 
 def find_bones(network: nn.Module, stack: Stack, n_components: int, device: str) -> NDArray[np.uint8]:

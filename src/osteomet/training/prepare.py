@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,24 +14,26 @@ from numpy.typing import NDArray
 from osteomet.core.errors import DatasetError
 from osteomet.core.grid import Grid, check_same_grid
 from osteomet.core.volume import LabelMap, Modality, Volume
-from osteomet.image.components import label_components
+from osteomet.image.dynamic import strongest_enhancement
 from osteomet.image.intensity import clahe, to_0_255
 from osteomet.image.register import overlap_share, register_rigid
 from osteomet.image.resample import resample_labels, resample_volume
 from osteomet.image.stack import stack_grid
 from osteomet.io.formats import read_labels, read_volume
 from osteomet.io.raw_dataset import RawCase
-from osteomet.training.split import PatientLoad
+from osteomet.training.split import lesion_load
 from osteomet.training.stacks import Stack
 from osteomet.training.study import PreprocessingRecipe, StudyRecipe
+
+_F = TypeVar("_F")
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A stack on disk: ``CASE.npy``, uint8 (sequences, i, j, k), and ``CASE.labels.npy``, uint8 (i, j, k).
 
-    Slices lie along the last axis. ``sequences`` are those that the case has, in the order of the array, ``slices``
-    those that show a lesion. ``left_out`` says why a case is not used, and is empty for one that is.
+    The ``n_slices`` slices lie along the last axis. ``sequences`` are those that the case has, in the order of the
+    array, ``slices`` those that show a lesion. ``left_out`` says why a case is not used, and is empty for one that is.
     """
 
     case: str
@@ -39,8 +42,9 @@ class Prepared:
     sequences: tuple[str, ...]
     n_lesions: int
     lesion_area_mm2: float
-    slices: tuple[int, ...]
     moved_mm: Mapping[str, float]
+    n_slices: int = 0
+    slices: tuple[int, ...] = ()
     left_out: str = ""
 
 
@@ -58,7 +62,30 @@ def prepare_case(case: RawCase, recipe: StudyRecipe, folder: Path) -> Prepared:
     """
     facts = folder / f"{case.name}.json"
     if facts.exists():
-        return _from_json(facts)
+        return load_facts(facts, Prepared)
+    volumes = read_sequences(case, recipe)
+    first = next(iter(volumes))
+    lesions = read_labels(case.labels)
+    check_same_grid(volumes[first].grid, lesions.grid, names=(f"case “{case.name}”: {first}", "its label map"))
+    aligned, moved, reason = align(volumes, lesions, recipe.preprocessing)
+    n_lesions, area_mm2 = lesion_load(lesions)
+    found = Prepared(
+        case.name, case.patient, case.split, tuple(volumes), n_lesions, area_mm2, moved_mm=moved, left_out=reason
+    )
+    if not reason:
+        images, labels = to_stack(aligned, lesions, recipe.preprocessing)
+        np.save(folder / f"{case.name}.npy", np.asfortranarray(images))
+        np.save(folder / f"{case.name}.labels.npy", np.asfortranarray(labels))
+        found = replace(found, n_slices=labels.shape[2], slices=shown_slices(labels))
+    save_facts(found, facts)
+    return found
+
+
+def read_sequences(case: RawCase, recipe: StudyRecipe) -> dict[str, Volume]:
+    """Sequences of a study that a case has, the one that lesions are drawn on first; raises as `prepare_case`."""
+    if recipe.data.dynamic:
+        phases = [read_volume(path, modality=Modality.MR) for path in case.images.values()]
+        return {recipe.data.sequences[0]: strongest_enhancement(phases, name=f"case “{case.name}”")}
     wanted = [name for name in recipe.data.sequences if name in case.images]
     if recipe.data.sequences[0] not in wanted:
         raise DatasetError(
@@ -66,21 +93,7 @@ def prepare_case(case: RawCase, recipe: StudyRecipe, folder: Path) -> Prepared:
             got=", ".join(case.images),
             remedy="add the image, or move the case away",
         )
-    volumes = {name: read_volume(case.images[name], modality=Modality.MR) for name in wanted}
-    lesions = read_labels(case.labels)
-    names = (f"case “{case.name}”: {recipe.data.sequences[0]}", "its label map")
-    check_same_grid(volumes[wanted[0]].grid, lesions.grid, names=names)
-    aligned, moved, reason = align(volumes, lesions, recipe.preprocessing)
-    found = _facts(case, lesions, tuple(wanted), moved, reason)
-    if not reason:
-        images, labels = to_stack(aligned, lesions, recipe.preprocessing)
-        np.save(folder / f"{case.name}.npy", np.asfortranarray(images))
-        np.save(folder / f"{case.name}.labels.npy", np.asfortranarray(labels))
-        found = replace(found, slices=tuple(int(k) for k in np.flatnonzero(labels.any(axis=(0, 1)))))
-    partial = facts.with_suffix(".partial")
-    partial.write_text(json.dumps(asdict(found), indent=1), encoding="utf-8")
-    partial.replace(facts)
-    return found
+    return {name: read_volume(case.images[name], modality=Modality.MR) for name in wanted}
 
 
 def align(
@@ -137,14 +150,18 @@ def to_stack(
     Images, uint8 (sequences, i, j, k), and lesions, uint8 (i, j, k), 1 for any label, on `target_grid`.
     """
     reference = next(iter(volumes.values())).grid
-    first = stack_grid(reference, (recipe.first_side, recipe.first_side, None))
     target = target_grid(reference, recipe)
+    first_side = recipe.first_side or recipe.side
+    first = stack_grid(reference, (first_side, first_side, None if recipe.first_side else recipe.n_slices))
     images = []
     for volume in volumes.values():
         scaled = to_0_255(resample_volume(volume, first, outside=0.0).array)
-        sized = resample_volume(replace(volume, array=scaled.astype(np.float32), grid=first), target, outside=0.0)
-        whole = np.clip(np.rint(sized.array), 0, 255).astype(np.uint8)
-        images.append(clahe(whole, n_tiles=recipe.clahe_tiles, clip_limit=recipe.clahe_clip_limit))
+        if recipe.first_side:
+            sized = resample_volume(replace(volume, array=scaled.astype(np.float32), grid=first), target, outside=0.0)
+            scaled = np.clip(np.rint(sized.array), 0, 255).astype(np.uint8)
+        if recipe.clahe:
+            scaled = clahe(scaled, n_tiles=recipe.clahe.n_tiles, clip_limit=recipe.clahe.clip_limit)
+        images.append(scaled)
     any_lesion = LabelMap((lesions.array > 0).astype(np.uint8), lesions.grid, {"lesion": 1})
     return np.stack(images), resample_labels(any_lesion, target, method="vote").array.astype(np.uint8)
 
@@ -154,41 +171,26 @@ def target_grid(reference: Grid, recipe: PreprocessingRecipe) -> Grid:
     return stack_grid(reference, (recipe.side, recipe.side, recipe.n_slices))
 
 
-def stack_of(case: Prepared, folder: Path, inputs: tuple[str, ...], n_slices: int) -> Stack:
+def stack_of(case: Prepared, folder: Path, inputs: tuple[str, ...]) -> Stack:
     """What a variant sees of a prepared case."""
     rows = tuple(case.sequences.index(name) for name in inputs)
     labels = folder / f"{case.case}.labels.npy"
-    return Stack(case.case, folder / f"{case.case}.npy", rows, labels, n_slices, case.slices)
+    return Stack(case.case, folder / f"{case.case}.npy", rows, labels, case.n_slices, case.slices)
 
 
-def patient_loads(cases: list[Prepared]) -> list[PatientLoad]:
-    """What the series of each patient hold together."""
-    loads = []
-    for patient in dict.fromkeys(case.patient for case in cases):
-        mine = [case for case in cases if case.patient == patient]
-        loads.append(PatientLoad(patient, sum(c.n_lesions for c in mine), sum(c.lesion_area_mm2 for c in mine)))
-    return loads
+def shown_slices(labels: NDArray[Any]) -> tuple[int, ...]:
+    """Slices of a stack that show any class."""
+    return tuple(int(k) for k in np.flatnonzero(labels.any(axis=(0, 1))))
 
 
-def _facts(
-    case: RawCase, lesions: LabelMap, sequences: tuple[str, ...], moved: dict[str, float], reason: str
-) -> Prepared:
-    """Facts of a case before it is scaled."""
-    inside = lesions.array > 0
-    pixel_mm2 = lesions.grid.voxel_volume_mm3 / max(lesions.grid.spacing_mm)
-    return Prepared(
-        case=case.name,
-        patient=case.patient,
-        split=case.split,
-        sequences=sequences,
-        n_lesions=label_components(inside)[1],
-        lesion_area_mm2=round(float(np.count_nonzero(inside)) * pixel_mm2, 2),
-        slices=(),
-        moved_mm=moved,
-        left_out=reason,
-    )
+def save_facts(found: Any, path: Path) -> None:
+    """Write what is known of a prepared case, last of its files: where it is there, the case is whole."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(asdict(found), indent=1), encoding="utf-8")
+    partial.replace(path)
 
 
-def _from_json(path: Path) -> Prepared:
+def load_facts(path: Path, kind: type[_F]) -> _F:
+    """Read what `save_facts` wrote."""
     content = json.loads(path.read_text(encoding="utf-8"))
-    return Prepared(**content | {"sequences": tuple(content["sequences"]), "slices": tuple(content["slices"])})
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in content.items()})

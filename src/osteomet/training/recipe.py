@@ -111,12 +111,22 @@ def read_recipe(name_or_path: str) -> Recipe:
 
 def parse_recipe(name_or_path: str, kind: type[_R]) -> _R:
     """Read a recipe of some kind; raises as `read_recipe`."""
+    return check_content(_table(name_or_path), kind, name_or_path)
+
+
+def check_content(content: dict[str, Any], kind: type[_R], name: str) -> _R:
+    """Make the recipe ``name`` of what its file says; raises `UsageError` that names the first wrong key."""
     try:
-        return TypeAdapter(kind).validate_python(_table(name_or_path))
+        return TypeAdapter(kind).validate_python(content)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"the recipe {name_or_path} has a wrong key", got=f"{key}: {first['msg']}") from error
+        raise UsageError(f"the recipe {name} has a wrong key", got=f"{key}: {first['msg']}") from error
+
+
+def wrong_key(name: str, key: str, *, expected: str, got: str) -> UsageError:
+    """Error about a key of the recipe ``name`` that no type can refuse, to be raised by the caller."""
+    return UsageError(f"the recipe {name} has a wrong key", expected=f"{key}: {expected}", got=got or "none")
 
 
 def _table(name_or_path: str) -> dict[str, Any]:

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from osteomet.core.errors import DatasetError
+from osteomet.core.volume import LabelMap
+from osteomet.image.components import label_components
+
+
+class Loaded(Protocol):
+    """A case of a patient, and the lesions that it shows."""
+
+    @property
+    def patient(self) -> str:
+        """Whose it is."""
+
+    @property
+    def n_lesions(self) -> int:
+        """Number of its lesions."""
+
+    @property
+    def lesion_area_mm2(self) -> float:
+        """Their area, summed over the slices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +36,23 @@ class PatientLoad:
     patient: str
     n_lesions: int
     lesion_area_mm2: float
+
+
+def lesion_load(lesions: LabelMap) -> tuple[int, float]:
+    """Number of lesions (26-connected) of a label map, and their area in all slices, mm²; slices lie farthest apart."""
+    inside = lesions.array > 0
+    pixel_mm2 = lesions.grid.voxel_volume_mm3 / max(lesions.grid.spacing_mm)
+    return label_components(inside)[1], round(float(np.count_nonzero(inside)) * pixel_mm2, 2)
+
+
+def patient_loads(cases: Iterable[Loaded]) -> list[PatientLoad]:
+    """What the cases of each patient hold together, in order of the first case of each."""
+    loads: dict[str, PatientLoad] = {}
+    for case in cases:
+        known = loads.get(case.patient, PatientLoad(case.patient, 0, 0.0))
+        n_lesions, area_mm2 = known.n_lesions + case.n_lesions, known.lesion_area_mm2 + case.lesion_area_mm2
+        loads[case.patient] = PatientLoad(case.patient, n_lesions, area_mm2)
+    return list(loads.values())
 
 
 def balanced_split(

@@ -77,11 +77,13 @@ def _read(path: Path, k: int | None) -> NDArray[Any]:
 class StackTask:
     """What a network shall learn from stacks.
 
-    ``lesion_share`` of what it is shown, slices in 2 dimensions and stacks in 3, has a class but background.
+    ``lesion_share`` of what it is shown, slices in 2 dimensions and stacks in 3, has a class but background;
+    ``classes`` are named for messages, background first.
     """
 
     name: str
     network: nn.Module
+    classes: tuple[str, ...]
     train: tuple[Stack, ...]
     validation: tuple[Stack, ...]
     dimensions: int
@@ -109,13 +111,15 @@ def fit_stacks(
     Raises
     ------
     DatasetError
-        If there is nothing to learn from or to validate on, or a prepared file cannot be read.
+        If there is nothing to learn from or to validate on, no case shows some class, or a prepared file cannot be
+        read.
     """
     for part, stacks in (("to train on", task.train), ("to validate on", task.validation)):
         if not stacks:
             raise DatasetError(
                 f"there is no case {part} for {task.name}", remedy="bring more patients with all of its sequences"
             )
+    _check_classes(task)
     shows_any = any(stack.slices for stack in task.validation)
     whole = Task(
         task.name,
@@ -157,6 +161,24 @@ def predict_stack(
             slices = torch.split(stack.permute(3, 0, 1, 2), _SLICES_AT_ONCE)
             logits = torch.cat([network(some) for some in slices]).permute(1, 2, 3, 0)
     return np.asarray(logits.float().softmax(dim=0).cpu().numpy(), dtype=np.float32)
+
+
+def _check_classes(task: StackTask) -> None:
+    """Refuse a class that no case shows: a network that never sees it learns to call it nowhere."""
+    missing = set(range(1, len(task.classes)))
+    for stack in task.train:
+        if not missing:
+            return
+        if stack.slices:
+            try:
+                missing -= set(np.unique(np.load(stack.labels)).tolist())
+            except (OSError, ValueError) as error:
+                raise _unreadable(stack.name, error) from error
+    if missing:
+        raise DatasetError(
+            f"no case to train {task.name} on shows {', '.join(task.classes[n] for n in sorted(missing))}",
+            remedy="look whether the label maps hold what dataset.json or labels.json names, or bring cases with it",
+        )
 
 
 def _validate(network: nn.Module, *, task: StackTask, device: str) -> Validation:

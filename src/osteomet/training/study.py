@@ -1,35 +1,34 @@
-"""Recipes of segmentation studies: typed settings, read from TOML."""
+"""Recipes of segmentation studies whose models differ in what they see: typed settings, read from TOML."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Len
-from pydantic import ConfigDict
 
-from osteomet.core.errors import UsageError
-from osteomet.nn.augment import Augmentation
-from osteomet.training.recipe import parse_recipe
-from osteomet.training.settings import FitSettings, OptimiserName, Schedule
+from osteomet.training.recipe import parse_recipe, wrong_key
+from osteomet.training.study_settings import STRICT, Count, NetworkRecipe, Study, check_networks
 
-_STRICT = ConfigDict(extra="forbid")
-ScaleName = Literal["smoke", "small", "full"]
 Dimensions = Literal[2, 3]
-Count = Annotated[int, Gt(0)]
-Channels = Annotated[tuple[Count, ...], Len(2)]
 Registration = Literal["rigid", "none"]
 
 
 @dataclass(frozen=True, slots=True)
 class DataRecipe:
-    """Sequences that a data set has, the one that lesions are drawn on first; classes; the part that is held out."""
+    """Sequences that a data set has, the one that lesions are drawn on first; classes; the part that is held out.
 
-    __pydantic_config__ = _STRICT
+    With ``dynamic`` the channels of the data set are the phases of a dynamic contrast series in order of time, and its
+    one sequence is computed from them (`osteomet.image.dynamic.strongest_enhancement`).
+    """
+
+    __pydantic_config__ = STRICT
 
     sequences: Annotated[tuple[str, ...], Len(1)]
     classes: tuple[str, ...]
     external: str
+    dynamic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +48,17 @@ class Variant:
         """A name for a folder: ``2d_t1_ce``."""
         return self.name.lower().replace(" ", "_").replace("+", "_")
 
+    @property
+    def network(self) -> str:
+        """Name of its network in the recipe."""
+        return f"{self.dimensions}d"
+
 
 @dataclass(frozen=True, slots=True)
 class VariantsRecipe:
     """Combinations of inputs and dimensions, and the names of those that are evaluated in full."""
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
     inputs: tuple[tuple[str, ...], ...]
     dimensions: tuple[Dimensions, ...]
@@ -65,7 +69,7 @@ class VariantsRecipe:
 class SplitRecipe:
     """How patients are split (`osteomet.training.split`)."""
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
     test_share: Annotated[float, Gt(0)]
     n_candidates: Count
@@ -74,131 +78,70 @@ class SplitRecipe:
 
 
 @dataclass(frozen=True, slots=True)
+class ClaheRecipe:
+    """Contrast-limited adaptive histogram equalisation (`osteomet.image.intensity.clahe`)."""
+
+    __pydantic_config__ = STRICT
+
+    n_tiles: Count
+    clip_limit: float
+
+
+@dataclass(frozen=True, slots=True)
 class PreprocessingRecipe:
-    """What a network sees of a stack (`osteomet.training.prepare`)."""
+    """What a network sees of a stack (`osteomet.training.prepare`).
 
-    __pydantic_config__ = _STRICT
+    Without ``first_side`` the stack is resized once, without ``n_slices`` it keeps its slices, without ``clahe`` its
+    histogram.
+    """
 
-    first_side: Count
+    __pydantic_config__ = STRICT
+
     side: Count
-    n_slices: Count
-    clahe_tiles: Count
-    clahe_clip_limit: float
     least_overlap: float
     registration: Registration
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkRecipe:
-    """Shape of a network and how many images it sees at once."""
-
-    __pydantic_config__ = _STRICT
-
-    kind: Literal["nearest U-Net", "residual attention U-Net"]
-    channels: Channels
-    batch: Count
-    deep_supervision: bool
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingRecipe:
-    """How networks are fitted: `FitSettings`, for both dimensionalities."""
-
-    __pydantic_config__ = _STRICT
-
-    seed: int
-    n_steps_2d: Count
-    n_steps_3d: Count
-    optimiser: OptimiserName
-    learning_rate: Annotated[float, Gt(0)]
-    schedule: Schedule
-    warm_up_steps: int
-    weight_decay: float
-    gradient_clip: float
-    ema_decay: float
-    mixed_precision: bool
-    foreground_weight: float
-    entropy_weight: float
-    lesion_share: float
-    evaluations: Count
-    patience: Count
-
-    def settings(self, dimensions: Dimensions) -> FitSettings:
-        """Settings of the loop."""
-        n_steps = self.n_steps_2d if dimensions == 2 else self.n_steps_3d
-        every = max(1, n_steps // self.evaluations)
-        return FitSettings(
-            n_steps=n_steps,
-            learning_rate=self.learning_rate,
-            schedule=self.schedule,
-            warm_up_steps=self.warm_up_steps,
-            optimiser=self.optimiser,
-            weight_decay=self.weight_decay,
-            gradient_clip=self.gradient_clip,
-            ema_decay=self.ema_decay,
-            mixed_precision=self.mixed_precision,
-            evaluate_every=every,
-            patience=self.patience,
-            log_every=min(20, every),
-            checkpoint_every=min(100, every),
-        )
+    first_side: Count | None = None
+    n_slices: Count | None = None
+    clahe: ClaheRecipe | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PredictionRecipe:
     """From probabilities to lesions: threshold, and the smallest lesion that is kept."""
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
     probability: float
     smallest_voxels: int
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
-    """How much of a study runs: phantom patients and their voxels, bootstrap draws, and what it changes of the rest."""
+class GrowingRecipe:
+    """Region growing that the models are compared with (`osteomet.image.region_growing`)."""
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
-    patients: Annotated[int, Ge(4)]
-    phantom_coarse: float
-    n_bootstrap: Count
-    first_side: int | None = None
-    side: int | None = None
-    n_slices: int | None = None
-    registration: Registration | None = None
-    channels_2d: tuple[int, ...] | None = None
-    channels_3d: tuple[int, ...] | None = None
-    batch_2d: int | None = None
-    batch_3d: int | None = None
-    n_steps_2d: int | None = None
-    n_steps_3d: int | None = None
-    learning_rate: float | None = None
-    evaluations: int | None = None
+    outline_mm: Annotated[float, Gt(0)]
+    search_factor: Annotated[float, Ge(1)]
+    smooth_mm: Annotated[float, Ge(0)]
+    n_classes: Annotated[int, Ge(2)]
+    least_touch: Annotated[float, Ge(0)]
+    least_share: Annotated[float, Ge(0)]
 
 
-@dataclass(frozen=True, slots=True)
-class StudyRecipe:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyRecipe(Study):
     """A whole study."""
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
-    version: Literal[1]
     task: Literal["segmentation study"]
-    name: str
-    title: str
-    protocol: str
-    cohort: str
     data: DataRecipe
     variants: VariantsRecipe
     split: SplitRecipe
     preprocessing: PreprocessingRecipe
-    augmentation: Augmentation
-    network_2d: NetworkRecipe
-    network_3d: NetworkRecipe
-    training: TrainingRecipe
     prediction: PredictionRecipe
-    scales: dict[ScaleName, Scale]
+    region_growing: GrowingRecipe | None = None
 
     @property
     def all_variants(self) -> tuple[Variant, ...]:
@@ -207,31 +150,12 @@ class StudyRecipe:
 
     def network(self, variant: Variant) -> NetworkRecipe:
         """Network of a variant."""
-        return self.network_2d if variant.dimensions == 2 else self.network_3d
+        return self.networks[variant.network]
 
-    def scaled(self, name: ScaleName) -> StudyRecipe:
-        """The recipe at a scale."""
-        scale = self.scales[name]
-
-        def changed(**changes: object) -> dict[str, object]:
-            return {key: value for key, value in changes.items() if value is not None}
-
-        prepared = changed(
-            first_side=scale.first_side, side=scale.side, n_slices=scale.n_slices, registration=scale.registration
-        )
-        fitted = changed(
-            n_steps_2d=scale.n_steps_2d,
-            n_steps_3d=scale.n_steps_3d,
-            learning_rate=scale.learning_rate,
-            evaluations=scale.evaluations,
-        )
-        return replace(
-            self,
-            preprocessing=replace(self.preprocessing, **prepared),  # type: ignore[arg-type]
-            training=replace(self.training, **fitted),  # type: ignore[arg-type]
-            network_2d=replace(self.network_2d, **changed(channels=scale.channels_2d, batch=scale.batch_2d)),  # type: ignore[arg-type]
-            network_3d=replace(self.network_3d, **changed(channels=scale.channels_3d, batch=scale.batch_3d)),  # type: ignore[arg-type]
-        )
+    def sides(self, network: str) -> Sequence[int]:
+        """Sides of the images that a network sees."""
+        size = self.preprocessing
+        return [size.side] if network == "2d" else [size.side, size.n_slices or 1]
 
 
 def read_study(name_or_path: str) -> StudyRecipe:
@@ -253,24 +177,20 @@ def _check(study: StudyRecipe, path: str) -> None:
     known, names = set(study.data.sequences), {variant.name for variant in study.all_variants}
     for inputs in study.variants.inputs:
         if not inputs or set(inputs) - known:
-            raise _wrong(path, "variants.inputs", f"some of {', '.join(study.data.sequences)}", str(list(inputs)))
+            expected = f"some of {', '.join(study.data.sequences)}"
+            raise wrong_key(path, "variants.inputs", expected=expected, got=str(list(inputs)))
     unknown = set(study.variants.selected) - names
     if unknown:
-        raise _wrong(path, "variants.selected", f"some of {', '.join(sorted(names))}", ", ".join(sorted(unknown)))
-    if study.data.classes[:1] != ("background",) or len(study.data.classes) < 2:
-        raise _wrong(path, "data.classes", "background and at least one more", str(list(study.data.classes)))
-    if study.network_3d.kind == "residual attention U-Net" and 3 in study.variants.dimensions:
-        raise _wrong(path, "network_3d.kind", "nearest U-Net", study.network_3d.kind)
-    for name in study.scales:
-        scaled = study.scaled(name)
-        for key, network in (("network_2d", scaled.network_2d), ("network_3d", scaled.network_3d)):
-            sides = [scaled.preprocessing.side] + [scaled.preprocessing.n_slices] * (key == "network_3d")
-            step = 2 ** (len(network.channels) - 1)
-            if any(side % step for side in sides):
-                raise _wrong(path, f"{key}.channels", f"sides that {step} divides at scale {name}", str(sides))
-            if any(n % 8 for n in network.channels):
-                raise _wrong(path, f"{key}.channels", f"multiples of 8 at scale {name}", str(list(network.channels)))
-
-
-def _wrong(path: str, key: str, expected: str, got: str) -> UsageError:
-    return UsageError(f"the recipe {path} has a wrong key", expected=f"{key}: {expected}", got=got)
+        expected = f"some of {', '.join(sorted(names))}"
+        raise wrong_key(path, "variants.selected", expected=expected, got=", ".join(sorted(unknown)))
+    classes = study.data.classes
+    if classes[:1] != ("background",) or len(classes) < 2:
+        raise wrong_key(path, "data.classes", expected="background and at least one more", got=str(list(classes)))
+    if study.data.dynamic and len(study.data.sequences) > 1:
+        got = ", ".join(study.data.sequences)
+        raise wrong_key(path, "data.sequences", expected="one, computed from the dynamic series", got=got)
+    if 3 in study.variants.dimensions and study.preprocessing.n_slices is None:
+        raise wrong_key(path, "preprocessing.n_slices", expected="a number for 3D networks", got="")
+    check_networks(study, path, [f"{n}d" for n in study.variants.dimensions])
+    if 3 in study.variants.dimensions and study.networks["3d"].kind != "nearest U-Net":
+        raise wrong_key(path, "networks.3d.kind", expected="nearest U-Net", got=study.networks["3d"].kind)

@@ -1,20 +1,14 @@
-"""Train one variant of a study on prepared stacks."""
+"""Set up the networks of a study to learn from prepared stacks."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import torch
 from torch import nn
 
 from osteomet.nn.nearest_unet import NearestUNet
 from osteomet.nn.residual_attention_unet import ResidualAttentionUNet
-from osteomet.training.log import Progress
-from osteomet.training.prepare import Prepared, stack_of
-from osteomet.training.processes import Team
-from osteomet.training.stacks import StackTask, fit_stacks
-from osteomet.training.study import NetworkRecipe, StudyRecipe, Variant
+from osteomet.training.stacks import Stack, StackTask
+from osteomet.training.study_settings import NetworkRecipe, Study
 
 
 def build_study_network(wanted: NetworkRecipe, *, dimensions: int, n_inputs: int, n_outputs: int) -> nn.Module:
@@ -24,42 +18,33 @@ def build_study_network(wanted: NetworkRecipe, *, dimensions: int, n_inputs: int
     return NearestUNet(dimensions, n_inputs, n_outputs, wanted.channels, deep=wanted.deep_supervision)
 
 
-def fit_variant(
-    recipe: StudyRecipe,
-    variant: Variant,
-    train: Sequence[Prepared],
-    validation: Sequence[Prepared],
-    folder: Path,
+def study_task(
+    study: Study,
+    network: str,
     *,
-    prepared: Path,
-    fold: int,
-    device: str,
-    report: Callable[[Progress], None],
-    team: Team = Team(),  # noqa: B008 - immutable
-) -> nn.Module:
-    """Train one variant; returns the network with the weights of its best evaluation, ready to predict.
-
-    ``prepared`` holds the stacks of the cases, ``folder`` will hold the training. Raises as `fit_stacks`.
-    """
-    seed = recipe.training.seed + fold
+    name: str,
+    dimensions: int,
+    classes: tuple[str, ...],
+    train: tuple[Stack, ...],
+    validation: tuple[Stack, ...],
+    fold: int = 0,
+) -> StackTask:
+    """What a network of a study, by its name in the recipe, shall learn; every fold starts from weights of its own."""
+    wanted = study.networks[network]
+    seed = wanted.seed + fold
     torch.manual_seed(seed)
-    wanted = recipe.network(variant)
-    network = build_study_network(
-        wanted, dimensions=variant.dimensions, n_inputs=len(variant.inputs), n_outputs=len(recipe.data.classes)
-    )
-    n_slices = recipe.preprocessing.n_slices
-    task = StackTask(
-        name=variant.name,
-        network=network,
-        train=tuple(stack_of(case, prepared, variant.inputs, n_slices) for case in train),
-        validation=tuple(stack_of(case, prepared, variant.inputs, n_slices) for case in validation),
-        dimensions=variant.dimensions,
+    n_inputs = len(train[0].inputs) if train else 1
+    return StackTask(
+        name=name,
+        network=build_study_network(wanted, dimensions=dimensions, n_inputs=n_inputs, n_outputs=len(classes)),
+        classes=classes,
+        train=train,
+        validation=validation,
+        dimensions=dimensions,
         batch=wanted.batch,
-        augmentation=recipe.augmentation,
-        lesion_share=recipe.training.lesion_share,
+        augmentation=study.augmentation,
+        lesion_share=wanted.lesion_share,
         seed=seed,
-        foreground_weight=recipe.training.foreground_weight,
-        entropy_weight=recipe.training.entropy_weight,
+        foreground_weight=study.training.foreground_weight,
+        entropy_weight=study.training.entropy_weight,
     )
-    settings = recipe.training.settings(variant.dimensions)
-    return fit_stacks(task, settings, folder, device=device, report=report, team=team)

@@ -80,7 +80,7 @@ def test_laws_of_age_and_skewed_values() -> None:
 
 def test_unknown_cohorts_and_negative_seeds_are_refused() -> None:
     names = " or ".join(COHORTS)
-    with pytest.raises(UsageError, match=f"there is no such cohort; expected {names}; got mr-knee"):
+    with pytest.raises(UsageError, match=f"there is no such cohort; expected {names}; got mr-knee; remedy"):
         draw_case("mr-knee", seed=1, number=0)
     with pytest.raises(UsageError, match="not negative; expected 0 or more; got seed -1, case 0; remedy"):
         draw_case("ct-spine", seed=-1, number=0)

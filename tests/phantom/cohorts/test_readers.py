@@ -60,7 +60,9 @@ def test_no_lesion_no_true_mark_and_no_decoy_no_false_one() -> None:
 
 
 def test_impossible_readers_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"sensitivity from 0 to 1 and no negative number.*got sensitivity 1.2"):
+    with pytest.raises(
+        UsageError, match=r"sensitivity from 0 to 1 and no negative number.*got sensitivity 1.2, .*; remedy"
+    ):
         SimulatedReader("r", 1.2, 0.0)
     with pytest.raises(UsageError, match="-1 false marks a case"):
         SimulatedReader("r", 0.5, -1.0)

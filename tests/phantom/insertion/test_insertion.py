@@ -177,7 +177,9 @@ def test_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(UsageError, match=r"the number of lesions is not negative; expected .*; got -1; remedy"):
         run(bones, n=-1)
-    with pytest.raises(UsageError, match=r"no lesion can be put into this kind of image; expected CT, T1.*got dynamic"):
+    with pytest.raises(
+        UsageError, match=r"no lesion can be put into this kind of image; expected CT, T1.*got dynamic; remedy"
+    ):
         run(bones, role=SequenceRole.DYNAMIC)
     with pytest.raises(GeometryError, match="the image and the bones differ in geometry"):
         run(make_scan()[1])

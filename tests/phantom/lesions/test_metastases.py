@@ -45,7 +45,7 @@ def test_numbers_of_lesions_follow_the_published_bins() -> None:
 
 @pytest.mark.parametrize(("n", "levels"), [(-1, ()), (1, ("T8", "L1"))])
 def test_impossible_numbers_are_refused(bones: Shapes, n: int, levels: tuple[str, ...]) -> None:
-    with pytest.raises(UsageError, match=f"not negative.*expected {len(levels)} or more; got {n}"):
+    with pytest.raises(UsageError, match=f"not negative.*expected {len(levels)} or more; got {n}; remedy: ask for"):
         sample_metastases(np.random.default_rng(0), bones, DENSITY, n=n, in_levels=levels)
 
 
@@ -139,7 +139,9 @@ def test_collapse_takes_the_asked_share_of_height() -> None:
     height, wedge = collapsed_height(24.0, -0.02, 0.4)
     assert height * (1 - wedge) == pytest.approx(24 * 1.02 * 0.6)
     assert height * (1 + wedge) == pytest.approx(24 * 0.98 * (1 - 0.35 * 0.4))
-    with pytest.raises(UsageError, match=r"share of its height; expected 0 to below 1; got 1\.2"):
+    with pytest.raises(
+        UsageError, match=r"its height; expected 0 to below 1; got 1\.2; remedy: state the loss as a share"
+    ):
         collapsed_height(24.0, 0.0, 1.2)
 
 

@@ -11,7 +11,7 @@ from osteomet.phantom.geometry.distances import VERTEBRAL_BODY
 from osteomet.phantom.geometry.shapes import Shapes, ShapeTable, Warp
 from osteomet.phantom.lesions import benign, degenerative
 from osteomet.phantom.lesions.deposits import METASTASIS, Deposit, Realm
-from osteomet.phantom.lesions.mimics import MIMICS
+from osteomet.phantom.lesions.mimics import MIMICS, sample_mimics
 from osteomet.phantom.lesions.sites import cast
 from osteomet.phantom.scene import label_scene, lobes_in, view_body
 from osteomet.phantom.skeleton.anatomy import Column, sample_column
@@ -143,6 +143,25 @@ def test_mimics_and_lesions_of_a_whole_patient_never_share_a_voxel(body: Body) -
         assert not ((truth.lesions > 0) & (truth.mimics > 0)).any()
 
 
+def test_every_named_mimic_is_drawn_and_labelled_by_its_name(body: Body) -> None:
+    """One of each kind, alone in the patient; hardware of metal is drawn apart and tested in `ct.test_metal`."""
+    worn = replace(body.column, wear=1.0)
+    found = {d.cause: d for d in body.deposits}
+    for seed in range(60):
+        drawn = sample_mimics(np.random.default_rng(seed), worn, body.bones, fractured={"L1": 0.4})
+        found |= {d.cause: d for d in drawn if d.cause not in found}
+    assert set(found) - {METASTASIS} == set(MIMICS) - {"pedicle_screws", "hip_prosthesis"}
+    for code, name in enumerate(MIMICS, start=1):
+        if name in found:
+            low = found[name].lobes_mm[:, :3].min(axis=0) - 12.0
+            shape = np.ceil((found[name].lobes_mm[:, :3].max(axis=0) + 12.0 - low) / 1.5).astype(int) + 1
+            grid = Grid.from_spacing(shape.tolist(), (1.5, 1.5, 1.5), origin_mm=low.tolist())
+            scene = view_body(replace(body, deposits=(found[name],), hardware=None), grid, margin_mm=2.0)
+            truth = label_scene(scene, list(lobes_in(scene, [found[name]])))
+            assert set(np.unique(truth.mimics)) == {0, code}, name
+            assert not truth.lesions.any()
+
+
 def sphere_in_l3(body: Body, radius: float) -> Deposit:
     row = body_row(body.bones, "L3")
     return replace(
@@ -167,5 +186,7 @@ def test_a_metastasis_under_a_later_one_is_not_counted_twice(body: Body) -> None
     hidden = measure_truth(both, 1)
     assert hidden.volume_ml == 0
     assert hidden.centroid_xyz_mm is None
-    with pytest.raises(UsageError, match="no such metastasis; expected 1 to 2; got 3"):
+    with pytest.raises(
+        UsageError, match="no such metastasis; expected 1 to 2; got 3; remedy: number metastases from 1"
+    ):
         measure_truth(both, 3)

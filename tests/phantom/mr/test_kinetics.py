@@ -68,5 +68,5 @@ def test_a_metastasis_fills_early_and_stays_while_a_primary_tumour_climbs() -> N
 
 
 def test_an_empty_extracellular_space_is_refused() -> None:
-    with pytest.raises(UsageError, match="ve must be positive; got smallest 0"):
+    with pytest.raises(UsageError, match=r"ve must be positive; expected above 0 .*; got smallest 0; remedy"):
         extended_tofts_mm(TIMES_S, 0.1, 0.0, 0.1)

@@ -177,3 +177,19 @@ def test_labels_gather_into_slices_by_half_of_the_profile(scene: TissueScene) ->
     assert truth.lesions.shape == (2, 2, 3)
     assert truth.lesions[0, 0].tolist() == [0, 7, 0]
     assert truth.lesions[1, 1].tolist() == [0, 0, 0]
+
+
+def test_marrow_is_fattier_around_the_basivertebral_plexus(body: Body) -> None:
+    """Against the same marrow without mottle: by 0.20 before the back wall, by nothing in the front of the body."""
+    v = body.column.nearest("L4")
+    bare = replace(body, deposits=())
+
+    def fat_at(left: float, back: float, up: float) -> float:
+        grid = Grid.from_spacing((1, 1, 1), (1.0, 1.0, 1.0), origin_mm=v.at(left, back, up).tolist())
+        return float(compose(bare, grid, Marrow(0.4, 0.0)).composition.marrow_fat.item())
+
+    front = fat_at(0, -0.3 * v.depth_mm, 0)
+    # 0.76 of the way back the plexus has 0.8 * 0.76 + 0.3 of its 0.22.
+    assert fat_at(0, 0.38 * v.depth_mm, 0) - front == pytest.approx(0.22 * 0.908, abs=0.005)
+    assert fat_at(0.3 * v.width_mm, 0.35 * v.depth_mm, 0) == pytest.approx(front, abs=0.005)
+    assert fat_at(0, -0.3 * v.depth_mm, 0.45 * v.height_mm) - front == pytest.approx(0.05 * 0.9**4, abs=0.005)

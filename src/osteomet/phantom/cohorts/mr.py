@@ -23,6 +23,7 @@ from osteomet.phantom.lesions.deposits import Deposit
 from osteomet.phantom.mr.acquisition import MrImages, acquire
 from osteomet.phantom.mr.geometry import Stack, acquisition_grid
 from osteomet.phantom.mr.protocols import preset
+from osteomet.phantom.mr.saturation import sample_band
 from osteomet.phantom.mr.scanner import MrScanner, sample_mr_scanner
 from osteomet.phantom.mr.scene import Marrow, compose, in_slices, sample_marrow
 from osteomet.phantom.mr.sequences import Sequence, b_name, phase_name
@@ -45,6 +46,8 @@ _LIU_COUNTS = {(1, 1): 30, (2, 3): 36, (4, 5): 24, (6, 14): 44}
 _LIU_EXTERNAL_COUNTS = {(1, 1): 5, (2, 3): 6, (4, 5): 8, (6, 9): 12}
 _MOST_METASTASES = 60
 _N_PLACES = 6
+_BAND_ODDS = 0.7
+"""How often a sagittal exam of the spine has a saturation band in front of the column."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,12 +83,16 @@ def draw_mr_spine(
     volumes = _KIM_EXTERNAL_VOLUMES_ML if is_external else _KIM_VOLUMES_ML
     body = _planted(body, rng, shown(body, _SPINE), share_of(body, _SPINE, n), volumes)
     session = _session(plan, patient, exam, body, rng)
+    has_band = bool(rng.random() < _BAND_ODDS)
     n_stacks = int(rng.integers(2, 4))
     boxes = spine_boxes(body, n_stacks, half_width_mm=float(rng.uniform(28, 40)))
     return tuple(
-        _imaged(session, _planned(plan, box, rng, coarse), rng, name=f"{exam.name}_stack{n}", stack_name=str(n))
+        _imaged(
+            _banded(session, box, rng) if has_band else session, _planned(plan, box, rng, coarse), rng,
+            name=f"{exam.name}_stack{n}", stack_name=str(n),
+        )
         for n, box in enumerate(boxes, start=1)
-    )
+    )  # fmt: skip
 
 
 def draw_mr_pelvis(
@@ -159,6 +166,8 @@ def draw_graded(
     body = _planted(body, rng, near, n, volumes)
     session = _session(plan, patient, exam, body, rng)
     box = np.array([centre - [35, 75, 125], centre + [35, 95, 125]])
+    if rng.random() < _BAND_ODDS:
+        session = _banded(session, box, rng)
     return _imaged(session, _planned(plan, box, rng, coarse), rng, name=exam.name)
 
 
@@ -188,6 +197,12 @@ def _session(
         protocols.append(protocol)
     scanner = sample_mr_scanner(rng, field_t)
     return MrSession(patient, exam, body, sample_marrow(rng, patient.age_years), scanner, tuple(protocols), tumour)
+
+
+def _banded(session: MrSession, box: Box, rng: np.random.Generator) -> MrSession:
+    """Saturate what lies in front of the column within the box of a stack."""
+    band = sample_band(rng, session.body.column, float(box[0, 2]), float(box[1, 2]))
+    return replace(session, scanner=replace(session.scanner, band=band))
 
 
 def _planned(plan: Preset, box: Box, rng: np.random.Generator, coarse: float) -> Stack:

@@ -16,16 +16,24 @@ from osteomet.phantom.geometry.textures import noises, seen_share
 from osteomet.phantom.scene import Scene
 from osteomet.phantom.skeleton.anatomy import Column
 from osteomet.phantom.skeleton.bones import spongiosa_hu
+from osteomet.phantom.skeleton.frames import frames_of
 from osteomet.phantom.skeleton.parts import BODY, PARTS
 
-_GRAINS_MM = np.array([[0.9, 0.9, 2.6], [2.2, 2.2, 4.5], [7.0, 7.0, 9.0]])
+_GRAINS_MM = np.array([[0.9, 0.9, 2.2], [2.0, 2.0, 3.4], [7.0, 7.0, 9.0]])
 """Extent of trabeculae, of bundles of them and of patches of marrow: across, across and along the bone."""
 _GRAIN_WEIGHTS = np.array([1.6, 0.8, 0.45])
 _POROUS_MM = np.full(3, 4.0)
-_SHELL_MM = {Group.PELVIS: 0.8, Group.FEMUR: 1.6, Group.THORAX: 0.7, Group.SACRAL: 0.7}
+_SHELL_MM = {Group.FEMUR: 1.6, Group.THORAX: 0.7, Group.SACRAL: 0.7}
 _VERTEBRAL_WALL_MM, _END_PLATE_MM = 0.40, 0.70
-_ARCH_MM = {"pedicle": 0.9, "lamina": 1.3, "facet": 1.2, "transverse": 0.8, "spinous": 0.95}
-"""Thickness of the cortex of the arch by the first word of its part: stout where it bears load, thin at the tips."""
+_ARCH = {
+    "pedicle": (0.9, 240.0), "lamina": (1.3, 240.0), "facet": (1.2, 240.0), "transverse": (0.8, 170.0),
+    "spinous": (0.8, 90.0), "ilium": (0.85, 150.0), "acetabulum": (0.9, 150.0), "ischium": (0.8, 90.0),
+    "pubis": (0.8, 90.0),
+}  # fmt: skip
+"""Thickness of the cortex of arch and hip bone, mm, and how much denser spongiosa grows towards it, HU, by the first
+word of its part: stout where it bears load, thin and open at the tips."""
+_RING_HU = 110.0
+"""How much denser the ring of an end plate is than its middle."""
 _UNEVEN = 0.4
 """How much the thickness of a shell differs from place to place, relative."""
 
@@ -53,24 +61,20 @@ def bone_density(
     for structure in STRUCTURES.values():
         shell[structure.id] = _SHELL_MM.get(structure.group, _VERTEBRAL_WALL_MM) * cortex_factor
     shell *= rng.normal(1, 0.1, 256).astype(np.float32)
-    frames = np.tile(np.eye(3, 4), (256, 1, 1))
-    half_height = np.zeros(256)
-    for v in column.vertebrae:
-        owner = STRUCTURES[v.name].id
-        frames[owner, :, :3], frames[owner, :, 3] = v.axes.T, -v.axes.T @ v.centre_mm
-        half_height[owner] = v.height_mm / 2
+    frames = frames_of(column)
+    half_mm = frames.half_mm.copy()
     for side in ("left", "right"):
-        half_height[STRUCTURES[f"femur_{side}"].id] = -1.0
+        half_mm[STRUCTURES[f"femur_{side}"].id] = -1.0
     weights = _GRAIN_WEIGHTS * [seen_share(length, spread_mm) for length in _GRAINS_MM]
     # Dense bone has thicker trabeculae, and differs more from place to place.
-    weights *= texture_hu * (0.6 + lumbar_hu / 300) / float(np.sqrt((_GRAIN_WEIGHTS**2).sum()))
+    weights *= texture_hu * (0.65 + lumbar_hu / 600) / float(np.sqrt((_GRAIN_WEIGHTS**2).sum()))
     density, cortex = (np.zeros(scene.grid.shape, dtype=np.float32) for _ in range(2))
-    arch = np.zeros(256)
+    arch = np.zeros((256, 2))
     for name, code in PARTS.items():
-        arch[code] = _ARCH_MM.get(name.split("_")[0], 0.0) * cortex_factor
+        arch[code] = np.array(_ARCH.get(name.split("_")[0], (0.0, 0.0))) * [cortex_factor, 1.0]
     _fill(
         scene.points_mm, scene.owner, scene.part, scene.depth_mm, 3 * spread_mm,
-        (spongiosa, shell, frames, half_height), (_END_PLATE_MM * cortex_factor, rim, arch),
+        (spongiosa, shell, frames.to_own, half_mm), (_END_PLATE_MM * cortex_factor, rim, arch),
         (_GRAINS_MM, weights, seed % 2**31), density, cortex,
     )  # fmt: skip
     return density, cortex
@@ -90,7 +94,7 @@ def _fill(
     cortex: NDArray[np.float32],
 ) -> None:
     """Fill density and cortex wherever bone is nearer than the margin, plane by plane."""
-    spongiosa, shell, frames, half_height = bones
+    spongiosa, shell, frames, half_mm = bones
     (end_plate, rim, arch), (lengths, weights, seed) = plates, grains
     most = depth.shape[1] * depth.shape[2]
     at, uvw, porous, grain = np.empty((2, most), np.int64), np.empty((3, most)), np.empty(most), np.empty(most)
@@ -99,18 +103,22 @@ def _fill(
         noises(uvw[0, :n], uvw[1, :n], uvw[2, :n], _POROUS_MM, seed + 3, porous[:n])
         for m in range(n):
             j, k = at[0, m], at[1, m]
-            d, o, height = depth[i, j, k], owner[i, j, k], half_height[owner[i, j, k]]
+            d, o = depth[i, j, k], owner[i, j, k]
+            height = half_mm[o, 2]
             hu, wall = spongiosa[o], shell[o]
             if height > 0 and part[i, j, k] == BODY:
                 # End plates are thicker than the wall, and trabeculae grow dense towards both.
                 end = min(1.0, max(0.0, (abs(uvw[2, m]) / height - 0.72) / 0.16))
+                # Discs lean on the ring of a plate.
+                out = np.sqrt((uvw[0, m] / half_mm[o, 0]) ** 2 + (uvw[1, m] / half_mm[o, 1]) ** 2)
+                ring = end * min(1.0, max(0.0, (out - 0.62) / 0.25))
                 wall += end * (end_plate - wall)
-                hu += rim * (85.0 + 0.4 * hu) * np.exp(-max(d - wall, 0.0) / (1.2 + 0.9 * end))
+                hu += rim * (85.0 + 0.4 * hu + _RING_HU * ring) * np.exp(-max(d - wall, 0.0) / (1.2 + 0.9 * end))
                 # The plexus of the basivertebral vein leaves the middle looser than the ends.
                 hu *= 0.93 + 0.12 * min(1.0, (uvw[2, m] / height) ** 2)
-            elif arch[part[i, j, k]] > 0:
-                wall = arch[part[i, j, k]]
-                hu += 240.0 * np.exp(-max(d - wall, 0.0) / 2.0)
+            elif arch[part[i, j, k], 0] > 0:
+                wall = arch[part[i, j, k], 0]
+                hu += arch[part[i, j, k], 1] * np.exp(-max(d - wall, 0.0) / 2.0)
             elif height < 0:
                 shaft = min(1.0, max(0.0, (-points[i, j, k, 2] - 35.0) / 60.0))
                 wall += 4.0 * shaft

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from osteomet.core.grid import Grid
 from osteomet.phantom.geometry.blocks import corners_of, edge_of, gather, middle_of, pick, scatter
 from osteomet.phantom.geometry.distances import beside, distances
+from osteomet.phantom.geometry.fibres import along_fibres
 from osteomet.phantom.geometry.shapes import Warp, blocks_of
 from osteomet.phantom.geometry.textures import noises, seen_share
 from osteomet.phantom.soft_tissue.assembly import SoftTissue
@@ -177,6 +178,8 @@ def _grain(
             for m in range(n):
                 value[rows[m]] += amplitudes[tissue] * fine[m]
             continue
+        for m in range(n):
+            here[0, m], here[1, m], here[2, m] = along_fibres(here[0, m], here[1, m], here[2, m])
         noises(here[0, :n], here[1, :n], here[2, :n], streak_mm[0], seed + 1, fine[:n])
         noises(here[0, :n], here[1, :n], here[2, :n], streak_mm[1], seed + 2, broad[:n])
         for m in range(n):

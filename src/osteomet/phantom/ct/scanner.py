@@ -51,10 +51,20 @@ class CtScanner:
         }  # fmt: skip
         for name, value in sizes.items():
             if not value > 0 or not np.isfinite(value):
-                raise UsageError(f"{name} of a CT scanner is a positive size", got=str(value))
+                raise UsageError(
+                    f"{name} of a CT scanner is a positive size",
+                    expected="a finite number above 0",
+                    got=str(value),
+                    remedy="state it in the unit that its name ends with, or start from one of SCANNERS",
+                )
         for name, value in levels.items():
             if not value >= 0 or not np.isfinite(value):
-                raise UsageError(f"{name} of a CT scanner is not negative", got=str(value), remedy="use 0 for none")
+                raise UsageError(
+                    f"{name} of a CT scanner is not negative",
+                    expected="a finite number, 0 or more",
+                    got=str(value),
+                    remedy="use 0 for none",
+                )
 
 
 SCANNERS: Mapping[str, CtScanner] = MappingProxyType(

@@ -100,6 +100,7 @@ def describe_surroundings(
             "no lesion can be put into this kind of image",
             expected=", ".join((SequenceRole.CT, *MARROW_SIGNALS)),
             got=role.value,
+            remedy="insert into one image of the series",
         )
     grid = image.grid
     step = _NEAR_MM * np.linalg.norm(np.linalg.inv(grid.affine[:3, :3]), axis=1)

@@ -99,7 +99,7 @@ class Run:
             ghost_offset_px=int(rng.integers(max(n_phase // 6, 1), max(n_phase // 2, 2))),
             reference=reference,
             sigma=sigma,
-            bias=artefacts.bias_field(stack.grid, scanner.coil, scanner.bias),
+            bias=_intensity(sequence, scanner, stack),
             noise=artefacts.bias_field(stack.grid, EVEN_COIL, scanner.noise_gain) * np.float32(sigma / gain),
             field_hz=field_hz,
             fat_left=_fat_left(sequence, scanner, field_hz),
@@ -215,6 +215,14 @@ def _draw_jolts(rng: np.random.Generator, motion_px: float) -> NDArray[np.float6
     n = int(rng.integers(1, 5))
     done = np.concatenate([[0.0], np.sort(rng.uniform(0.05, 0.95, n))])
     return np.column_stack([done, np.vstack([np.zeros(2), rng.normal(0, motion_px, (n, 2))])])
+
+
+def _intensity(sequence: Sequence, scanner: MrScanner, stack: Stack) -> Image:
+    """What coil and, in spin echoes, saturation leave of the signal."""
+    bias = artefacts.bias_field(stack.grid, scanner.coil, scanner.bias)
+    if scanner.band is not None and sequence.method in (Method.FAST_SPIN_ECHO, Method.INVERSION_RECOVERY):
+        bias *= scanner.band.share(stack.grid)
+    return bias
 
 
 def _fat_left(sequence: Sequence, scanner: MrScanner, field_hz: Image | None) -> Image | np.float32:

@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from osteomet.phantom.geometry.fibres import along_fibres
 from osteomet.phantom.geometry.textures import noise
 
 
@@ -87,27 +88,36 @@ def add_metal(
 @njit(cache=True, error_model="numpy")
 def add_streaks(
     points: NDArray[np.float32],
-    tissues: tuple[int, int, int],
+    tissues: tuple[int, int, int, int, int],
     streaks: float,
     seed: int,
     first: NDArray[np.uint8],
     second: NDArray[np.uint8],
     share: NDArray[np.float32],
 ) -> None:
-    """Lay fat between the bundles of pure muscle, and thin septa through pure fat.
+    """Lay fat between the bundles of pure muscle, thin septa through pure fat, and strands into pure fluid of the sac.
 
-    ``tissues`` are muscle, fat and what septa are made of, ``streaks`` (0-1) is how far fat has replaced muscle.
+    ``tissues`` are muscle, fat, what septa are made of, fluid and what its strands are made of; ``streaks`` (0-1) is
+    how far fat has replaced muscle.
     """
-    muscle, fat, septum = tissues
+    muscle, fat, septum, fluid, strand = tissues
     for i in range(first.shape[0]):
         for j in range(first.shape[1]):
             for k in range(first.shape[2]):
-                if share[i, j, k] > 0.02 or (first[i, j, k] != muscle and first[i, j, k] != fat):
+                name = first[i, j, k]
+                if share[i, j, k] > 0.02 or (name != muscle and name != fat and name != fluid):
                     continue
                 u, v, z = points[i, j, k, 0], points[i, j, k, 1], points[i, j, k, 2]
+                if name == muscle:
+                    u, v, z = along_fibres(u, v, z)
+                if name == fluid:
+                    second[i, j, k] = strand
+                    part = 0.1 * _ridge(noise(u / 3.1, v / 2.6, z / 55.0, seed + 8), 0.5)
+                    share[i, j, k] = part if part > 0.02 else 0.0
+                    continue
                 # Noise has a lattice, which ought not to lie along the axes of pictures.
                 x, y = 0.8 * u + 0.6 * v + 0.15 * z, 0.8 * v - 0.6 * u + 0.1 * z
-                if first[i, j, k] == fat:
+                if name == fat:
                     second[i, j, k] = septum
                     part = 0.3 * _ridge(noise(x / 15.0, y / 15.0, z / 20.0, seed + 6), 0.07)
                 else:
@@ -129,19 +139,42 @@ def _ridge(value: float, width: float) -> float:
 def marrow_fat(
     points: NDArray[np.float32],
     owner: NDArray[np.uint8],
+    body: NDArray[np.bool_],
     depth: NDArray[np.float32],
-    by_bone: NDArray[np.float32],
+    bones: tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]],
     mottle: float,
     seed: int,
     out: NDArray[np.float32],
 ) -> None:
-    """Fat fraction of marrow: by bone, with patches of three sizes; only at and inside the surface."""
+    """Fat fraction of marrow: by bone, with patches of three sizes; only at and inside the surface.
+
+    ``bones`` are its mean, and frames and half sizes of `Frames`. Where ``body`` holds, the marrow of vertebrae is
+    fatty around the plexus of the basivertebral vein and along the end plates.
+    """
+    by_bone, frames, half = bones
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
             for k in range(out.shape[2]):
                 if depth[i, j, k] < -1.0:
                     continue
                 x, y, z = points[i, j, k, 0], points[i, j, k, 1], points[i, j, k, 2]
-                uneven = 0.8 * noise(x / 2.4, y / 2.4, z / 3.2, seed + 7) + 0.5 * noise(x / 5, y / 5, z / 6, seed + 3)
+                uneven = 1.1 * noise(x / 2.4, y / 2.4, z / 3.2, seed + 7) + 0.5 * noise(x / 5, y / 5, z / 6, seed + 3)
                 uneven += 0.3 * noise(x / 13.0, y / 13.0, z / 13.0, seed + 4)
-                out[i, j, k] = min(0.95, max(0.05, by_bone[owner[i, j, k]] + mottle * uneven))
+                o = owner[i, j, k]
+                fat = by_bone[o] + mottle * uneven
+                if body[i, j, k] and half[o, 2] > 0.0:
+                    f = frames[o]
+                    u = f[0, 0] * x + f[0, 1] * y + f[0, 2] * z + f[0, 3]
+                    v = f[1, 0] * x + f[1, 1] * y + f[1, 2] * z + f[1, 3]
+                    w = f[2, 0] * x + f[2, 1] * y + f[2, 2] * z + f[2, 3]
+                    fat += _uneven_fat(u / half[o, 0], v / half[o, 1], w / half[o, 2])
+                out[i, j, k] = min(0.95, max(0.05, fat))
+
+
+@njit(cache=True, error_model="numpy", inline="always")
+def _uneven_fat(u: float, v: float, w: float) -> float:
+    """How much fattier than elsewhere the marrow is at a place of a vertebral body, -1 to 1 along each of its axes."""
+    behind = min(1.0, max(0.0, 0.8 * v + 0.3))
+    spread_u, spread_w = 0.16 + 0.3 * (1.0 - behind), 0.1 + 0.16 * behind
+    plexus = behind * max(0.0, 1.0 - (u / spread_u) ** 2 - (w / spread_w) ** 2)
+    return 0.22 * plexus + 0.05 * min(1.0, w**4)

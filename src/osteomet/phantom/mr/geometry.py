@@ -63,12 +63,16 @@ class Stack:
         ):
             raise UsageError(
                 "a stack needs a layer or more per slice and different axes of slices and phase encoding",
+                expected="1 layer or more; two different axes of 0, 1 and 2",
                 got=f"{self.n_layers} layers, axes {self.slice_axis} and {self.phase_axis}",
+                remedy="leave the axes at 2 and 1, or give the phase encoding one that the slices do not have",
             )
         if self.slice_mm is not None and not 0 < self.slice_mm <= self.pitch_mm * (1 + 1e-6):
             raise UsageError(
                 "slices must be thicker than nothing and no thicker than their distance",
+                expected=f"above 0 and up to {self.pitch_mm:g} mm",
                 got=f"{self.slice_mm:g} mm thick, {self.pitch_mm:g} mm apart",
+                remedy="make slices thinner, or put them farther apart",
             )
 
     @property
@@ -159,7 +163,9 @@ def acquisition_grid(
     if min(slice_mm, in_plane_mm) <= 0 or gap_mm < 0 or not (high > low).all():
         raise UsageError(
             "a stack needs positive slice and pixel sizes, no negative gap and a box with extent",
+            expected="sizes above 0 mm, a gap of 0 mm or more, and corners of the box in ascending order",
             got=f"slice {slice_mm:g} mm, gap {gap_mm:g} mm, pixel {in_plane_mm:g} mm, box {low} to {high} mm",
+            remedy="state sizes in mm, and the lower corner of the box first",
         )
     planned = np.array(_AXES[orientation], dtype=np.float64).T
     tilt = Rotation.from_euler("xyz", rng.normal(0, 3, 3) * (planned[:, 2] == 0), degrees=True)

@@ -30,6 +30,7 @@ def preset(role: SequenceRole, field_strength_t: float, rng: np.random.Generator
             "no preset for this sequence",
             expected=f"one of {', '.join(r.value for r in _PRESETS)} at 1.5 or 3 T",
             got=f"{role.value} at {field_strength_t:g} T",
+            remedy="simulate the nearer field strength, or build a `Sequence` of your own",
         )
     draw = _Draw(rng)
     is_high = field_strength_t == 3.0

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from osteomet.core.errors import GeometryError
 from osteomet.core.grid import Grid
 from osteomet.phantom.mr.artefacts import EVEN_COIL, NO_WAVES, Coil, Waves, random_waves
+from osteomet.phantom.mr.saturation import SaturationBand
 from osteomet.phantom.mr.signals import LARMOR_MHZ_PER_T
 from osteomet.phantom.mr.tissues import TissueTable, tissue_table
 
@@ -46,7 +47,9 @@ class Composition:
             if getattr(self, name).shape != self.grid.shape:
                 raise GeometryError(
                     f"{name} and the grid of a composition differ in shape",
-                    got=f"{getattr(self, name).shape} against {self.grid.shape}",
+                    expected=f"{self.grid.shape}",
+                    got=f"{getattr(self, name).shape}",
+                    remedy="fill every array on `Stack.fine` of the acquisition",
                 )
 
 
@@ -76,6 +79,8 @@ class MrScanner:
         Standard deviation of the displacement between acquisitions along each patient axis, mm.
     polarity
         Direction of the readout gradient, 1 or -1: to which side fat is displaced.
+    band
+        Where spin echoes are saturated beforehand; None for nowhere.
     """
 
     tissues: TissueTable
@@ -89,6 +94,7 @@ class MrScanner:
     motion_px: float = 0.0
     shift_mm: float = 0.0
     polarity: int = 1
+    band: SaturationBand | None = None
 
     @property
     def field_strength_t(self) -> float:

@@ -21,6 +21,7 @@ from osteomet.phantom.mr.laying import chains_of, lay
 from osteomet.phantom.mr.scanner import Composition
 from osteomet.phantom.mr.tissues import Tissue
 from osteomet.phantom.scene import LobeInScene, Scene, Truth, label_scene, lobes_in, metal_in, view_body
+from osteomet.phantom.skeleton.frames import frames_of
 from osteomet.phantom.skeleton.parts import BODY, is_posterior
 from osteomet.phantom.soft_tissue.assembly import SoftTissue
 
@@ -28,7 +29,7 @@ Layers = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]
 """First and second tissue of each voxel, and the share of the second."""
 
 _SHELL_MM = {Group.PELVIS: 1.2, Group.FEMUR: 1.7, Group.SACRAL: 0.8}
-_OTHER_SHELL_MM, _BODY_SHELL_MM, _ARCH_MM = 0.9, 0.6, 1.1
+_OTHER_SHELL_MM, _BODY_SHELL_MM, _ARCH_MM = 0.9, 0.6, 1.4
 _FAT_BEYOND_LUMBAR = {
     Group.CERVICAL: -0.08,
     Group.THORACIC: -0.05,
@@ -124,7 +125,7 @@ def _gathered(labels: NDArray[np.uint8], stack: Stack) -> NDArray[np.uint8]:
 
 
 def _soft_layers(soft: SoftTissue, scene: Scene, softness_mm: float) -> Layers:
-    """Shapes laid over air in order, streaks of fat in muscle and septa in fat."""
+    """Shapes laid over air in order, streaks of fat in muscle, septa in fat, strands in fluid."""
     shape = scene.grid.shape
     first, second = np.full(shape, Tissue.AIR, dtype=np.uint8), np.full(shape, Tissue.AIR, dtype=np.uint8)
     layers = first, second, np.zeros(shape, dtype=np.float32)
@@ -134,7 +135,8 @@ def _soft_layers(soft: SoftTissue, scene: Scene, softness_mm: float) -> Layers:
         scene.points_mm, shapes.kinds, shapes.parameters, shapes.boxes, chains_of(shapes, tissues), tissues,
         softness_mm, *layers,
     )  # fmt: skip
-    parts = int(Tissue.MUSCLE), int(Tissue.SUBCUTANEOUS_FAT), int(Tissue.LIGAMENT)
+    muscle, fat, ligament = int(Tissue.MUSCLE), int(Tissue.SUBCUTANEOUS_FAT), int(Tissue.LIGAMENT)
+    parts = muscle, fat, ligament, int(Tissue.CSF), int(Tissue.NERVE_ROOT)
     mr_filling.add_streaks(scene.points_mm, parts, soft.streaks, soft.seed % 2**31, *layers)
     return layers
 
@@ -177,5 +179,9 @@ def _marrow_fat(body: Body, scene: Scene, marrow: Marrow) -> NDArray[np.float32]
     for structure in STRUCTURES.values():
         by_bone[structure.id] += _FAT_BEYOND_LUMBAR.get(structure.group, 0.0) + 0.02 * rng.normal()
     fat = np.zeros(scene.grid.shape, dtype=np.float32)
-    mr_filling.marrow_fat(scene.points_mm, scene.owner, scene.depth_mm, by_bone, marrow.mottle, seed, fat)
+    frames = frames_of(body.column)
+    mr_filling.marrow_fat(
+        scene.points_mm, scene.owner, scene.part == BODY, scene.depth_mm, (by_bone, frames.to_own, frames.half_mm),
+        marrow.mottle, seed, fat,
+    )  # fmt: skip
     return fat

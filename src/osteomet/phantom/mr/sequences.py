@@ -89,13 +89,23 @@ class Sequence:
         if not (self.te_ms >= 0 and 0 <= self.train_ms < self.tr_ms):
             raise UsageError(
                 "a sequence needs a repetition time beyond its echo train and no negative echo time",
+                expected="TR above the train, TE and train 0 ms or more",
                 got=f"TR {self.tr_ms:g} ms, TE {self.te_ms:g} ms, train {self.train_ms:g} ms",
+                remedy="state times in ms, or start from `protocols.preset`",
             )
         if self.method is Method.DIFFUSION and (len(b := self.b_s_per_mm2) < 2 or list(b) != sorted(set(b))):
-            raise UsageError("diffusion needs two b values or more in ascending order", got=str(b))
+            raise UsageError(
+                "diffusion needs two b values or more in ascending order",
+                expected="such as (0, 800), in s/mm²",
+                got=str(b),
+                remedy="add a low b value, and sort them",
+            )
         if not all(0 < share <= 1 for share in self.sampled) or not 0 <= self.taper <= 1:
             raise UsageError(
-                "shares of k-space lie above 0 and up to 1", got=f"sampled {self.sampled}, taper {self.taper:g}"
+                "shares of k-space lie above 0 and up to 1",
+                expected="sampled above 0 and up to 1, taper 0 to 1",
+                got=f"sampled {self.sampled}, taper {self.taper:g}",
+                remedy="state shares, not percent; 1 samples all, taper 0 filters nothing",
             )
 
 

@@ -9,8 +9,8 @@ References
 Stanisz G.J. et al. 2005, relaxation at 1.5 T and 3 T, 37 °C: https://doi.org/10.1002/mrm.20605
 de Bazelaire C.M.J. et al. 2004, abdomen, pelvis and marrow: https://doi.org/10.1148/radiol.2303021331
 Gold G.E. et al. 2004, fat, cartilage and fluid: https://doi.org/10.2214/ajr.183.2.1830343
-Padhani A.R. et al. 2013, ADC of marrow and its metastases: https://doi.org/10.2214/AJR.11.8185
-Karampinos D.C. et al. 2018, water and fat of bone marrow: https://doi.org/10.1002/jmri.25769
+Messiou C. et al. 2011, ADC of marrow and its metastases: https://doi.org/10.1007/s00330-011-2116-4. It parted marrow
+from metastasis and myeloma at 0.66 µm²/ms and found 1.05 ± 0.46 in these; the values below lie to either side.
 """
 
 from __future__ import annotations
@@ -151,9 +151,9 @@ TISSUES: Mapping[Tissue, TissueProperties] = MappingProxyType({
     # density, fat; T1, T2, T2* at 1.5 T; at 3 T; ADC; Ktrans, ve, vp
     Tissue.AIR: _row(0.0, 0.0, *_VOID, 0.0, _NONE),
     Tissue.RED_MARROW: _row(0.75, 0.30, (850, 42, 16), (1050, 38, 11), 0.55, (0.050, 0.12, 0.030),
-                            "Karampinos 2018 (fat), Padhani 2013 (ADC), others chosen"),
+                            "Messiou 2011 (ADC), others chosen"),
     Tissue.YELLOW_MARROW: _row(0.85, 0.85, (700, 40, 18), (850, 36, 13), 0.30, (0.008, 0.06, 0.006),
-                               "Karampinos 2018 (fat), Padhani 2013 (ADC), others chosen"),
+                               "Messiou 2011 (ADC), others chosen"),
     Tissue.MIXED_MARROW: _row(0.78, 0.50, (800, 41, 17), (980, 37, 12), 0.45, (0.030, 0.10, 0.020),
                               "between red and yellow, by the fat fraction of the voxel"),
     Tissue.CORTICAL_BONE: _row(0.15, 0.05, (220, 0.5, 0.4), (250, 0.4, 0.3), 0.3, (0.003, 0.05, 0.003)),
@@ -180,11 +180,11 @@ TISSUES: Mapping[Tissue, TissueProperties] = MappingProxyType({
     Tissue.URINE: _row(1.0, 0.0, (3500, 1500, 500), (3800, 1300, 350), 2.9, _NONE),
     Tissue.LUNG: _row(0.20, 0.0, (1200, 40, 1.6), (1300, 35, 0.8), 2.0, (0.100, 0.30, 0.150), flow=0.2),
     Tissue.METASTASIS: _row(0.70, 0.02, (1230, 84, 45), (1620, 78, 35), 0.85, (0.260, 0.32, 0.060),
-                            "Padhani 2013 (ADC), others chosen", lesion=1),
+                            "Messiou 2011 (ADC), others chosen", lesion=1),
     Tissue.METASTASIS_SCLEROTIC: _row(0.32, 0.02, (950, 34, 7), (1150, 30, 4.5), 0.65, (0.100, 0.20, 0.020),
                                       lesion=1),
     Tissue.METASTASIS_TREATED: _row(0.74, 0.12, (1150, 100, 45), (1450, 92, 35), 1.60, (0.060, 0.30, 0.015),
-                                    "Padhani 2013 (ADC), others chosen", lesion=1),
+                                    "Messiou 2011 (ADC), others chosen", lesion=1),
     Tissue.PRIMARY_TUMOUR: _row(0.78, 0.01, (1250, 125, 60), (1600, 115, 45), 1.25, (0.090, 0.50, 0.025), lesion=1),
     Tissue.HAEMANGIOMA: _row(0.88, 0.50, (1100, 150, 35), (1400, 130, 25), 1.60, (0.090, 0.30, 0.120), lesion=1),
     Tissue.MODIC_1: _row(0.78, 0.18, (1100, 85, 25), (1350, 78, 18), 1.10, (0.100, 0.28, 0.030), lesion=1),

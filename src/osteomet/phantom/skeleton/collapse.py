@@ -76,7 +76,12 @@ def collapsed_height(height_mm: float, wedge: float, loss: float) -> tuple[float
     (13.25, 0.24528301886792453)
     """
     if not 0 <= loss < 1:
-        raise UsageError("a vertebra cannot lose this share of its height", expected="0 to below 1", got=f"{loss:g}")
+        raise UsageError(
+            "a vertebra cannot lose this share of its height",
+            expected="0 to below 1",
+            got=f"{loss:g}",
+            remedy="state the loss as a share, not in percent",
+        )
     front, back = height_mm * (1 - wedge) * (1 - loss), height_mm * (1 + wedge) * (1 - POSTERIOR_SHARE * loss)
     height = (front + back) / 2
     return height, (back - front) / (2 * height)

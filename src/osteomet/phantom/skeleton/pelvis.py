@@ -128,16 +128,23 @@ def _add_wing(
     share = np.linspace(0, 1, _N_WING)
     crest = PchipInterpolator(_CREST_SHARES, [m[n] for n in _CREST])(share)
     base = PchipInterpolator(_BASE_SHARES, [m[n] for n in _BASE])(share)
-    bow = np.sin(np.pi * np.clip(share * 1.35, 0, 1))[:, None] * np.array([side * 5.0, 5.0, 0.0])
+    bow = np.sin(np.pi * np.clip(share * 1.35, 0, 1))[:, None] * np.array([side * 5.5, 5.5, 0.0])
+    # The fossa hollows the blade below the crest most, and the gluteal pillar stands out in front of its middle.
+    pillar = np.exp(-(((share - 0.28) / 0.1) ** 2))
+    upper = crest + 0.36 * (base - crest) + 1.25 * bow * (1 + 0.35 * pillar[:, None])
     middle = 0.5 * (crest + base) + bow
+    lower = crest + 0.72 * (base - crest) + 0.8 * bow
     part = PARTS["ilium"]
     for n in range(_N_WING - 1):
         half = (wing if share[n] < 0.55 else float(np.interp(share[n], [0.55, 0.75, 1], [wing + 1, 6.5, 6.0]))) * thick
-        radius = float(np.interp(share[n], [0, 0.3, 0.6, 1], [6.5, 7.0, 6.0, 7.0])) * thick
+        radius = float(np.interp(share[n], [0, 0.3, 0.6, 1], [6.0, 8.0, 6.0, 7.0])) * thick
         table.capsule(crest[n], crest[n + 1], (radius, radius), owner=owner, part=part)
-        table.quad([crest[n], crest[n + 1], middle[n + 1], middle[n]], half, owner=owner, part=part)
-        lower = half + (2.0 if share[n] < 0.55 else 0.0)
-        table.quad([middle[n], middle[n + 1], base[n + 1], base[n]], lower, owner=owner, part=part)
+        thin = share[n] < 0.55
+        stout = 1.6 * float(pillar[n : n + 2].mean())
+        for high, low, more in ((crest, upper, 0.9 if thin else 0.0), (upper, lower, -0.5 if thin else 0.0),
+                                (lower, base, 2.2 if thin else 0.0)):  # fmt: skip
+            around = [high[n], high[n + 1], low[n + 1], low[n]]
+            table.quad(around, half + more + stout, owner=owner, part=part)
     for corners, half in (
         ((m["joint_top"], m["joint_low"], m["psis"]), 6.0),
         ((m["joint_low"], m["psis"], m["piis"]), 6.0),

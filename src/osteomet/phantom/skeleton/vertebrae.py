@@ -46,8 +46,8 @@ class Style:
 
 STYLES = {
     "C": Style(0.08, 5.0, 0.15, -0.35, 3.0, 1.9, 4.6, (6.0, 6.2, 3.6), (5.0, 2.0), 0.6, 0.1),
-    "T": Style(0.20, 9.0, 0.28, -0.62, 4.0, 2.7, 3.3, (4.6, 6.6, 2.9), (9.0, 2.7), 0.8, 0.3),
-    "L": Style(0.20, 9.5, 0.12, -0.42, 4.0, 3.0, 4.4, (6.8, 9.2, 5.0), (18.0, 3.0), 1.7, 0.1),
+    "T": Style(0.20, 9.0, 0.17, -0.45, 4.0, 2.6, 3.3, (4.6, 6.6, 2.9), (5.0, 2.5), 0.8, 0.3),
+    "L": Style(0.20, 9.5, 0.12, -0.42, 4.0, 3.0, 4.4, (6.8, 9.2, 5.0), (13.5, 3.0), 1.7, 0.1),
 }
 
 
@@ -97,7 +97,7 @@ def _add_body(pen: Sketch, style: Style, rng: np.random.Generator) -> None:
     """The body, with uncinate ridges in the neck and the dens on the axis."""
     v = pen.vertebra
     size = (v.width_mm, v.depth_mm, v.height_mm)
-    shape = (style.concavity * rng.uniform(0.6, 1.3), rng.uniform(0.05, 0.12), v.wedge, style.skew)
+    shape = (style.concavity * rng.uniform(0.6, 1.3), rng.uniform(0.08, 0.18), v.wedge, style.skew)
     pen.table.vertebral_body(v.centre_mm, v.axes, size, shape, owner=pen.owner, part=PARTS["body"])
     half, top = v.width_mm / 2, v.height_mm / 2
     if v.name == "C2":
@@ -205,7 +205,7 @@ def _add_spinous(pen: Sketch, style: Style, roof: NDArray[np.float64], rng: np.r
     v, s = pen.vertebra, pen.vertebra.sizes
     tall, thick = style.spinous_tip[0] * rng.uniform(0.85, 1.15), style.spinous_tip[1] * rng.uniform(0.9, 1.15)
     if v.name[0] == "T" and v.place > _SQUARE_SPINES_FROM:
-        tall *= 1.5
+        tall *= 2.0
     reach = v.depth_mm / 2 + s.spinous_reach - thick
     bend = rng.uniform(-1.5, 1.5)
     tip = [np.array([bend, reach - 0.1 * tall, -s.spinous_drop + end * tall / 2]) for end in (1.0, -1.0)]

@@ -3,7 +3,8 @@
 References
 ----------
 Hager A. et al. Diameters of the thoracic aorta throughout life as measured with helical computed tomography. J Thorac
-Cardiovasc Surg 2002;123:1060-1066: about 31 mm where it ascends, 25 mm where it descends
+Cardiovasc Surg 2002;123:1060-1066, https://doi.org/10.1067/mtc.2002.122310: about 31 mm where it ascends, 25 mm where
+it descends
 """
 
 from __future__ import annotations

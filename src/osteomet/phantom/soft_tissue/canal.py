@@ -10,6 +10,8 @@ from osteomet.phantom.soft_tissue.canvas import SIDES, Canvas, Levels, Patient
 _CONUS_PLACE = 19.6
 """The cord ends at the disc between L1 and L2 on average."""
 _SAC_END_PLACE = 25.3
+_N_SHEAVES = 4
+"""Sheaves of roots on each side of the sac below the cord."""
 _CORD_MM = ((1, 6.6, 4.4), (4, 7.0, 3.9), (7, 6.0, 3.6), (12, 4.7, 3.4), (17, 5.0, 3.9), (19, 3.6, 3.2))
 """Half width and half depth of the cord by place: wide in the neck and above its end."""
 
@@ -133,16 +135,25 @@ def _add_cord(canvas: Canvas, sac: np.ndarray, places: np.ndarray, rng: np.rando
 def _add_cauda(
     canvas: Canvas, sac: np.ndarray, width: np.ndarray, depth: np.ndarray, places: np.ndarray, rng: np.random.Generator
 ) -> None:
-    """Roots below the cord: they lie in the back half of the sac of a patient on the back."""
-    below = (places > _CONUS_PLACE - 0.8) & (places < _SAC_END_PLACE - 0.3)
-    path = sac[below]
-    for _ in range(14):
-        across, behind = rng.uniform(-0.7, 0.7), rng.uniform(0.1, 0.75)
-        wander = np.cumsum(rng.normal(0, 0.04, len(path)))
-        offset = np.column_stack(
-            [(across + wander) * width[below] * np.sqrt(1 - behind**2), behind * depth[below], np.zeros(len(path))]
-        )
-        canvas.tube(path + offset, 0.65, "nerve_root", 40.0)
+    """Roots below the cord, in sheaves that thin out downwards.
+
+    They lie in the back of the sac of a patient on the back, and the outer ones leave it first.
+    """
+    for side in SIDES:
+        for n in range(_N_SHEAVES):
+            across = (n + rng.uniform(0.3, 1.0)) / _N_SHEAVES
+            last = _SAC_END_PLACE - 0.4 - 3.2 * across + rng.uniform(-0.3, 0.3)
+            rows = np.flatnonzero((places > _CONUS_PLACE - 0.8) & (places < last))
+            behind = (0.78 - 0.3 * across) * rng.uniform(0.75, 1.1)
+            low = np.clip((places[rows] - _CONUS_PLACE) / 1.5, 0, 1)
+            # Beside the cord they spread around it; below it they fall together behind.
+            left = side * (0.08 + (0.75 - 0.25 * low) * across) * width[rows] * np.sqrt(1 - behind**2)
+            wander = np.cumsum(rng.normal(0, 0.05, rows.size)) * depth[rows]
+            offset = np.column_stack([left, behind * depth[rows] * (0.5 + 0.5 * low) + wander, np.zeros(rows.size)])
+            thin = np.linspace(0.4, 1.0, rows.size)
+            canvas.loft(
+                sac[rows] + offset, rng.uniform(0.4, 1.0) * thin, rng.uniform(0.1, 0.35) * thin, "nerve_root", 40.0
+            )
 
 
 def _add_roots(canvas: Canvas, column: Column, patient: Patient) -> None:

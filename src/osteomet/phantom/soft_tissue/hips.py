@@ -1,13 +1,13 @@
 """Muscles of the hips, each a stack of sections in its sheath of fat, and the sciatic nerve.
 
 Below the crests the body is filled with fat (`outline`), so that what is not muscle, bone or organ is fat as it is in
-patients. Sizes are those of an adult of middle age: young ones have about 850 ml of gluteus maximus and 320 ml of
-gluteus medius a side (Handsfield 2014), women of about 70 years clearly less (Montefiori 2020).
+patients. Sizes are our choice for an adult of middle age: each muscle was made to look as it does on axial pictures,
+and its volume is stated in the tests. Women of about 70 years have less (Montefiori 2020).
 
 References
 ----------
-Handsfield G.G. et al. 2014: https://doi.org/10.1016/j.jbiomech.2013.12.002
-Montefiori E. et al. 2020: https://doi.org/10.1371/journal.pone.0242973
+Montefiori E. et al. MRI-based anatomical characterisation of lower-limb muscles in older women. PLoS One
+2020;15:e0242973. https://doi.org/10.1371/journal.pone.0242973
 """
 
 from __future__ import annotations

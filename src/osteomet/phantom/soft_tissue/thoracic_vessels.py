@@ -2,7 +2,8 @@
 
 References
 ----------
-Truong Q.A. et al. Circ Cardiovasc Imaging 2012;5:147-154: the pulmonary trunk is 25 mm wide on average
+Truong Q.A. et al. Circ Cardiovasc Imaging 2012;5:147-154, https://doi.org/10.1161/CIRCIMAGING.111.968610: the pulmonary
+trunk is 25 mm wide on average
 """
 
 from __future__ import annotations
