@@ -15,7 +15,7 @@ from osteomet.pipeline.reproduce import reproduce_study
 from osteomet.pipeline.study_job import StudyJob
 from osteomet.radiomics.settings import RadiomicsSettings
 from osteomet.training.lesion_study import LesionStudyRecipe, read_lesion_study
-from osteomet.training.study import ScaleName
+from osteomet.training.study_settings import ScaleName
 
 N_PATIENTS = 12
 
