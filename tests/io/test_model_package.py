@@ -11,6 +11,7 @@ from osteomet.core.calibration import ModelCalibration, PlattMap
 from osteomet.core.classifier import ClassifierPart, InceptionSpec, ScaledChannel
 from osteomet.core.errors import ModelError, UsageError
 from osteomet.core.model import IntensityWindow, ModelDescription, ModelPart, NetworkSpec
+from osteomet.core.vocabulary import SequenceRole
 from osteomet.core.volume import Modality
 from osteomet.io import model_package, package_files
 from osteomet.io.model_package import Tensors, find_package, read_package, write_package
@@ -124,9 +125,13 @@ def test_writing_refuses_weights_that_nobody_names(tmp_path: Path) -> None:
         ({"patch": (32, 32, 30)}, "multiples of 8"),
         ({"spacing_mm": (1.0, 0.0, 1.0)}, "finite positive spacing"),
         ({"windows": (IntensityWindow(100.0, 100.0),)}, "low end lies below"),
-        ({"windows": ()}, "low end lies below"),
+        ({"windows": ()}, "either windows or sequences"),
+        ({"sequences": ((SequenceRole.T1,),)}, "either windows or sequences"),
+        ({"windows": (), "sequences": ((SequenceRole.T1,), ())}, "a role or more for each sequence"),
+        ({"windows": (), "sequences": ((SequenceRole.T1,), (SequenceRole.T1,))}, "none of them twice"),
+        ({"windows": (), "sequences": ((SequenceRole.T1,),)}, "2 inputs, one for each window, two for each sequence"),
         ({"windows": (IntensityWindow(0.0, 1.0),) * 2}, "2 inputs, one for each window"),
-        ({"near_bone_mm": 5.0}, "2 inputs, one for each window and one for bones"),
+        ({"near_bone_mm": 5.0}, "2 inputs, one for each window, two for each sequence and one for bones"),
         ({"near_bone_mm": -1.0}, "distance from bone of zero or more"),
         ({"weights": ()}, "at least one file of weights"),
     ],

@@ -75,9 +75,11 @@ def _train_study(recipe: str, data: Path, out: Path, *, fold: str, device: Devic
     """Train every network of a study."""
     from osteomet.core.errors import UsageError
     from osteomet.pipeline.chain import open_chain, prepare_chain, sequences_of, train_chain
+    from osteomet.pipeline.nnunet_study import open_nnunet, prepare_nnunet, train_nnunet
     from osteomet.pipeline.study import open_study, prepare_study, train_study
     from osteomet.pipeline.study_job import full_disk_named
     from osteomet.training.chain import TWO_STEPS, read_chain
+    from osteomet.training.nnunet.recipe import NNUNET, NnunetRecipe, read_nnunet
     from osteomet.training.recipe import task_of
     from osteomet.training.study import read_study
 
@@ -90,10 +92,16 @@ def _train_study(recipe: str, data: Path, out: Path, *, fold: str, device: Devic
             for sequence in sequences_of(chain):
                 train_chain(chain, cases, sequence)
         return
-    study = read_study(recipe)
+    study = read_nnunet(recipe) if task_of(recipe) == NNUNET else read_study(recipe)
     n_folds = study.split.n_folds
     if fold != "all" and not (fold.isdigit() and int(fold) < n_folds):
         raise UsageError("there is no such fold", expected=f"0 to {n_folds - 1}, or all", got=f"--fold {fold}")
+    folds = range(n_folds) if fold == "all" else [int(fold)]
     with progress_or_lines() as tell, full_disk_named(out):
+        if isinstance(study, NnunetRecipe):
+            nnunet = open_nnunet(study, data, out, device=device, resume=resume, tell=tell)
+            prepare_nnunet(nnunet)
+            train_nnunet(nnunet, folds)
+            return
         run = open_study(study, data, out, device=device, resume=resume, tell=tell)
-        train_study(run, prepare_study(run), range(n_folds) if fold == "all" else [int(fold)])
+        train_study(run, prepare_study(run), folds)

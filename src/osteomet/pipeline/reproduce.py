@@ -13,6 +13,7 @@ from osteomet.evaluation.wangh2024_study import GROWING, wangh2024_study_tables
 from osteomet.pipeline.growing import draw_by_growing
 from osteomet.pipeline.reproduce_chain import reproduce_chain
 from osteomet.pipeline.reproduce_lesions import reproduce_lesions
+from osteomet.pipeline.reproduce_nnunet import reproduce_nnunet
 from osteomet.pipeline.study import (
     StudyData,
     folds_of,
@@ -35,6 +36,7 @@ from osteomet.report.evaluation_page import ChartFile
 from osteomet.report.wording import join_words
 from osteomet.training.chain import ChainRecipe
 from osteomet.training.lesion_study import LesionStudyRecipe
+from osteomet.training.nnunet.recipe import NnunetRecipe
 from osteomet.training.study import StudyRecipe, Variant
 
 STUDY_TABLES = {"kim2024": kim2024_study_tables, "wangh2024": wangh2024_study_tables}
@@ -88,6 +90,8 @@ def reproduce_study(job: StudyJob, *, tell: Tell) -> dict[str, Metric]:
             return reproduce_chain(job, recipe, tell=tell)
         if isinstance(recipe, LesionStudyRecipe):
             return reproduce_lesions(job, recipe, tell=tell)
+        if isinstance(recipe, NnunetRecipe):
+            return reproduce_nnunet(job, recipe, tell=tell)
         if not isinstance(recipe, StudyRecipe) or recipe.protocol not in STUDY_TABLES:
             raise UsageError(
                 "no tables are known for this study", expected=", ".join(STUDY_TABLES), got=recipe.protocol
