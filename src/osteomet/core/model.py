@@ -204,8 +204,8 @@ class ModelDescription:
         """Every file of weights."""
         own = tuple(name for part in self.parts for name in part.weights)
         stages = stages_of(self.nnunet) if self.nnunet else ()
-        others = (*stages, *([self.classifier] if self.classifier else []))
-        return own + tuple(name for part in others for name in part.weights)
+        own += tuple(name for stage in stages for name in stage.weights)
+        return own + (self.classifier.weights if self.classifier else ())
 
     def part(self, name: str) -> ModelPart:
         """Return the part of this name; raises KeyError where there is none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from osteomet.io.csv_rows import read_rows
@@ -34,9 +35,13 @@ def extract_maps(data: Path, out: Path, maps: Sequence[str], settings: Radiomics
                 out / f"{name}.csv",
                 channel=numbers[name],
                 settings=settings,
-                progress=lambda done, total, name=name: tell("features", done, total, name),
+                progress=partial(_tell_features, tell, name),
             )
     _join([(name, out / f"{name}.csv") for name in maps], out / "features.csv")
+
+
+def _tell_features(tell: Tell, name: str, done: int, total: int) -> None:
+    tell("features", done, total, name)
 
 
 def _join(tables: Sequence[tuple[str, Path]], out: Path) -> None:

@@ -31,6 +31,8 @@ from osteomet.report.curve_charts import roc_chart
 from osteomet.report.evaluation_page import ChartFile
 from osteomet.training.lesion_study import LesionStudyRecipe
 
+_EVALUATION = "networks_against_radiomics"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Context:
@@ -112,7 +114,7 @@ def _judge(context: _Context) -> _Judged:
     evaluation = EvaluationJob(
         None,
         None,
-        context.job.out / "evaluation" / f"{NETWORKS}_against_{RADIOMICS}",
+        context.job.out / "evaluation" / _EVALUATION,
         context.recipe.protocol,
         table=tables[NETWORKS],
         against=tables[RADIOMICS],
@@ -169,6 +171,7 @@ def _report(context: _Context, judged: _Judged) -> StudyReport:
             explained.table,
         ],
         charts=[*_charts(judged, out), explained.chart],
+        parts={_EVALUATION: f"Evaluation of {NETWORKS} against {RADIOMICS}"},
         definitions=_definitions(context),
     )
 
