@@ -20,7 +20,9 @@ def test_the_map_is_the_share_of_the_covering_boxes_that_hold_what_counts() -> N
     assert found[3, 3, 3] == 2.0
     assert found[4, 3, 3] == found[2, 3, 3] == found[3, 3, 4] == 1.0
     assert found[5, 3, 3] == 0.0
-    np.testing.assert_array_equal(occlusion_of_cube(lambda c: c[:, 1, 3, 3, 3], cube, n_covered=1), 0)
+    np.testing.assert_array_equal(
+        occlusion_of_cube(lambda c: c[:, 1, 3, 3, 3].astype(np.float64), cube, n_covered=1), 0
+    )
 
 
 def test_boxes_cover_every_voxel_of_any_side() -> None:
