@@ -89,6 +89,7 @@ def open_nnunet(recipe: NnunetRecipe, data: Path, out: Path, *, device: Device, 
             remedy="name the channel so in dataset.json",
         )
     open_folder(recipe, out, resume=resume)
+    (out / "prepared").mkdir(exist_ok=True)
     return NnunetRun(recipe, dataset, out, choose_device(device), tell)
 
 
