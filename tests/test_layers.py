@@ -31,6 +31,7 @@ PHANTOM_LEVEL = {room: level for level, rooms in enumerate(PHANTOM_ROOMS) for ro
 # A heavy library stays in the rooms that need it, so that everything else starts fast and is tested without it.
 ROOMS = {
     "torch": {"nn", "inference", "training"},
+    "nnunetv2": {"training"},
     "openvino": {"inference"},
     "highdicom": {"io", "dicom"},
     "pydicom": {"io", "dicom"},

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from osteomet.core.errors import InputError, UsageError
-from osteomet.image.intensity import clahe, to_0_255, window, z_score
+from osteomet.image.intensity import clahe, relative_signal, signal_gain, to_0_255, window, z_score
 
 RAMP = np.array([-1000, -450, 100, 650, 1200], dtype=np.int16)[:, None, None]
 
@@ -122,3 +122,30 @@ def test_inputs_are_left_as_they_were() -> None:
     for scale in (lambda a: window(a, 0, 100), to_0_255, z_score, clahe):
         scale(array)
     np.testing.assert_array_equal(array, before)
+
+
+def test_the_gain_is_the_median_of_the_body() -> None:
+    """60 voxels of air with noise up to 9, 30 of tissue at 200 and 10 of fat at 800: a tenth of the fat is 80."""
+    array = np.concatenate([np.arange(60) % 10, np.full(30, 200), np.full(10, 800)]).astype(np.int16)
+    assert signal_gain(array) == 200
+    assert signal_gain(array[array < 800]) == 200
+
+
+def test_the_same_picture_at_any_gain_gives_the_same_values() -> None:
+    array = np.random.default_rng(0).gamma(2.0, 100.0, (8, 9, 10)).astype(np.float32)
+    scaled = [relative_signal(array * factor, signal_gain(array * factor)) for factor in (0.01, 1.0, 37.0)]
+    for one in scaled:
+        np.testing.assert_allclose(one, scaled[1], atol=1e-5)
+    assert -1 <= scaled[1].min() < -0.5
+    assert 0.5 < scaled[1].max() < 1
+
+
+def test_a_wrong_gain_is_nearly_a_shift() -> None:
+    """(s − g) / (s + g) is tanh of half of ln(s / g): by hand 0.5 ↔ 3 g, and a gain 10 % too low moves 0 to 0.0526."""
+    assert relative_signal(np.array([3.0]), 1.0).item() == pytest.approx(np.tanh(np.log(3) / 2))
+    assert relative_signal(np.array([1.0]), 0.9).item() == pytest.approx(0.1 / 1.9)
+
+
+def test_an_image_without_signal_has_no_gain() -> None:
+    with pytest.raises(InputError, match=r"shows no signal; expected more than 1 % of its voxels above 0; got .* 0$"):
+        signal_gain(np.zeros((4, 4, 4), np.int16))

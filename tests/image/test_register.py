@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 from osteomet.core.errors import GeometryError
 from osteomet.core.grid import Grid
 from osteomet.core.volume import Modality, Unit, Volume
-from osteomet.image.register import overlap_share, register_rigid
+from osteomet.image.register import alignment_gain, overlap_share, register_rigid
 from osteomet.image.resample import sample_linear
 
 EDGE_MM = 2.0
@@ -100,3 +100,24 @@ def test_constant_and_tiny_images_are_refused() -> None:
     flat = Volume(full.array[..., :3], FIXED.crop((0, 0, 0), (60, 60, 3)), Modality.MR, Unit.ARBITRARY)
     with pytest.raises(GeometryError, match="the fixed image cannot be registered"):
         register_rigid(flat, full)
+
+
+def test_two_pictures_of_one_patient_are_more_alike_in_place_than_beside() -> None:
+    rng = np.random.default_rng(6)
+    fixed, moving = seen(FIXED, inverted=False, rng=rng), seen(SAGITTAL, inverted=True, rng=rng)
+    assert alignment_gain(fixed, moving) > 2
+    away = Volume(moving.array, turned(SAGITTAL, (0, 0, 0), (20.0, 0.0, 0.0)), Modality.MR, Unit.ARBITRARY)
+    assert alignment_gain(fixed, away) < 0.5
+
+
+def test_pictures_that_have_nothing_in_common_are_alike_nowhere() -> None:
+    rng = np.random.default_rng(7)
+    fixed = seen(FIXED, inverted=False, rng=rng)
+    noise = Volume(rng.normal(400, 100, SAGITTAL.shape).astype(np.float32), SAGITTAL, Modality.MR, Unit.ARBITRARY)
+    assert alignment_gain(fixed, noise) == pytest.approx(1, abs=0.15)
+
+
+def test_pictures_of_other_places_share_nothing() -> None:
+    rng = np.random.default_rng(8)
+    far = seen(turned(FIXED, (0, 0, 0), (500.0, 0.0, 0.0)), inverted=True, rng=rng)
+    assert alignment_gain(seen(FIXED, inverted=False, rng=rng), far) == 0

@@ -392,6 +392,34 @@ def test_sides_that_the_network_confused() -> None:
     np.testing.assert_array_equal(found.structures.array[hips], scene.owner[hips])
 
 
+def test_structures_of_a_hip_take_the_side_of_the_hip() -> None:
+    """Upper half ilium, lower half ischium, some of it called the other side's; a hole takes the nearest structure."""
+    scene = pelvis()
+    outputs = (*(name for name in BONE_OUTPUTS if not name.startswith("hip")), "ilium_left", "ilium_right")
+    outputs += ("ischium_left", "ischium_right")
+    classes = np.zeros_like(scene.classes)
+    for index, name in enumerate(BONE_OUTPUTS):
+        if not name.startswith("hip"):
+            classes[scene.classes == index] = outputs.index(name)
+    upper = {}
+    for side in ("left", "right"):
+        hip = scene.classes == CODE[f"hip_{side}"]
+        z_mm = scene.xyz[..., 2]
+        upper[side] = hip & (z_mm > np.median(z_mm[hip]))
+        classes[hip] = outputs.index(f"ischium_{side}")
+        classes[upper[side]] = outputs.index(f"ilium_{side}")
+    confused = upper["left"] & (scene.xyz[..., 1] > np.median(scene.xyz[..., 1][upper["left"]]))
+    classes[confused] = outputs.index("ilium_right")
+    middle = np.rint(np.argwhere(upper["right"]).mean(axis=0)).astype(int)
+    classes[tuple(middle)] = 0
+    found = find_bones(classes, outputs, scene.grid, field_of_view=scene.grid).structures
+    for side in ("left", "right"):
+        hip = scene.classes == CODE[f"hip_{side}"]
+        np.testing.assert_array_equal(found.array[hip] == STRUCTURES[f"ilium_{side}"].id, upper[side][hip])
+        np.testing.assert_array_equal(found.array[hip] == STRUCTURES[f"ischium_{side}"].id, ~upper[side][hip])
+    assert not {"hip_left", "hip_right"} & set(found.present())
+
+
 def test_small_pieces_of_large_bones_are_dropped() -> None:
     scene = pelvis()
     stray = scene.box((0, -30, scene.grid.origin_mm[2] + 40), (10, 10, 10), np.eye(3))

@@ -10,12 +10,14 @@ from scipy.ndimage import maximum_filter, minimum_filter
 
 from osteomet.core.errors import ModelError
 from osteomet.core.grid import Grid
+from osteomet.core.vocabulary import SequenceRole
 from osteomet.core.volume import Modality, Unit, Volume
 from osteomet.inference import cascade
 from osteomet.inference.cascade import CascadeResult, instance_on_grid, run_cascade
 from osteomet.io.model_package import ModelPackage
 
 SOFT_TISSUE_HU, LYTIC_HU = -220.0, -120.0
+SOFT_TISSUE_SIGNAL, OFFSET_HU = 200.0, 420.0
 # A pelvis of boxes: index of the bone network's class, centre and size in LPS mm.
 BOXES = (
     (3, (0, 0, 110), (40, 34, 22)),
@@ -80,6 +82,35 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
+class SignalEngine(DensityEngine):
+    """The same on MR, where soft tissue is the median of the body; keeps what it was shown."""
+
+    def __init__(self, levels_hu: dict[int, float], n_outputs: int, around_hu: float) -> None:
+        super().__init__(levels_hu, n_outputs, around_hu)
+        self.shown: list[NDArray[np.float32]] = []
+
+    def predict(self, batch: NDArray[np.float32]) -> NDArray[Any]:
+        self.shown.append(batch[0])
+        signal = SOFT_TISSUE_SIGNAL * (1 + batch[:, :1]) / (1 - batch[:, :1])
+        return super().predict(np.asarray((signal - OFFSET_HU + 250) / 750 - 1))
+
+
+@pytest.fixture
+def mr_engines(monkeypatch: pytest.MonkeyPatch) -> dict[str, SignalEngine]:
+    """Engines for both parts of an MR model by name."""
+    engines = {
+        "bones": SignalEngine({box[0]: hu_of(box[0]) for box in BOXES}, 13, SOFT_TISSUE_HU),
+        "lesions": SignalEngine({1: LYTIC_HU}, 2, hu_of(7)),
+    }
+    monkeypatch.setattr(cascade, "load_engine", lambda _, part, **__: engines[part])
+    return engines
+
+
+def as_mr(volume: Volume, gain: float) -> Volume:
+    """The same pelvis on MR; at a gain of 1 soft tissue has `SOFT_TISSUE_SIGNAL`."""
+    return Volume((volume.array + OFFSET_HU) * np.float32(gain), volume.grid, Modality.MR, Unit.ARBITRARY)
+
+
 def axial() -> Grid:
     return Grid.from_spacing((130, 66, 72), (1.6, 1.6, 2.4), origin_mm=(-104, -52, -30))
 
@@ -138,6 +169,53 @@ def test_any_acquisition_gives_the_same_bones_and_lesion(
     assert lytic.sum() * evidence.grid.voxel_volume_ml == pytest.approx(np.prod(LESION[1]) / 1000, rel=0.25)
     assert not evidence.probability[1].any()
     assert (evidence.bones.array > 0)[evidence.parts.array > 0].all()
+
+
+@pytest.mark.parametrize("gain", [0.03, 1.0, 20.0])
+def test_mr_gives_the_same_bones_and_lesion_at_any_gain(
+    mr_package: ModelPackage, mr_engines: dict[str, SignalEngine], gain: float
+) -> None:
+    """T1 shows all, T2 the upper part from z = 30 mm on, diffusion is missing."""
+    t1 = as_mr(paint(axial()), gain)
+    t2 = as_mr(paint(axial().crop((0, 0, 25), (130, 66, 47))), 5.0)
+    found = run(mr_package, t1, sequences={SequenceRole.T2: t2, SequenceRole.T1: t1})
+    assert set(found.bones.present()) == {"L4", "L5", "sacrum", "hip_left", "hip_right"}
+    evidence = found.lesions
+    assert evidence is not None
+    assert evidence.types == ("marrow",)
+    marrow = evidence.probability[0] > 0.5
+    np.testing.assert_allclose(evidence.grid.to_xyz_mm(np.argwhere(marrow)).mean(axis=0), LESION[0], atol=1.0)
+    for shown in mr_engines["bones"].shown:
+        assert shown.shape[0] == 2
+    flags = np.stack([shown[[1, 3, 5]] for shown in mr_engines["lesions"].shown])
+    assert set(np.unique(flags)) == {-1.0, 1.0}
+    assert (flags[:, 2] == -1).all()
+    assert ((flags[:, 1] == -1) | (flags[:, 0] == 1)).all()
+    assert (flags[:, 0] == 1).sum() > (flags[:, 1] == 1).sum() > 0
+
+
+def test_a_missing_sequence_leaves_the_others_as_they_are(
+    mr_package: ModelPackage, mr_engines: dict[str, SignalEngine]
+) -> None:
+    t1 = as_mr(paint(axial()), 1.0)
+    run(mr_package, t1, sequences={SequenceRole.T1: t1, SequenceRole.T2: as_mr(paint(sagittal()), 3.0)})
+    with_t2 = np.stack(mr_engines["lesions"].shown)
+    mr_engines["lesions"].shown.clear()
+    run(mr_package, t1, sequences={SequenceRole.T1: t1})
+    without = np.stack(mr_engines["lesions"].shown)
+    others = [0, 1, 4, 5, 6]
+    np.testing.assert_array_equal(with_t2[:, others], without[:, others])
+    assert (without[:, 2:4] == -1).all()
+    assert (with_t2[:, 3] == 1).any()
+
+
+@pytest.mark.usefixtures("mr_engines")
+def test_sequences_that_no_network_knows(mr_package: ModelPackage) -> None:
+    t1 = as_mr(paint(axial()), 1.0)
+    with pytest.raises(
+        ModelError, match=r"'bones' of model 'toy' knows no sequence .* expected T1, T2; got ADC; remedy"
+    ):
+        run(mr_package, t1, sequences={SequenceRole.ADC: t1})
 
 
 @pytest.mark.usefixtures("loaded")

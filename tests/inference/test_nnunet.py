@@ -12,6 +12,7 @@ from tests.conftest import reordered, stored
 from osteomet.core.errors import GeometryError, InputError
 from osteomet.core.grid import Grid
 from osteomet.core.model import (
+    FirstStage,
     InputChannel,
     IntensityStatistics,
     ModelDescription,
@@ -20,12 +21,12 @@ from osteomet.core.model import (
     ResampleRule,
 )
 from osteomet.core.volume import Modality, Unit, Volume
-from osteomet.inference.engine import MirroredEngine, load_nnunet_engine
+from osteomet.inference.engine import MirroredEngine, load_nnunet_engines
 from osteomet.inference.engine_torch import TorchEngine
 from osteomet.inference.ensemble import build_ensemble
-from osteomet.inference.nnunet.predict import segment_case, window_weights
+from osteomet.inference.nnunet.predict import segment_case, segment_with_stages, window_weights
 from osteomet.inference.nnunet.prepare import Turn, normalise, prepare_case
-from osteomet.inference.nnunet.resampling import coarse_axis, resample
+from osteomet.inference.nnunet.resampling import coarse_axis, resample, resample_labels
 from osteomet.io.formats import read_volume
 from osteomet.io.model_package import ModelPackage
 from osteomet.io.nnunet_folder import read_trained_folder
@@ -102,7 +103,7 @@ def agreement(found: NDArray[Any], expected: NDArray[Any]) -> float:
 def test_labels_are_those_of_nnunet_itself(name: str, cache_dir: Path) -> None:
     package = loaded(SOURCES[name])
     assert package.description.nnunet is not None
-    engine = load_nnunet_engine(package, device="cpu", cache_dir=cache_dir)
+    (engine,) = load_nnunet_engines(package, device="cpu", cache_dir=cache_dir)
     labels = segment_case(engine, package.description.nnunet, images(name))
     file = stored(DATA / "expected" / f"{name}.nii.gz")
     expected = np.asarray(file.dataobj)
@@ -123,7 +124,7 @@ def test_torch_agrees_with_openvino(name: str, cache_dir: Path) -> None:
     torch = TorchEngine(build_ensemble(package, part), n_outputs=3, device="cpu", exact=True)
     assert torch.description.endswith("CPU fp32")
     batch = np.random.default_rng(2).normal(size=(1, part.network.n_inputs, *part.patch)).astype(np.float32)
-    engine = load_nnunet_engine(package, device="cpu", cache_dir=cache_dir)
+    (engine,) = load_nnunet_engines(package, device="cpu", cache_dir=cache_dir)
     assert engine.description.endswith(f"CPU f32, {2 ** len(part.mirror_axes)} mirror images")
     np.testing.assert_allclose(MirroredEngine(torch, part.mirror_axes).predict(batch), engine.predict(batch), atol=1e-3)
 
@@ -260,6 +261,39 @@ def test_the_highest_logit_wins_on_the_grid_of_the_image() -> None:
     labels = segment_case(Steps((0.0, 0.0)), part, [volume(array)])
     # All that is cropped is bone (1 against 0), and lesion where 8 - 4 beats it.
     np.testing.assert_array_equal(labels.array, np.where(array == 8, 2, np.where(array > 0, 1, 0)))
+
+
+def test_the_second_stage_of_a_cascade_sees_what_the_first_said() -> None:
+    array = np.ones((8, 6, 4))
+    array[2:6, 2:4] = 3.0
+    array[4:6, 2:4] = 9.0
+    three = replace(PART, outputs=("background", "bone", "lesion"), values=(0, 1, 2))
+    # The first stage sees thick slices, the second thin ones: a label is carried to both thin slices of a thick one.
+    second = replace(three, spacing_mm=(1.0, 1.0, 1.0), first=FirstStage(three, ResampleRule(1, None)))
+
+    class First(Says):
+        def predict(self, batch: NDArray[np.float32]) -> NDArray[Any]:
+            return np.concatenate([0 * batch, batch - 2, 2 * batch - 10], axis=1)
+
+    class Second(Says):
+        def predict(self, batch: NDArray[np.float32]) -> NDArray[Any]:
+            image, bone, lesion = batch[:, :1], batch[:, 1:2], batch[:, 2:]
+            assert set(np.unique(batch[:, 1:])) <= {0.0, 1.0}
+            return np.concatenate([0 * image + 0.5, lesion, bone], axis=1)  # bone is called lesion, lesion bone
+
+    labels = segment_with_stages([First((0.0, 0.0)), Second((0.0, 0.0))], second, [volume(array)])
+    np.testing.assert_array_equal(labels.array, np.where(array == 9, 1, np.where(array == 3, 2, 0)))
+
+
+def test_labels_are_resampled_one_by_one() -> None:
+    labels = np.zeros((2, 2, 6), dtype=np.uint8)
+    labels[..., 2:4], labels[..., 4:] = 1, 3
+    spacing, rule = (1.0, 1.0, 1.0), ResampleRule(1, None)
+    halved = resample_labels(labels, (2, 2, 3), spacing, (1.0, 1.0, 2.0), rule, n_labels=4)
+    assert halved[0, 0].tolist() == [0, 1, 3]  # never 2, which lies between 1 and 3
+    doubled = resample_labels(labels, (2, 2, 12), spacing, (1.0, 1.0, 0.5), rule, n_labels=4)
+    np.testing.assert_array_equal(doubled, np.repeat(labels, 2, axis=2))
+    np.testing.assert_array_equal(resample_labels(labels, (2, 2, 6), spacing, spacing, rule, n_labels=4), labels)
 
 
 def test_regions_overwrite_each_other_in_order() -> None:

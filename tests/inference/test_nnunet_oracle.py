@@ -14,15 +14,18 @@ import torch
 from tests.conftest import reordered, stored
 
 from osteomet.core.grid import Grid
-from osteomet.core.volume import Modality, Unit, Volume
-from osteomet.inference.engine import load_nnunet_engine
+from osteomet.core.volume import LabelMap, Modality, Unit, Volume
+from osteomet.inference.engine import load_nnunet_engines
 from osteomet.inference.nnunet.predict import segment_case
-from osteomet.io.formats import read_volume, write_volume
+from osteomet.inference.nnunet.prepare import prepare_case
+from osteomet.io.formats import read_volume, write_labels, write_volume
+from osteomet.io.nnunet_plans import describe_part
 from osteomet.pipeline.models import import_model
 
 DATA = Path(__file__).parents[1] / "data/nnunet"
 FOLDER = DATA / "nnUNetTrainer__nnUNetPlans__2d"
 ZIP = DATA / "Dataset501_SyntheticCT.zip"
+CASCADE = "3d_cascade_fullres"
 
 
 @pytest.fixture(scope="module")
@@ -93,12 +96,50 @@ def test_slices_of_two_channels(oracle: Any, tmp_path: Path, cache_dir: Path) ->
     compare(FOLDER, tmp_path, ["mr", "turned"], cache_dir)
 
 
+@pytest.mark.oracle
+@pytest.mark.parametrize("spacing", [[1.6, 1.2, 1.2], [1.1, 0.9, 1.7], [6.0, 1.0, 1.0]], ids=["like", "finer", "thick"])
+@pytest.mark.usefixtures("oracle")
+def test_what_the_second_stage_of_a_cascade_sees(spacing: list[float], tmp_path: Path) -> None:
+    from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
+    from nnunetv2.utilities.label_handling.label_handling import convert_labelmap_to_one_hot
+    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+    shutil.unpack_archive(ZIP, tmp_path / "results")
+    folder = next((tmp_path / "results").rglob("plans.json")).parent
+    plans, dataset = (json.loads((folder / name).read_text()) for name in ("plans.json", "dataset.json"))
+    settings = plans["configurations"]["3d_fullres"]
+    plans["configurations"]["3d_lowres"] = settings | {"spacing": [2.0, 2.0, 2.0]}
+    plans["configurations"][CASCADE] = {"inherits_from": "3d_fullres", "previous_stage": "3d_lowres"}
+    settings["spacing"] = spacing
+    image = ct((37, 30, 21), (1.0, 1.3, 1.6), 1)
+    said = np.where(image.array > 300, 1, np.where(image.array > 55, 2, 0)).astype(np.uint8)
+    labels = LabelMap(said, image.grid, {"bone": 1, "lesion": 2})
+    write_volume(image, tmp_path / "image.nii.gz")
+    write_labels(labels, tmp_path / "labels.nii.gz")
+
+    manager = PlansManager(plans)
+    data, segmentation, _ = DefaultPreprocessor(verbose=False).run_case(
+        [str(tmp_path / "image.nii.gz")],
+        str(tmp_path / "labels.nii.gz"),
+        manager,
+        manager.get_configuration(CASCADE),
+        dataset,
+    )
+    theirs = np.vstack((data, convert_labelmap_to_one_hot(segmentation[0], [1, 2], data.dtype)))
+    first = describe_part(plans, dataset, "3d_lowres", ())
+    part = describe_part(plans, dataset, CASCADE, (), first=first)
+    ours = prepare_case([image], part, labels).image
+    np.testing.assert_allclose(ours[0], theirs[0], atol=1e-4)
+    assert theirs[1:].sum() > 1000
+    assert np.mean(ours[1:] != theirs[1:]) < 1e-4
+
+
 def compare(folder: Path, tmp_path: Path, cases: list[str], cache_dir: Path) -> None:
     """Every case agrees in 99.9 % of its voxels, and each label in 99 % of its own."""
     package = import_model(folder, tmp_path / "models", name="toy", configuration=None)
     part = package.description.nnunet
     assert part is not None
-    engine = load_nnunet_engine(package, device="cpu", cache_dir=cache_dir)
+    (engine,) = load_nnunet_engines(package, device="cpu", cache_dir=cache_dir)
     present: set[int] = set()
     for case in cases:
         files = sorted((tmp_path / "in").glob(f"{case}_*"))

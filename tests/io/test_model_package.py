@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from osteomet.core.calibration import ModelCalibration, PlattMap
+from osteomet.core.classifier import ClassifierPart, InceptionSpec, ScaledChannel
 from osteomet.core.errors import ModelError, UsageError
 from osteomet.core.model import IntensityWindow, ModelDescription, ModelPart, NetworkSpec
+from osteomet.core.vocabulary import SequenceRole
 from osteomet.core.volume import Modality
 from osteomet.io import model_package, package_files
 from osteomet.io.model_package import Tensors, find_package, read_package, write_package
@@ -75,6 +77,19 @@ def test_what_is_written_is_read(folder: Path) -> None:
             np.testing.assert_array_equal(package.weights[name][key], tensor)
 
 
+def test_weights_of_another_order_in_memory_are_read_as_they_were(tmp_path: Path) -> None:
+    """Convolutions that were trained with their channels last lie in memory so."""
+    kernels = np.arange(24, dtype=np.float32).reshape(2, 2, 2, 3)
+    turned = np.ascontiguousarray(kernels.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    assert not turned.flags.c_contiguous
+    description = replace(DESCRIPTION, parts=(replace(PART, weights=("weights/a.safetensors",)),))
+    written: dict[str, Tensors] = {"weights/a.safetensors": {"kernels": turned, "steps": np.array(7, np.int64)}}
+    write_package(description, written, card="", folder=tmp_path / "toy")
+    read = read_package(tmp_path / "toy").weights["weights/a.safetensors"]
+    np.testing.assert_array_equal(read["kernels"], kernels)
+    assert read["steps"].shape == ()
+
+
 @pytest.mark.parametrize("prefix", ["", "toy/"])
 def test_folder_and_zip_are_one_package(folder: Path, tmp_path: Path, prefix: str) -> None:
     package = read_package(zipped(folder, tmp_path / "toy.zip", prefix=prefix))
@@ -123,9 +138,13 @@ def test_writing_refuses_weights_that_nobody_names(tmp_path: Path) -> None:
         ({"patch": (32, 32, 30)}, "multiples of 8"),
         ({"spacing_mm": (1.0, 0.0, 1.0)}, "finite positive spacing"),
         ({"windows": (IntensityWindow(100.0, 100.0),)}, "low end lies below"),
-        ({"windows": ()}, "low end lies below"),
+        ({"windows": ()}, "either windows or sequences"),
+        ({"sequences": ((SequenceRole.T1,),)}, "either windows or sequences"),
+        ({"windows": (), "sequences": ((SequenceRole.T1,), ())}, "a role or more for each sequence"),
+        ({"windows": (), "sequences": ((SequenceRole.T1,), (SequenceRole.T1,))}, "none of them twice"),
+        ({"windows": (), "sequences": ((SequenceRole.T1,),)}, "2 inputs, one for each window, two for each sequence"),
         ({"windows": (IntensityWindow(0.0, 1.0),) * 2}, "2 inputs, one for each window"),
-        ({"near_bone_mm": 5.0}, "2 inputs, one for each window and one for bones"),
+        ({"near_bone_mm": 5.0}, "2 inputs, one for each window, two for each sequence and one for bones"),
         ({"near_bone_mm": -1.0}, "distance from bone of zero or more"),
         ({"weights": ()}, "at least one file of weights"),
     ],
@@ -135,6 +154,46 @@ def test_a_part_that_contradicts_itself(tmp_path: Path, change: dict[str, Any], 
     weights = {name: WEIGHTS[name] for name in part.weights}
     with pytest.raises(ModelError, match=message):
         write_package(replace(DESCRIPTION, parts=(part,)), weights, card="", folder=tmp_path / "toy")
+
+
+CLASSIFIER = ClassifierPart(
+    InceptionSpec("inception_resnet3d", 3, 2, 0.1, (1, 1, 1), 16),
+    (ScaledChannel("peak", 1.0, 0.5), ScaledChannel("area", 30.0, 9.0)),
+    side=16,
+    edge_mm=2.0,
+    classes=("metastasis", "primary"),
+    weights=("weights/a.safetensors",),
+)
+
+
+def test_a_classifier_comes_back_as_it_was(tmp_path: Path) -> None:
+    description = replace(DESCRIPTION, parts=(), classifier=CLASSIFIER)
+    weights = dict.fromkeys(CLASSIFIER.weights, WEIGHTS["weights/a.safetensors"])
+    write_package(description, weights, card="", folder=tmp_path / "toy")
+    assert read_package(tmp_path / "toy").description.classifier == CLASSIFIER
+    with pytest.raises(ModelError, match="at least one part"):
+        write_package(replace(description, parts=(PART,)), WEIGHTS, card="", folder=tmp_path / "both")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"classes": ("metastasis",)}, "two classes or more"),
+        ({"classes": ("primary", "primary")}, "two classes or more"),
+        ({"channels": CLASSIFIER.channels[:1]}, "an input for each and for the mask"),
+        ({"channels": (ScaledChannel("peak", 1.0, 0.0), CLASSIFIER.channels[1])}, "positive standard deviations"),
+        ({"channels": (ScaledChannel("peak", float("nan"), 1.0), CLASSIFIER.channels[1])}, "finite means"),
+        ({"network": replace(CLASSIFIER.network, width=0.0)}, "a positive width"),
+        ({"network": replace(CLASSIFIER.network, blocks=(1, 0, 1))}, "positive numbers of blocks"),
+        ({"edge_mm": 0.0}, "finite positive edge"),
+        ({"weights": ()}, "at least one file of weights"),
+    ],
+)
+def test_a_classifier_that_contradicts_itself(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    part = replace(CLASSIFIER, **change)
+    weights = dict.fromkeys(part.weights, WEIGHTS["weights/a.safetensors"])
+    with pytest.raises(ModelError, match=message):
+        write_package(replace(DESCRIPTION, parts=(), classifier=part), weights, card="", folder=tmp_path / "toy")
 
 
 FITTED = PlattMap(-1.5, 0.75, 40, 12)

@@ -1,13 +1,22 @@
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from osteomet.core.errors import ModelError
-from osteomet.core.model import InputChannel, IntensityStatistics, NnunetPart, PlannedUNetSpec, ResampleRule
+from osteomet.core.model import (
+    FirstStage,
+    InputChannel,
+    IntensityStatistics,
+    NnunetPart,
+    PlannedUNetSpec,
+    ResampleRule,
+    stages_of,
+)
 from osteomet.core.volume import Modality
-from osteomet.io.nnunet_plans import describe_part, modality_of
+from osteomet.io.nnunet_plans import describe_part, modality_of, previous_stage
 
 DATASET: dict[str, Any] = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "bone": 1, "lesion": 2}}
 PLANS: dict[str, Any] = {
@@ -72,6 +81,10 @@ EXPECTED = NnunetPart(
     weights=(),
 )
 
+SEGMENTATION: dict[str, Any] = {
+    "resampling_fn_seg": "resample_data_or_seg_to_shape",
+    "resampling_fn_seg_kwargs": {"is_seg": True, "order": 1, "order_z": 0, "force_separate_z": None},
+}
 Edit = Callable[[dict[str, Any]], None]
 
 
@@ -183,9 +196,32 @@ def test_what_osteomet_does_not_follow_is_refused(edit: Edit, message: str) -> N
         describe_part(edited(edit), DATASET, "3d_fullres", ())
 
 
-def test_a_cascade_is_refused() -> None:
-    with pytest.raises(ModelError, match=r"second stage of a cascade.*got it takes the result of 3d_lowres.*remedy"):
-        describe_part(PLANS, DATASET, "3d_cascade_fullres", ())
+def test_the_second_stage_of_a_cascade_sees_the_labels_of_the_first() -> None:
+    plans = edited(lambda p: settings(p).update(SEGMENTATION))
+    first = replace(EXPECTED, configuration="3d_lowres")
+    part = describe_part(plans, DATASET, "3d_cascade_fullres", (), first=first)
+    assert part.network.n_inputs == 1 + 2
+    assert part.first == FirstStage(first, ResampleRule(1, None))
+    assert stages_of(part) == (first, part)
+    assert stages_of(first) == (first,)
+    assert (previous_stage(plans, "3d_cascade_fullres"), previous_stage(plans, "3d_fullres")) == ("3d_lowres", "")
+
+
+@pytest.mark.parametrize(
+    ("first", "message"),
+    [
+        (None, "the first is missing; expected a trained 3d_lowres beside it; got none; remedy: pass the folder"),
+        (EXPECTED, "expected a trained 3d_lowres beside it; got 3d_fullres"),
+        (
+            replace(EXPECTED, configuration="3d_lowres", values=(0, 1, 3)),
+            "with a cascade that osteomet does not follow; expected labels, those of the first stage",
+        ),
+    ],
+)
+def test_a_cascade_without_its_first_stage_is_refused(first: NnunetPart | None, message: str) -> None:
+    plans = edited(lambda p: settings(p).update(SEGMENTATION))
+    with pytest.raises(ModelError, match=message):
+        describe_part(plans, DATASET, "3d_cascade_fullres", (), first=first)
 
 
 @pytest.mark.parametrize("name", ["2d", "circle"])

@@ -55,7 +55,7 @@ def network() -> nn.Module:
     maps, grades = (torch.from_numpy(x) for x in spots(48, 2))
     for _ in range(40):
         optimiser.zero_grad()
-        nn.functional.cross_entropy(found(maps), grades).backward()
+        nn.functional.cross_entropy(found(maps), grades).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     return found.eval()
 

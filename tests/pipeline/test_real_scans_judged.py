@@ -119,5 +119,5 @@ def test_a_real_scan_is_judged_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     job = CohortJob(0, 7, "cpu", tmp_path / "cache")
     (result,) = run_real_scans(package, tmp_path, [first], job, progress=lambda *_: None)
     assert (result.skipped, result.n_boxed, result.n_calls) == ("", 1, len(result.calls))
-    monkeypatch.setattr(real_scans, "analyze_series", None)
+    monkeypatch.setattr(real_scans, "analyze_scan", None)
     assert run_real_scans(package, tmp_path, [first], job, progress=lambda *_: None) == (result,)

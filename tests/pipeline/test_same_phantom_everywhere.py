@@ -14,7 +14,8 @@ from osteomet.io.formats import write_volume
 from osteomet.io.model_package import ModelPackage, find_package, read_package
 from osteomet.io.study import read_study
 from osteomet.phantom.ct.rendering import CtPhantom
-from osteomet.pipeline.analyze import analyze_series
+from osteomet.pipeline.analyze import analyze_scan
+from osteomet.pipeline.scan import choose_scan
 
 Analyse = Callable[[Path], tuple[Lesion, ...]]
 
@@ -35,7 +36,8 @@ def analyse(package: ModelPackage, cache_home: Path) -> Iterator[Analyse]:
         volume = series.volume
         key = (volume.array.tobytes(), np.round(volume.grid.affine, 6).tobytes(), volume.grid.shape)
         if key not in known:
-            found = analyze_series(study, series, package, device="cpu", cache_dir=cache_home / "osteomet")
+            scan = choose_scan(study, package)
+            found = analyze_scan(study, scan, package, device="cpu", cache_dir=cache_home / "osteomet")
             known[key] = found.findings.lesions
         return known[key]
 

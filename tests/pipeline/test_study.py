@@ -311,7 +311,8 @@ def test_a_full_disk_is_named_and_the_run_goes_on_when_there_is_space(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk fills up at the fourth prepared case; the three before are kept, and none of it is half written."""
-    data, saved = write_dataset(tmp_path / "data"), []
+    data = write_dataset(tmp_path / "data")
+    saved: list[Path] = []
 
     def save(path: Path, array: NDArray[Any]) -> None:
         if len(saved) == 6:
@@ -320,7 +321,7 @@ def test_a_full_disk_is_named_and_the_run_goes_on_when_there_is_space(
         NUMPY_SAVE(path, array)
 
     job = StudyJob(small_recipe(), tmp_path / "out", data, "smoke", "cpu")
-    monkeypatch.setattr(prepare.np, "save", save)
+    monkeypatch.setattr(np, "save", save)
     with pytest.raises(OutputError, match=r"out could not be written; .*No space left on device; remedy: free space, "):
         reproduce_study(job, tell=ignore)
     assert len(list((tmp_path / "out" / "prepared").glob("*.json"))) == 3

@@ -42,7 +42,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return analysis_of(SCRIPTS[numbers[-1]], volume)
 
     monkeypatch.setattr(model_cohort, "draw_case", draw)
-    monkeypatch.setattr(model_cohort, "analyze_series", analyse)
+    monkeypatch.setattr(model_cohort, "analyze_scan", analyse)
     return numbers
 
 
@@ -61,7 +61,7 @@ def perfect(drawn: list[int], monkeypatch: pytest.MonkeyPatch) -> Callable[[], N
             called = tuple(replace(x, confidence=0.99) for x in script.true)
             return analysis_of(replace(script, called=called), series.volume)  # type: ignore[attr-defined]
 
-        monkeypatch.setattr(model_cohort, "analyze_series", analyse)
+        monkeypatch.setattr(model_cohort, "analyze_scan", analyse)
 
     return install
 

@@ -17,11 +17,11 @@ from osteomet.training.samples import Sample
 OPTIMISER = OptimiserRecipe(learning_rate=0.01, weight_decay=1e-4, warm_up_steps=2, gradient_clip=5.0, ema_decay=0.9)
 
 
-@pytest.fixture
-def recipe(monkeypatch: pytest.MonkeyPatch) -> PartRecipe:
+@pytest.fixture(params=["default-ct"])
+def recipe(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> PartRecipe:
     monkeypatch.setattr(phantom_part, "_LOG_EVERY", 1)
     monkeypatch.setattr(phantom_part, "_CHECKPOINT_EVERY", 2)
-    part = read_recipe("default-ct").lesions
+    part = read_recipe(request.param).lesions
     return replace(part, patch=(16, 16, 16), channels=(8, 16), batch=3, n_steps=5, n_metastases=3)
 
 
@@ -39,6 +39,7 @@ def stop_after_three(line: Progress) -> None:
         raise KeyboardInterrupt
 
 
+@pytest.mark.parametrize("recipe", ["default-ct", "default-mr"], indirect=True)
 def test_a_stopped_run_goes_on_exactly(recipe: PartRecipe, tmp_path: Path) -> None:
     """Stopped at step 3, after the checkpoint of step 2: losses and weights equal those of a run in one go."""
     whole = fit_part("lesions", recipe, OPTIMISER, tmp_path / "whole", device="cpu", report=ignore)
@@ -87,10 +88,10 @@ def test_a_share_of_the_samples_comes_from_backgrounds(recipe: PartRecipe, monke
     mixed = replace(recipe, n_steps=40, background_share=0.5)
     scans: Any = (object(),)
     for _ in range(2):
-        samples = phantom_part._Samples("lesions", mixed, scans, 0)
+        samples: Any = phantom_part._Samples("lesions", mixed, scans, 0)
         assert all(samples[n].image_hu is image for n in range(40))
     assert drawn[: len(drawn) // 2] == drawn[len(drawn) // 2 :]
     assert 10 <= len(drawn) // 2 <= 30
-    without = phantom_part._Samples("lesions", mixed, (), 0)
+    without: Any = phantom_part._Samples("lesions", mixed, (), 0)
     assert all(without[n].image_hu is image for n in range(40))
     assert 10 <= len(drawn) // 2 <= 30

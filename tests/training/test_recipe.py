@@ -14,12 +14,28 @@ TEXT = (Path(recipe_module.__file__).parents[1] / "recipes" / "default-ct.toml")
 
 
 def test_the_shipped_recipe() -> None:
-    assert {"default-ct", "kim2024", "liu2021", "wangd2023", "wangh2024-segmentation"} <= set(recipe_names())
+    shipped = {"default-ct", "default-mr", "kim2024", "liu2021", "wangd2023", "wangh2024-segmentation"}
+    assert shipped <= set(recipe_names())
     recipe = read_recipe("default-ct")
     assert (recipe.name, recipe.modality) == ("default-ct", "CT")
     assert recipe.lesions.outputs == ("background", "lytic", "sclerotic")
     assert recipe.bones.network.n_outputs == len(recipe.bones.outputs) == 13
     assert all(side % 2 ** len(recipe.bones.channels) == 0 for side in recipe.bones.patch)
+
+
+def test_the_recipe_for_mr() -> None:
+    """Two channels for each input: one for any sequence, or eight of one role each with bones as the last."""
+    recipe = read_recipe("default-mr")
+    assert (recipe.name, recipe.modality) == ("default-mr", "MR")
+    assert recipe.lesions.outputs == ("background", "marrow")
+    assert recipe.bones.network.n_inputs == 2
+    assert recipe.bones.network.n_outputs == len(recipe.bones.outputs) == 23
+    assert recipe.lesions.network.n_inputs == 17
+    assert [roles[0].value for roles in recipe.lesions.sequences] == [
+        "T1", "FO", "CE", "T2", "STIR", "T1-IP", "DWI", "ADC",
+    ]  # fmt: skip
+    for part in (recipe.bones, recipe.lesions):
+        assert all(side % 2 ** len(part.channels) == 0 for side in part.patch)
 
 
 def test_a_file_of_the_user(tmp_path: Path) -> None:

@@ -94,7 +94,9 @@ def test_nothing_to_validate_on_is_told(tmp_path: Path) -> None:
 def test_a_class_that_no_case_shows_is_named(tmp_path: Path) -> None:
     stacks = (write_stack(tmp_path, "a"), write_stack(tmp_path, "bb"))
     wanted = replace(task(stacks, 3), classes=(*CLASSES, "circle"), network=NearestUNet(3, 1, 3, (8, 8)))
-    with pytest.raises(DatasetError, match=r"^no case to train squares on shows circle; remedy: look whether the label"):
+    with pytest.raises(
+        DatasetError, match=r"^no case to train squares on shows circle; remedy: look whether the label"
+    ):
         fit_stacks(wanted, SETTINGS, tmp_path / "out", device="cpu", report=ignore)
     assert not (tmp_path / "out").exists()
 

@@ -29,7 +29,9 @@ def analyze(
         list[Path] | None,
         typer.Argument(metavar="INPUT...", help="DICOM folders or zips, or a NIfTI, NRRD or MHA file."),
     ] = None,
-    model: Annotated[str, typer.Option(help="Name of a model, or path of a package.")] = "default-ct",
+    model: Annotated[
+        str | None, typer.Option(help="Name of a model, or path of a package; else the one for CT or MR.")
+    ] = None,
     device: DeviceOption = "auto",
     sequence: Annotated[
         list[str] | None, typer.Option(metavar="ROLE=PATH", help="State what a series is for, e.g. CT=scan.nii.gz.")
@@ -45,19 +47,21 @@ def analyze(
     from osteomet.io.model_package import find_package
     from osteomet.pipeline.analyze import AnalyzeSettings, analyze_study
 
-    found = str(find_package(model, imported=model_folder()))
+    models = model_folder()
+    found = None if model is None else str(find_package(model, imported=models))
     with progress_bars() as update:
         result = analyze_study(
             inputs or [],
             out,
-            AnalyzeSettings(model=found, device=device, cache_dir=cache_folder(), overwrite=overwrite),
+            AnalyzeSettings(found, device, cache_folder(), overwrite, models),
             sequences=sequences,
             progress=update,
         )
     if verbose:
         for line in result.log:
             say(line)
-    emit(result.summary(), as_json=json, text=f"{result.statement()}\n{out / 'report.html'}")
+    lines = (result.statement(), *result.series_read(), str(out / "report.html"))
+    emit(result.summary(), as_json=json, text="\n".join(lines))
 
 
 def _parse_sequences(entries: list[str]) -> dict[SequenceRole, Path]:

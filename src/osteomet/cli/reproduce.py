@@ -25,10 +25,11 @@ def reproduce(
     verbose: Verbose = False,  # noqa: ARG001 - read by the error handler
 ) -> None:
     """Run a whole study: split, prepare, train every model, predict, evaluate, and print its tables."""
-    from osteomet.pipeline.reproduce import read_any_study, reproduce_study
-    from osteomet.pipeline.study_job import StudyJob
+    from osteomet.pipeline.reproduce import reproduce_study
+    from osteomet.pipeline.study_job import StudyJob, read_any_study
 
+    study = read_any_study(recipe)
     with progress_or_lines() as tell:
-        metrics = reproduce_study(StudyJob(read_any_study(recipe), out, data, scale, device), tell=tell)
+        metrics = reproduce_study(StudyJob(study, out, data, scale, device), tell=tell)
     found = {name: metric.as_json() for name, metric in metrics.items()}
     emit({"out": str(out), "metrics": found}, as_json=json, text=str(out / "report.html"))

@@ -35,8 +35,14 @@ def train(
 ) -> None:
     """Train the models of a study on your data, or a model on phantoms; a stopped training goes on with --resume."""
     from osteomet.core.errors import UsageError
+    from osteomet.training.lesion_study import LESION_CLASSES
     from osteomet.training.recipe import task_of
 
+    if task_of(recipe) == LESION_CLASSES:
+        raise UsageError(
+            f"{recipe} has no networks that are trained alone",
+            remedy="run `osteomet reproduce`, or fit to your data with `osteomet classify fit`",
+        )
     if task_of(recipe):
         if data is None or backgrounds is not None or start_from is not None:
             raise UsageError(
@@ -69,9 +75,10 @@ def _train_study(recipe: str, data: Path, out: Path, *, fold: str, device: Devic
     """Train every network of a study."""
     from osteomet.training.chain import TWO_STEPS
     from osteomet.training.grading import GRADING
+    from osteomet.training.nnunet.recipe import NNUNET
     from osteomet.training.recipe import task_of
 
-    kinds = {TWO_STEPS: _train_chain, GRADING: _train_graders}
+    kinds = {TWO_STEPS: _train_chain, GRADING: _train_graders, NNUNET: _train_nnunet}
     kinds.get(task_of(recipe), _train_variants)(recipe, data, out, fold=fold, device=device, resume=resume)
 
 
@@ -105,6 +112,20 @@ def _train_graders(recipe: str, data: Path, out: Path, *, fold: str, device: Dev
         for name in study.networks:
             for number in folds:
                 train_grader(run, prepared, name, number)
+
+
+def _train_nnunet(recipe: str, data: Path, out: Path, *, fold: str, device: DeviceOption, resume: bool) -> None:
+    """Train every configuration of both stages by nnU-Net itself, watched by each of these folds."""
+    from osteomet.pipeline.nnunet_study import open_nnunet, prepare_nnunet, train_nnunet
+    from osteomet.pipeline.study_job import full_disk_named
+    from osteomet.training.nnunet.recipe import read_nnunet
+
+    study = read_nnunet(recipe)
+    folds = _folds(fold, study.split.n_folds)
+    with progress_or_lines() as tell, full_disk_named(out):
+        run = open_nnunet(study, data, out, device=device, resume=resume, tell=tell)
+        prepare_nnunet(run)
+        train_nnunet(run, folds)
 
 
 def _train_variants(recipe: str, data: Path, out: Path, *, fold: str, device: DeviceOption, resume: bool) -> None:

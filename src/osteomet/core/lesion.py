@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from osteomet.core.errors import InputError
 from osteomet.core.mr_grade import MrGrade
-from osteomet.core.vocabulary import STRUCTURES, SUBSITES, LesionType
+from osteomet.core.vocabulary import STRUCTURES, SUBSITES, LesionType, SequenceRole
 
 PointMm = tuple[float, float, float]
 """A point in LPS millimetres."""
@@ -42,6 +42,8 @@ class Lesion:
         Probability between 0 and 1 that it is a metastasis, None where nothing scored it.
     tracking_uid
         DICOM UID that follows this lesion through time points.
+    sequences
+        Roles of the MR sequences that were used and show its place; none on CT.
     mr_grade
         Indeterminate, probable or definite, with the evidence; None where it was not graded, as on CT.
 
@@ -64,6 +66,7 @@ class Lesion:
     mean_intensity: float
     confidence: float | None
     tracking_uid: str
+    sequences: tuple[SequenceRole, ...] = ()
     mr_grade: MrGrade | None = None
 
     def __post_init__(self) -> None:

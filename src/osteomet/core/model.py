@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from osteomet.core.calibration import ModelCalibration
+from osteomet.core.classifier import ClassifierPart
 from osteomet.core.grader import GraderPart
+from osteomet.core.vocabulary import SequenceRole
 from osteomet.core.volume import Modality
 
 PACKAGE_FORMAT = "osteomet-model/1"
@@ -43,8 +45,10 @@ class ModelPart:
     ``spacing_mm``, on a grid whose axes run to the patient's left, posterior and superior. ``weights`` are paths inside
     the package, one per ensemble member, averaged after the softmax.
 
-    The network sees the image once through each of ``windows``. If ``near_bone_mm`` is a number, bones are its last
-    input channel (1 in bone, −1 elsewhere), and it is trained and run only in bone and up to that far from it.
+    On CT the network sees the image once through each of ``windows``. On MR each entry of ``sequences`` names the roles
+    that may fill one input, best first; an input has two channels, the image and whether that sequence shows the voxel
+    (1 or −1), so that any of them may be missing. If ``near_bone_mm`` is a number, bones are its last input channel
+    (1 in bone, −1 elsewhere), and it is trained and run only in bone and up to that far from it.
     """
 
     name: str
@@ -55,6 +59,12 @@ class ModelPart:
     near_bone_mm: float | None
     outputs: tuple[str, ...]
     weights: tuple[str, ...]
+    sequences: tuple[tuple[SequenceRole, ...], ...] = ()
+
+    @property
+    def n_inputs(self) -> int:
+        """Channels that windows, sequences and bones fill."""
+        return len(self.windows) + 2 * len(self.sequences) + (self.near_bone_mm is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +137,9 @@ class NnunetPart:
 
     ``values`` is the label for each of ``outputs``. Where ``exclusive``, the output with the highest logit is taken;
     else each output is a region of its own, and where its logit is positive it overwrites the regions before it.
+
+    The second stage of a cascade has a ``first``, whose label map is a further input: a channel for each label but the
+    background, 1 where the label is and 0 elsewhere.
     """
 
     configuration: str
@@ -143,6 +156,23 @@ class NnunetPart:
     values: tuple[int, ...]
     exclusive: bool
     weights: tuple[str, ...]
+    first: FirstStage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FirstStage:
+    """First stage of a cascade, and how its label map is brought onto the grid of the second."""
+
+    part: NnunetPart
+    label_rule: ResampleRule
+
+
+def stages_of(part: NnunetPart) -> tuple[NnunetPart, ...]:
+    """Networks of a model in the order in which they run: the first stage of a cascade, if it is one, and the part."""
+    return (part,) if part.first is None else (*stages_of(part.first.part), part)
+
+
+AnyPart = ModelPart | NnunetPart | ClassifierPart | GraderPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +181,8 @@ class ModelDescription:
 
     ``files`` maps every other file of the package to its SHA-256, so that damage and tampering are noticed.
     ``seed_probability`` is the operating point: a lesion needs a voxel at least this probable. A model that was trained
-    by nnU-Net has ``nnunet`` and no parts, a grader of exams has ``grader`` and no parts. ``calibration`` makes
-    probabilities of its scores, None where nobody fitted one.
+    by nnU-Net has ``nnunet`` and no parts, a classifier of lesions ``classifier``, a grader of exams ``grader``.
+    ``calibration`` makes probabilities of its scores, None where nobody fitted one.
     """
 
     name: str
@@ -169,16 +199,21 @@ class ModelDescription:
     files: dict[str, str]
     seed_probability: float = 0.5
     nnunet: NnunetPart | None = None
+    classifier: ClassifierPart | None = None
     grader: GraderPart | None = None
     calibration: ModelCalibration | None = None
     format: str = PACKAGE_FORMAT
 
     @property
+    def networks(self) -> tuple[AnyPart, ...]:
+        """Everything that has weights, whatever kind of model this is."""
+        stages = stages_of(self.nnunet) if self.nnunet is not None else ()
+        return (*self.parts, *stages, *(part for part in (self.classifier, self.grader) if part is not None))
+
+    @property
     def weights(self) -> tuple[str, ...]:
         """Every file of weights."""
-        own = tuple(name for part in self.parts for name in part.weights)
-        others = (part.weights for part in (self.nnunet, self.grader) if part is not None)
-        return sum(others, start=own)
+        return tuple(name for part in self.networks for name in part.weights)
 
     def part(self, name: str) -> ModelPart:
         """Return the part of this name; raises KeyError where there is none."""

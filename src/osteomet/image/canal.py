@@ -111,7 +111,7 @@ def _ring_middle(
     ticks = [np.arange(-reach, reach + step, step) for reach, step in zip(_REACH_MM, _STEP_MM, strict=True)]
     lattice = np.stack(np.meshgrid(*ticks, indexing="ij"), axis=-1)
     ijk = np.rint(bones.grid.to_ijk(lattice @ axes.T + centre)).astype(int)
-    inside = ((ijk >= 0) & (ijk < bones.array.shape)).all(axis=-1)
+    inside = np.asarray(((ijk >= 0) & (ijk < bones.array.shape)).all(axis=-1))
     at = np.where(inside[..., None], ijk, 0)
     outline = (inside & (bones.array[at[..., 0], at[..., 1], at[..., 2]] == label)).any(axis=2)
     hole = _largest_hole(outline)

@@ -18,6 +18,7 @@ from osteomet.image.oblique import resample_oblique
 from osteomet.image.separable import apply_weights, axis_weights, kernel_radius
 
 _TIE = 1e-4  # votes that differ by less, which is rounding, count as equal
+_EDGE = 1e-6
 _SLAB_VOXELS = 1 << 22
 
 
@@ -80,6 +81,24 @@ def resample_labels(labels: LabelMap, grid: Grid, *, method: Literal["nearest", 
     work = _nearest if method == "nearest" else _vote
     array = work(labels.array, IndexMap.between(labels.grid, grid), grid.shape)
     return replace(labels, array=array, grid=grid)
+
+
+def covered_by(source: Grid, grid: Grid) -> NDArray[np.bool_]:
+    """Tell which voxel centres of ``grid`` lie in the box that the voxels of ``source`` fill, shape of ``grid``.
+
+    Examples
+    --------
+    >>> narrow = Grid.from_spacing((2, 1, 1), (1.0, 1.0, 1.0), origin_mm=(1.0, 0.0, 0.0))
+    >>> covered_by(narrow, Grid.from_spacing((4, 1, 1), (1.0, 1.0, 1.0))).ravel().tolist()
+    [False, True, True, False]
+    """
+    to_source = IndexMap.between(source, grid)
+    i, j, k = np.ogrid[tuple(slice(0, n) for n in grid.shape)]
+    inside = np.ones(grid.shape, dtype=np.bool_)
+    for n, (a, b, c), offset in zip(source.shape, to_source.matrix, to_source.offset, strict=True):
+        place = a * i + b * j + c * k + offset
+        inside &= (place >= -0.5 - _EDGE) & (place <= n - 0.5 + _EDGE)
+    return inside
 
 
 def sample_linear(array: NDArray[Any], ijk: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -22,6 +22,7 @@ from osteomet.inference.cavities import fill_cavities
 from osteomet.inference.numbering import Column, Numbering, number_vertebrae
 from osteomet.inference.pelvis import SMALLEST_BONE_ML, component_centres, find_pelvis
 from osteomet.inference.vertebrae import ANCHOR_ML, Bodies, find_bodies
+from osteomet.lesions.boxes import nearest_labels
 
 PARTS = {"body": 1, "posterior": 2}
 """Labels of the part map."""
@@ -31,6 +32,15 @@ BONE_OUTPUTS = (
     "hip_left", "hip_right", "femur_left", "femur_right", "rib", "sternum",
 )  # fmt: skip
 """Classes that a bone network may tell apart; the last ones may be missing, the column may not."""
+BONE_STRUCTURES = {
+    f"{bone}_{side}": tuple(f"{structure}_{side}" for structure in structures)
+    for bone, structures in (
+        ("hip", ("ilium", "acetabulum", "ischium", "pubis")),
+        ("femur", ("femoral_head", "femoral_neck")),
+    )
+    for side in ("left", "right")
+}
+"""Classes that a network may have in place of a whole bone, or beside the rest of it."""
 
 _NOT_VERTEBRAL = BONE_OUTPUTS[6:]
 _NEEDED = {"background", *CORES, "body_rim", "posterior"}
@@ -82,7 +92,7 @@ def find_bones(classes: NDArray[np.uint8], outputs: Sequence[str], grid: Grid, *
     classes
         Index into ``outputs`` of each voxel, shape (i, j, k).
     outputs
-        Names of the classes, out of `BONE_OUTPUTS`.
+        Names of the classes, out of `BONE_OUTPUTS` and `BONE_STRUCTURES`.
     grid
         Where the classes lie.
     field_of_view
@@ -119,6 +129,7 @@ def find_bones(classes: NDArray[np.uint8], outputs: Sequence[str], grid: Grid, *
     ids = [0, *(STRUCTURES[name].id for name in numbering.names), STRUCTURES["vertebra"].id]
     structures[owner > 0] = np.array(ids, dtype=np.uint8)[owner[owner > 0]]
     fill_cavities(structures, parts, grid)
+    _divide_bones(structures, classes, outputs, grid)
     present = set(present_labels(structures))
     return Bones(
         structures=LabelMap(structures, grid, {n: s.id for n, s in STRUCTURES.items() if s.id in present}),
@@ -130,15 +141,43 @@ def find_bones(classes: NDArray[np.uint8], outputs: Sequence[str], grid: Grid, *
 
 def _masks(classes: NDArray[np.uint8], outputs: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
     """Mask of each class of a bone network, empty where this network does not know it."""
-    if not set(outputs) <= set(BONE_OUTPUTS) or not set(outputs) >= _NEEDED:
+    known = {*BONE_OUTPUTS, *(name for structures in BONE_STRUCTURES.values() for name in structures)}
+    if not set(outputs) <= known or not set(outputs) >= _NEEDED:
         raise ModelError(
             "the bone network has other outputs than osteomet can use",
-            expected=f"{sorted(_NEEDED)} and any of {sorted(set(BONE_OUTPUTS) - _NEEDED)}",
+            expected=f"{sorted(_NEEDED)} and any of {sorted(known - _NEEDED)}",
             got=str(list(outputs)),
             remedy="use a model made for this version",
         )
     index = {name: number for number, name in enumerate(outputs)}
-    return {name: classes == index[name] if name in index else np.zeros_like(classes, bool) for name in BONE_OUTPUTS}
+    return {
+        name: np.isin(classes, [index[x] for x in (name, *BONE_STRUCTURES.get(name, ())) if x in index])
+        for name in BONE_OUTPUTS
+    }
+
+
+def _divide_bones(
+    structures: NDArray[np.uint8], classes: NDArray[np.uint8], outputs: Sequence[str], grid: Grid
+) -> None:
+    """Name the structures of hip bones and femora, in place, where the network tells them apart.
+
+    The side is that of the bone, which is known better than that of a voxel; a voxel that the bone has gained takes
+    the structure nearest to it.
+    """
+    other = {"left": "right", "right": "left"}
+    for bone, names in BONE_STRUCTURES.items():
+        box = bounding_box(structures == STRUCTURES[bone].id)
+        if box is None or not set(names) & set(outputs):
+            continue
+        stem, side = bone.rsplit("_", 1)
+        block, called = structures[box], classes[box]
+        inside = block == STRUCTURES[bone].id
+        fine = np.zeros_like(block)
+        for name in (*names, f"{stem}_{side}"):
+            pair = (name, f"{name.rsplit('_', 1)[0]}_{other[side]}")
+            fine[inside & np.isin(called, [outputs.index(x) for x in pair if x in outputs])] = STRUCTURES[name].id
+        if fine.any():
+            block[inside] = nearest_labels(fine, grid.spacing_mm)[inside]
 
 
 def _vertebral_bone(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,16 +19,17 @@ from osteomet.core.errors import ModelError
 from osteomet.core.findings import Abstention
 from osteomet.core.grid import Grid
 from osteomet.core.model import ModelPart
-from osteomet.core.vocabulary import STRUCTURES, Group
+from osteomet.core.vocabulary import STRUCTURES, Group, SequenceRole
 from osteomet.core.volume import LabelMap, Modality, Unit, Volume
 from osteomet.image.components import bounding_box
 from osteomet.image.distance import distance_to_mm
+from osteomet.image.intensity import signal_gain
 from osteomet.image.resample import axis_aligned_grid, resample_labels, resample_volume
 from osteomet.inference.bones import Bones, Vertebra, find_bones
 from osteomet.inference.engine import Device, load_engine
 from osteomet.inference.sliding_window import Field, Reduce, predict_blended
 from osteomet.io.model_package import ModelPackage
-from osteomet.nn.inputs import OUTSIDE, network_inputs
+from osteomet.nn.inputs import OUTSIDE, SequenceImage, fill_inputs, network_inputs, sequence_inputs
 
 OUTSIDE_HU = -1024.0
 """What lies beyond the scan: air."""
@@ -91,7 +93,13 @@ class CascadeResult:
 
 
 def run_cascade(
-    package: ModelPackage, volume: Volume, *, device: Device, cache_dir: Path, progress: Progress | None = None
+    package: ModelPackage,
+    volume: Volume,
+    *,
+    device: Device,
+    cache_dir: Path,
+    sequences: Mapping[SequenceRole, Volume] = MappingProxyType({}),
+    progress: Progress | None = None,
 ) -> CascadeResult:
     """Find bones on a coarse grid, then lesions on a fine grid, only where bone is.
 
@@ -100,16 +108,18 @@ def run_cascade(
     package
         A model with the parts ``bones`` and ``lesions``.
     volume
-        The scan, on any grid.
+        The scan, on any grid; the results lie on it.
     device, cache_dir
         As for `osteomet.inference.engine.load_engine`.
+    sequences
+        On MR every sequence of the study by its role, in place on one another, ``volume`` among them.
     progress
         Told about windows done.
 
     Raises
     ------
     ModelError
-        If the model is made for another modality or lacks one of the parts.
+        If the model is made for another modality, lacks one of the parts, or knows none of the sequences.
 
     Notes
     -----
@@ -117,7 +127,7 @@ def run_cascade(
     orientation whatever the acquisition, and two scans of one patient sample the same points.
     """
     parts = _parts(package, volume.modality)
-    run = _Run(package, device, cache_dir, progress)
+    run = _Run(package, device, cache_dir, progress, _with_gains(sequences))
     coarse = axis_aligned_grid(volume.grid, parts["bones"].spacing_mm)
     classes = run.predict(parts["bones"], volume, coarse, reduce=_most_probable)
     with run.clock("naming bones"):
@@ -202,6 +212,7 @@ class _Run:
     device: Device
     cache_dir: Path
     progress: Progress | None
+    sequences: Mapping[SequenceRole, tuple[Volume, float]]
     seconds: dict[str, float] = field(default_factory=dict)
     engines: list[str] = field(default_factory=list)
 
@@ -215,6 +226,26 @@ class _Run:
         yield
         self.seconds[stage] = round(time.monotonic() - start, 3)
 
+    def inputs(
+        self, part: ModelPart, volume: Volume, grid: Grid, bones: NDArray[np.bool_] | None
+    ) -> NDArray[np.float32]:
+        """What a network sees of the scan on a grid."""
+        if not part.sequences:
+            return network_inputs(resample_volume(volume, grid, outside=OUTSIDE_HU).array, part.windows, bones)
+        roles = fill_inputs(part.sequences, self.sequences)
+        if not any(roles):
+            raise ModelError(
+                f"the part {part.name!r} of model {self.package.description.name!r} knows no sequence of the study",
+                expected=", ".join(role.value for one in part.sequences for role in one),
+                got=", ".join(role.value for role in self.sequences) or "none",
+                remedy="choose another with --model; `osteomet model list` shows them",
+            )
+        images = [
+            None if role is None else SequenceImage.on_grid(self.sequences[role][0], grid, self.sequences[role][1])
+            for role in roles
+        ]
+        return sequence_inputs(images, grid.shape, bones)
+
     def predict(
         self,
         part: ModelPart,
@@ -227,9 +258,7 @@ class _Run:
     ) -> NDArray[Any]:
         """Run one network over a grid."""
         with self.clock(f"{part.name}: resampling"):
-            values = resample_volume(volume, grid, outside=OUTSIDE_HU).array
-            image = network_inputs(values, part.windows, bones)
-            del values
+            image = self.inputs(part, volume, grid, bones)
         with self.clock(f"{part.name}: loading the network"):
             engine = load_engine(self.package, part.name, device=self.device, cache_dir=self.cache_dir)
             self.engines.append(engine.description)
@@ -238,6 +267,11 @@ class _Run:
             return predict_blended(
                 engine, Field(image, OUTSIDE, region), patch=part.patch, reduce=reduce, progress=told
             )
+
+
+def _with_gains(sequences: Mapping[SequenceRole, Volume]) -> dict[SequenceRole, tuple[Volume, float]]:
+    """Each sequence with the gain of the whole of it."""
+    return {role: (volume, signal_gain(volume.array)) for role, volume in sequences.items()}
 
 
 def _parts(package: ModelPackage, modality: Modality) -> dict[str, ModelPart]:

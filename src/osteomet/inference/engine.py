@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteomet.core.errors import ModelError, UsageError
-from osteomet.core.model import ModelPart, NnunetPart
+from osteomet.core.model import ModelPart, NnunetPart, stages_of
 from osteomet.io.model_package import ModelPackage
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -65,9 +65,10 @@ def load_engine(package: ModelPackage, part: str, *, device: Device, cache_dir: 
     return _load(package, package.description.part(part), device=device, cache_dir=cache_dir)
 
 
-def load_nnunet_engine(package: ModelPackage, *, device: Device, cache_dir: Path) -> Engine:
+def load_nnunet_engines(package: ModelPackage, *, device: Device, cache_dir: Path) -> tuple[Engine, ...]:
     """Make a model that nnU-Net trained ready to run: in float32, mirrored, its folds averaged.
 
+    A cascade has two engines, in the order in which they run; every other model one.
     Parameters and errors are those of `load_engine`; there is a `ModelError` too if nnU-Net did not train the model.
     """
     part = package.description.nnunet
@@ -75,10 +76,13 @@ def load_nnunet_engine(package: ModelPackage, *, device: Device, cache_dir: Path
         raise ModelError(
             f"model {package.description.name!r} was not trained by nnU-Net",
             expected="a model that `osteomet model import` made of a trained folder",
-            remedy="run it with `osteomet analyze`",
+            remedy="run it with `osteomet analyze`, a classifier with `osteomet classify predict`",
         )
-    engine = _load(package, part, device=device, cache_dir=cache_dir)
-    return MirroredEngine(engine, part.mirror_axes) if part.mirror_axes else engine
+    engines = [_load(package, stage, device=device, cache_dir=cache_dir) for stage in stages_of(part)]
+    return tuple(
+        MirroredEngine(engine, stage.mirror_axes) if stage.mirror_axes else engine
+        for engine, stage in zip(engines, stages_of(part), strict=True)
+    )
 
 
 @dataclass(frozen=True, slots=True)

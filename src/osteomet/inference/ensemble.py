@@ -10,7 +10,7 @@ from torch import nn
 
 from osteomet.core.errors import ModelError
 from osteomet.core.grader import GraderPart
-from osteomet.core.model import ModelPart, NnunetPart
+from osteomet.core.model import AnyPart, NnunetPart
 from osteomet.io.model_package import ModelPackage, Tensors
 from osteomet.nn.graders import build_part
 from osteomet.nn.unet import build_network
@@ -24,7 +24,7 @@ class Ensemble(nn.Module):
         self.members = nn.ModuleList(members)
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
-        """Map (n, n_inputs, i, j, k) to probabilities (n, n_outputs, i, j, k), of a grader (n, n_outputs)."""
+        """Map (n, n_inputs, i, j, k) to probabilities (n, n_outputs, i, j, k), of whole images (n, n_outputs)."""
         first, *others = (torch.softmax(member(batch), dim=1) for member in self.members)
         return sum(others, start=first) / len(self.members) if others else first
 
@@ -45,7 +45,7 @@ class LogitEnsemble(nn.Module):
         return mean.unsqueeze(2) if self.flat else mean
 
 
-def build_ensemble(package: ModelPackage, part: ModelPart | NnunetPart | GraderPart) -> Ensemble | LogitEnsemble:
+def build_ensemble(package: ModelPackage, part: AnyPart) -> Ensemble | LogitEnsemble:
     """Build the networks of a part, on the CPU and in evaluation mode, with the weights of the package.
 
     They give probabilities, those of nnU-Net logits.
@@ -58,14 +58,14 @@ def build_ensemble(package: ModelPackage, part: ModelPart | NnunetPart | GraderP
     members = []
     for name in part.weights:
         network = build_part(part) if isinstance(part, GraderPart) else build_network(part.network)
-        _load(network, package.weights[name], f"{name} of model {package.description.name!r}")
+        load_weights(network, package.weights[name], f"{name} of model {package.description.name!r}")
         members.append(network)
     if isinstance(part, NnunetPart):
         return LogitEnsemble(members, flat=part.spacing_mm[0] is None).eval()
     return Ensemble(members).eval()
 
 
-def _load(network: nn.Module, tensors: Tensors, what: str) -> None:
+def load_weights(network: nn.Module, tensors: Tensors, what: str) -> None:
     """Fill a network; names and shapes are compared first, so that the message can name the first difference."""
     expected, got = _shapes(network.state_dict()), _shapes(tensors)
     for key in sorted(expected.keys() | got.keys()):

@@ -37,6 +37,12 @@ def holds_nnunet(files: PackageFiles) -> bool:
     return any(PurePosixPath(name).name == PLANS_FILE for name in files.sizes)
 
 
+def holds_configuration(source: Path, configuration: str) -> bool:
+    """Whether a configuration was trained in a folder or zip, once."""
+    names = [PurePosixPath(folder).name.split("__")[-1] for folder in _trained(list_files(source))]
+    return names.count(configuration) == 1
+
+
 def read_trained_folder(source: Path, *, configuration: str | None) -> TrainedFolder:
     """Read all but the weights of one configuration.
 

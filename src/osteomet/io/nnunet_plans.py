@@ -7,11 +7,18 @@ refused unless it is one of those it comes with and that osteomet follows, so th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from osteomet.core.errors import ModelError
-from osteomet.core.model import InputChannel, IntensityStatistics, NnunetPart, PlannedUNetSpec, ResampleRule
+from osteomet.core.model import (
+    FirstStage,
+    InputChannel,
+    IntensityStatistics,
+    NnunetPart,
+    PlannedUNetSpec,
+    ResampleRule,
+)
 from osteomet.core.volume import Modality
 
 _KINDS: Mapping[str, Literal["plain_conv_unet", "residual_encoder_unet"]] = {
@@ -34,7 +41,12 @@ _RESAMPLING = "resample_data_or_seg_to_shape"
 
 
 def describe_part(
-    plans: Mapping[str, Any], dataset: Mapping[str, Any], configuration: str, mirror_axes: Sequence[int]
+    plans: Mapping[str, Any],
+    dataset: Mapping[str, Any],
+    configuration: str,
+    mirror_axes: Sequence[int],
+    *,
+    first: NnunetPart | None = None,
 ) -> NnunetPart:
     """Describe a trained configuration; its files of weights are left empty.
 
@@ -46,17 +58,25 @@ def describe_part(
         Name in ``plans``.
     mirror_axes
         Axes of the network that it was trained to be mirrored along.
+    first
+        First stage of a cascade (`previous_stage`), described.
 
     Raises
     ------
     ModelError
-        If something is missing, or asks for what osteomet does not follow; a cascade, for one.
+        If something is missing, or asks for what osteomet does not follow.
     """
     try:
-        return _described(plans, dataset, configuration, mirror_axes)
+        part = _described(plans, dataset, configuration, mirror_axes)
+        return part if not previous_stage(plans, configuration) else _cascaded(plans, part, first)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         what = "plans.json or dataset.json lacks something, or has it in another form than nnU-Net v2 writes"
         raise ModelError(what, got=f"{type(error).__name__}: {error}") from error
+
+
+def previous_stage(plans: Mapping[str, Any], configuration: str) -> str:
+    """Configuration whose label map is an input of this one; empty for all but the second stage of a cascade."""
+    return str(_settings(plans["configurations"], configuration).get("previous_stage") or "")
 
 
 def modality_of(dataset: Mapping[str, Any]) -> Modality:
@@ -69,12 +89,6 @@ def _described(
     plans: Mapping[str, Any], dataset: Mapping[str, Any], configuration: str, mirror_axes: Sequence[int]
 ) -> NnunetPart:
     settings = _settings(plans["configurations"], configuration)
-    if settings.get("previous_stage"):
-        raise ModelError(
-            f"configuration {configuration} is the second stage of a cascade, which osteomet does not run",
-            got=f"it takes the result of {settings['previous_stage']} as an input",
-            remedy="import 3d_fullres, 3d_lowres or 2d",
-        )
     _known(plans.get("label_manager", "LabelManager"), ["LabelManager"], "label manager")
     _known(settings["preprocessor_name"], ["DefaultPreprocessor"], "preprocessor")
     labels = _labels(dataset)
@@ -99,6 +113,23 @@ def _described(
         exclusive=labels.exclusive,
         weights=(),
     )
+
+
+def _cascaded(plans: Mapping[str, Any], part: NnunetPart, first: NnunetPart | None) -> NnunetPart:
+    """Give the second stage of a cascade its first stage and the inputs that come from it."""
+    wanted = previous_stage(plans, part.configuration)
+    if first is None or first.configuration != wanted:
+        raise ModelError(
+            f"configuration {part.configuration} is the second stage of a cascade, and the first is missing",
+            expected=f"a trained {wanted} beside it",
+            got="none" if first is None else first.configuration,
+            remedy=f"pass the folder of the data set that holds both, with --configuration {part.configuration}",
+        )
+    if not (part.exclusive and first.values == part.values):
+        _known("regions, or other labels than the first stage", ["labels, those of the first stage"], "cascade")
+    rule = _rule(_settings(plans["configurations"], part.configuration), "seg", is_labels=True)
+    network = replace(part.network, n_inputs=len(part.channels) + part.network.n_outputs - 1)
+    return replace(part, network=network, first=FirstStage(first, rule))
 
 
 def _settings(configurations: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -176,12 +207,12 @@ def _channels(
     return tuple(channels)
 
 
-def _rule(settings: Mapping[str, Any], of: str) -> ResampleRule:
-    """How images (``data``) or logits (``probabilities``) are resampled."""
+def _rule(settings: Mapping[str, Any], of: str, *, is_labels: bool = False) -> ResampleRule:
+    """How images (``data``), logits (``probabilities``) or label maps (``seg``) are resampled."""
     _known(settings[f"resampling_fn_{of}"], [_RESAMPLING], "resampling")
     arguments = dict(settings[f"resampling_fn_{of}_kwargs"])
     rule = ResampleRule(int(arguments.pop("order")), arguments.pop("force_separate_z"))
-    usual = {"is_seg": False, "order_z": 0}
+    usual = {"is_seg": is_labels, "order_z": 0}
     if arguments != usual:
         _known(str(arguments), [str(usual)], "setting of resampling")
     return rule

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from osteomet.core.calibration import PlattMap
+from osteomet.core.classifier import ClassifierPart
 from osteomet.core.errors import ModelError
 from osteomet.core.exam_map import wrong_step
 from osteomet.core.grader import GraderPart, ResidualNet
-from osteomet.core.model import NORM_GROUPS, ModelDescription, ModelPart, NnunetPart
+from osteomet.core.model import NORM_GROUPS, AnyPart, ModelDescription, ModelPart, NnunetPart, stages_of
 from osteomet.io.package_files import check_paths
 
 CARD_FILE = "card.md"
@@ -21,11 +22,14 @@ def check_description(description: ModelDescription) -> None:
     """Refuse a description that contradicts itself."""
     check_paths(description.files)
     names = [part.name for part in description.parts]
-    if description.nnunet is not None:
-        _check_nnunet(description.nnunet)
+    for stage in stages_of(description.nnunet) if description.nnunet is not None else ():
+        _check_nnunet(stage)
+    if description.classifier is not None:
+        _check_classifier(description.classifier)
     if description.grader is not None:
         _check_grader(description.grader)
-    kinds = bool(names) + (description.nnunet is not None) + (description.grader is not None)
+    others = (description.nnunet, description.classifier, description.grader)
+    kinds = bool(names) + sum(part is not None for part in others)
     if kinds != 1 or len(set(names)) != len(names):
         raise ModelError("a model has at least one part, each with its own name", got=str(names))
     for part in description.parts:
@@ -43,7 +47,7 @@ def check_description(description: ModelDescription) -> None:
 def _check_part(part: ModelPart) -> None:
     """Refuse a part whose outputs, patch, spacing, window and network do not fit each other."""
     step = 2 ** len(part.network.channels)
-    n_inputs = len(part.windows) + (part.near_bone_mm is not None)
+    roles = [role for one in part.sequences for role in one]
     rules = {
         "outputs named once each, background first, one for each channel of the network": part.outputs[:1]
         == ("background",)
@@ -52,11 +56,13 @@ def _check_part(part: ModelPart) -> None:
         and all(n > 0 and n % NORM_GROUPS == 0 for n in part.network.channels),
         f"patch sides that are positive multiples of {step}": all(n > 0 and n % step == 0 for n in part.patch),
         "a finite positive spacing": all(0 < s < np.inf for s in part.spacing_mm),
-        "windows whose low end lies below their high end": bool(part.windows)
-        and all(-np.inf < w.low < w.high < np.inf for w in part.windows),
+        "windows whose low end lies below their high end": all(-np.inf < w.low < w.high < np.inf for w in part.windows),
+        "either windows or sequences": bool(part.windows) != bool(part.sequences),
+        "a role or more for each sequence, none of them twice": all(part.sequences) and len(set(roles)) == len(roles),
         "a distance from bone of zero or more, if any": part.near_bone_mm is None or 0 <= part.near_bone_mm < np.inf,
-        f"{n_inputs} inputs, one for each window and one for bones where it sees them": part.network.n_inputs
-        == n_inputs,
+        f"{part.n_inputs} inputs, one for each window, two for each sequence and one for bones where it sees them": (
+            part.network.n_inputs == part.n_inputs
+        ),
         "at least one file of weights": bool(part.weights),
     }
     _check_rules(f"part {part.name!r} of the model", rules, part)
@@ -67,6 +73,7 @@ def _check_nnunet(part: NnunetPart) -> None:
     net = part.network
     stages, n_axes = len(net.features), len(part.patch) - (part.spacing_mm[0] is None)
     sizes = (*net.kernels, *net.strides)
+    n_labels = 0 if part.first is None else len(part.values) - 1
     steps = [1] * (3 - n_axes) + [math.prod(sides) for sides in zip(*net.strides, strict=False)]
     rules = {
         "two stages or more": stages >= 2,
@@ -80,7 +87,11 @@ def _check_nnunet(part: NnunetPart) -> None:
         and all(n > 0 and n % step == 0 for n, step in zip(part.patch, steps, strict=True)),
         "a patch of one slice where slices keep their distance": part.spacing_mm[0] is not None or part.patch[0] == 1,
         "a finite positive spacing": all(0 < s < np.inf for s in part.spacing_mm if s is not None),
-        "one input for each channel": net.n_inputs == len(part.channels) > 0,
+        "one input for each channel, and in the second stage of a cascade for each label but the background": (
+            net.n_inputs == len(part.channels) + n_labels and bool(part.channels)
+        ),
+        "labels that exclude each other, those of the first stage, in the second stage of a cascade": part.first is None
+        or (part.exclusive and part.first.part.exclusive and part.first.part.values == part.values),
         "statistics for each channel of CT": all(c.statistics is not None for c in part.channels if c.scheme == "CT"),
         "three axes, each once": sorted(part.axes) == [0, 1, 2],
         "mirrored axes among those of the network": set(part.mirror_axes) <= {0, 1, 2}
@@ -95,6 +106,27 @@ def _check_nnunet(part: NnunetPart) -> None:
         "at least one file of weights": bool(part.weights),
     }
     _check_rules(f"network {part.configuration!r} of the model", rules, part)
+
+
+def _check_classifier(part: ClassifierPart) -> None:
+    """Refuse a classifier whose channels, cube, classes and network do not fit each other."""
+    net, names = part.network, [channel.name for channel in part.channels]
+    numbers = [number for channel in part.channels for number in (channel.centre, channel.scale)]
+    rules = {
+        "two classes or more, named once each, one for each output of the network": len(set(part.classes))
+        == len(part.classes)
+        == net.n_outputs
+        >= 2,
+        "channels named once each, and an input for each and for the mask": bool(names)
+        and len(set(names)) == len(names) == net.n_inputs - 1,
+        "finite means and positive standard deviations": all(map(math.isfinite, numbers))
+        and all(channel.scale > 0 for channel in part.channels),
+        "a positive width, and positive numbers of blocks and squeezed features": 0 < net.width < math.inf
+        and min(*net.blocks, net.squeeze) > 0,
+        "a cube of some voxels of a finite positive edge": part.side > 0 and 0 < part.edge_mm < math.inf,
+        "at least one file of weights": bool(part.weights),
+    }
+    _check_rules("the classifier of the model", rules, part)
 
 
 def _check_grader(part: GraderPart) -> None:
@@ -122,7 +154,7 @@ def _check_calibration(fitted: PlattMap) -> None:
     _check_rules("the calibration of the model", rules, fitted)
 
 
-def _check_rules(what: str, rules: Mapping[str, bool], part: ModelPart | NnunetPart | GraderPart | PlattMap) -> None:
+def _check_rules(what: str, rules: Mapping[str, bool], part: AnyPart | PlattMap) -> None:
     """Refuse a description at the first rule that does not hold."""
     for rule, holds in rules.items():
         if not holds:

@@ -49,10 +49,11 @@ class GradedCnn(nn.Module):
             turns += [nn.Conv2d(before, after, spec.kernel), nn.Sigmoid(), nn.AvgPool2d(spec.pool)]
         self.turns = nn.Sequential(*turns)
         self.head = nn.Linear(spec.maps[-1] * rows * columns, n_outputs)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                nn.init.xavier_uniform_(module.weight)
-                nn.init.zeros_(module.bias)
+        for parameter in self.parameters():
+            if parameter.ndim > 1:
+                nn.init.xavier_uniform_(parameter)
+            else:
+                nn.init.zeros_(parameter)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map (n, n_inputs, rows, columns) to logits (n, n_outputs); their softmax are the probabilities."""

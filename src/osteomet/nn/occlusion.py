@@ -52,7 +52,7 @@ def occlusion_of_cube(score: Score, cube: NDArray[np.float32], *, n_covered: int
     for fall, box in zip(score(cube[None])[0] - score(covered), boxes, strict=True):
         total[box] += fall
         times[box] += 1
-    return (total / times).astype(np.float32)
+    return np.asarray(total / times, dtype=np.float32)
 
 
 def occlusion_boxes(side: int) -> list[tuple[slice, slice, slice]]:

@@ -17,17 +17,22 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
 from osteomet import __version__
-from osteomet.core.errors import InputError
-from osteomet.core.findings import Abstention, Findings, LevelFinding, Provenance, SeriesFacts, StudyFacts, to_json
+from osteomet.core.findings import Abstention, Findings, LevelFinding, Provenance, StudyFacts, to_json
 from osteomet.core.lesion import Lesion, PointMm
-from osteomet.core.vocabulary import LesionType, SequenceRole
-from osteomet.core.volume import LabelMap, Volume
-from osteomet.inference.cascade import CascadeResult, LesionEvidence, instance_on_grid, run_cascade
+from osteomet.core.vocabulary import STRUCTURES, LesionType, SequenceRole
+from osteomet.core.volume import LabelMap, Modality, Volume
+from osteomet.inference.cascade import (
+    SEARCHED_GROUPS,
+    CascadeResult,
+    LesionEvidence,
+    instance_on_grid,
+    run_cascade,
+)
 from osteomet.inference.engine import Device
 from osteomet.io.formats import write_labels
 from osteomet.io.model_package import ModelPackage, find_package, read_package
 from osteomet.io.output import output_folder
-from osteomet.io.study import Study, StudySeries, read_study
+from osteomet.io.study import Study, read_study
 from osteomet.lesions.anatomy import Anatomy, read_anatomy
 from osteomet.lesions.boxes import find_boxes, origin_of
 from osteomet.lesions.candidates import CandidateSettings, compute_confidences, find_instances
@@ -36,6 +41,8 @@ from osteomet.lesions.exam import calibrate_lesions, grade_exam, ungraded_exam
 from osteomet.lesions.levels import describe_levels
 from osteomet.lesions.locate import locate_lesions
 from osteomet.lesions.measure import measure_lesions
+from osteomet.pipeline.mr_lesions import grade_where_shown
+from osteomet.pipeline.scan import Scan, choose_scan, default_model
 from osteomet.report.page import write_report
 from osteomet.report.wording import statement
 
@@ -46,12 +53,17 @@ NO_BONE = Abstention("no_bone", "No bone was found in the field of view.")
 
 @dataclass(frozen=True, slots=True)
 class AnalyzeSettings:
-    """How to analyse: model by name or path, device, and where converted networks are kept."""
+    """How to analyse: model by name or path, device, and where converted networks are kept.
 
-    model: str
+    Without a model the embedded one for the modality of the study is taken, or one of its name among the imported
+    ``models``.
+    """
+
+    model: str | None
     device: Device
     cache_dir: Path
     overwrite: bool
+    models: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +79,15 @@ class Analysis:
     def statement(self) -> str:
         """What was found, in one sentence."""
         return statement(self.findings.lesions, has_bone=bool(self.bones.present()))
+
+    def series_read(self) -> tuple[str, ...]:
+        """A line for each series of an MR study: its role and place, or that it was left out, and why; none on CT."""
+        if self.volume.modality is not Modality.MR:
+            return ()
+        return tuple(
+            f"{facts.role or 'left out'}: {facts.source} ({'; '.join((facts.reason, *facts.notes))})"
+            for facts in self.findings.study.series
+        )
 
     def summary(self) -> dict[str, Any]:
         """The result for programs."""
@@ -109,12 +130,12 @@ def analyze_study(
         If the folder exists and ``settings.overwrite`` is False.
     """
     with output_folder(out, overwrite=settings.overwrite) as folder:
-        package = read_package(find_package(settings.model))
+        stated = None if settings.model is None else read_package(find_package(settings.model))
         study = read_study(inputs, sequences=sequences)
-        series = _choose_series(study, package)
-        analysis = analyze_series(
+        package = stated or _default_package(study, settings.models)
+        analysis = analyze_scan(
             study,
-            series,
+            choose_scan(study, package),
             package,
             device=settings.device,
             cache_dir=settings.cache_dir,
@@ -125,6 +146,11 @@ def analyze_study(
         write_analysis(analysis, package, folder)
         progress("writing", 1, 1)
     return analysis
+
+
+def _default_package(study: Study, models: Path | None) -> ModelPackage:
+    """The model for the modality of a study."""
+    return read_package(find_package(default_model(study, models), imported=models))
 
 
 def write_analysis(analysis: Analysis, package: ModelPackage, folder: Path) -> None:
@@ -145,24 +171,9 @@ def write_analysis(analysis: Analysis, package: ModelPackage, folder: Path) -> N
     (folder / "run.log").write_text("\n".join(analysis.log) + "\n", encoding="utf-8")
 
 
-def _choose_series(study: Study, package: ModelPackage) -> StudySeries:
-    """The series that the model reads."""
-    wanted = package.description.modality
-    fitting = [series for series in study.series if series.volume.modality is wanted]
-    if not fitting:
-        got = ", ".join(f"{series.role} ({series.volume.modality})" for series in study.series) or "no series"
-        raise InputError(
-            "the study has no series that the model handles",
-            expected=f"{wanted} for model {package.description.name!r}",
-            got=got,
-            remedy="choose a model for this modality with --model, or state a series with --sequence ROLE=PATH",
-        )
-    return fitting[0]
-
-
-def analyze_series(
+def analyze_scan(
     study: Study,
-    series: StudySeries,
+    scan: Scan,
     package: ModelPackage,
     *,
     device: Device,
@@ -170,11 +181,13 @@ def analyze_series(
     inputs: tuple[str, ...] = (),
     progress: Progress | None = None,
 ) -> Analysis:
-    """Analyse one series of a study in memory; ``inputs`` are the names that the provenance keeps."""
-    cascade = run_cascade(package, series.volume, device=device, cache_dir=cache_dir, progress=progress)
+    """Analyse what was chosen of a study in memory; ``inputs`` are the names that the provenance keeps."""
+    cascade = run_cascade(
+        package, scan.volume, device=device, cache_dir=cache_dir, sequences=scan.sequences, progress=progress
+    )
     rule = CandidateSettings(seed_probability=package.description.seed_probability)
     calibration = package.description.calibration
-    grid = series.volume.grid
+    grid = scan.volume.grid
     found = _Found(np.zeros(grid.shape, dtype=np.uint16), np.zeros((1, 1, 1), dtype=np.uint16), ())
     exam = ungraded_exam([NO_BONE])
     levels: tuple[LevelFinding, ...] = ()
@@ -182,9 +195,11 @@ def analyze_series(
         evidence = cascade.lesions
         probability = evidence.probability.astype(np.float32)
         anatomy = read_anatomy(evidence.bones, evidence.parts, field_of_view=grid)
-        found = _find_lesions(series.volume, evidence, probability, anatomy, rule)
+        found = _find_lesions(scan, evidence, probability, anatomy, rule)
         if calibration is not None:
             found = replace(found, lesions=calibrate_lesions(found.lesions, calibration.lesion))
+        if scan.sequences:
+            found = replace(found, lesions=grade_where_shown(found.lesions, found.fine, anatomy, scan.sequences))
         exam = grade_exam(
             found.lesions,
             peak_probability=_peak(probability),
@@ -204,33 +219,14 @@ def analyze_series(
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     findings = Findings(
-        study=StudyFacts(
-            study.study_instance_uid,
-            study.study_date,
-            tuple(_without_folders(x) for x in (series.facts, *_others(study, series))),
-        ),
+        study=StudyFacts(study.study_instance_uid, study.study_date, scan.facts),
         exam=exam,
         levels=levels,
         lesions=found.lesions,
         provenance=provenance,
     )
     lesion_map = LabelMap(found.on_scan, grid, {f"lesion_{x.id}": x.id for x in found.lesions})
-    return Analysis(findings, series.volume, cascade.bones, lesion_map, _log(findings, cascade))
-
-
-def _without_folders(facts: SeriesFacts) -> SeriesFacts:
-    """Name the source without the folders above it, which often hold the name of a patient."""
-    return replace(facts, source=Path(facts.source).name)
-
-
-def _others(study: Study, series: StudySeries) -> tuple[SeriesFacts, ...]:
-    """Facts of the series that took no part, with the reason."""
-    unread = tuple(
-        replace(s.facts, role=None, reason=f"{s.facts.reason}; not read by this model")
-        for s in study.series
-        if s is not series
-    )
-    return unread + study.set_aside
+    return Analysis(findings, scan.volume, cascade.bones, lesion_map, _log(findings, cascade))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -243,13 +239,14 @@ class _Found:
 
 
 def _find_lesions(
-    volume: Volume,
+    scan: Scan,
     evidence: LesionEvidence,
     probability: NDArray[np.float32],
     anatomy: Anatomy,
     rule: CandidateSettings,
 ) -> _Found:
     """Make instances on the fine grid, bring them to the scan, then measure, place and type them."""
+    volume = scan.volume
     fine = find_instances(probability, evidence.bones, settings=rule)
     sites = locate_lesions(fine, anatomy)
     characters = characterise_lesions(fine, probability, channels=[LesionType(name) for name in evidence.types])
@@ -257,7 +254,9 @@ def _find_lesions(
     kept = [
         label
         for label, site in sites.items()
-        if site is not None and site.inside_fraction >= rule.minimum_inside_fraction
+        if site is not None
+        and STRUCTURES[site.site].group in SEARCHED_GROUPS
+        and site.inside_fraction >= rule.minimum_inside_fraction
     ]
     on_scan = _bring_to_scan(fine, kept, evidence, volume)
     measures = measure_lesions(on_scan, volume)
@@ -278,9 +277,21 @@ def _find_lesions(
                     **asdict(measured),
                     confidence=round(confidences[label], 4),
                     tracking_uid=_tracking_uid(scan_uid, measured.centroid_xyz_mm),
+                    sequences=_shown_by(scan, measured.centroid_xyz_mm),
                 )
             )
     return _Found(new_ids[on_scan], new_ids[fine], tuple(lesions))
+
+
+def _shown_by(scan: Scan, centroid_xyz_mm: PointMm) -> tuple[SequenceRole, ...]:
+    """MR sequences whose field of view holds a place."""
+    point = np.array(centroid_xyz_mm)
+    found = []
+    for role, volume in scan.sequences.items():
+        ijk = volume.grid.to_ijk(point)
+        if ((ijk >= -0.5) & (ijk <= np.array(volume.grid.shape) - 0.5)).all():
+            found.append(role)
+    return tuple(found)
 
 
 def _bring_to_scan(
@@ -350,6 +361,7 @@ def _log(findings: Findings, cascade: CascadeResult) -> tuple[str, ...]:
     lines += [f"not said: {a.code}: {a.reason}" for a in findings.exam.abstentions]
     lines += [
         f"lesion {x.id}: {x.type.value}, {x.site} {x.subsite or ''}, {x.volume_ml:.2f} ml, confidence {x.confidence}"
+        + (f", seen on {', '.join(x.sequences)}" if x.sequences else "")
         for x in findings.lesions
     ]
     return tuple(lines)

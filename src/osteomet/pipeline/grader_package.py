@@ -63,9 +63,8 @@ def write_grader(
         files={},
         grader=part,
     )
-    # Training leaves weights with their channels last in memory; the file keeps bytes in the order of the axes.
     weights = {
-        file: {key: value.cpu().contiguous().numpy() for key, value in network.state_dict().items()}
+        file: {key: value.cpu().numpy() for key, value in network.state_dict().items()}
         for file, network in zip(part.weights, networks, strict=True)
     }
     shutil.rmtree(folder, ignore_errors=True)

@@ -29,12 +29,13 @@ from osteomet.io.output import output_file
 from osteomet.io.study import Study, StudySeries
 from osteomet.phantom.cohorts.case import Case
 from osteomet.phantom.cohorts.draw import draw_case
-from osteomet.pipeline.analyze import Analysis, analyze_series
+from osteomet.pipeline.analyze import Analysis, analyze_scan
+from osteomet.pipeline.scan import choose_scan
 from osteomet.report.failure_pictures import failure_picture
 
-COHORTS = {Modality.CT: "ct-spine"}
+COHORTS = {Modality.CT: "ct-spine", Modality.MR: "mr-spine"}
 """Which cohort judges a model of each modality."""
-TYPES = ("lytic", "sclerotic", "mixed")
+TYPES = ("lytic", "sclerotic", "mixed", "marrow")
 N_CASES = 40
 PICTURES, RUN_FILE = "pictures", "run.json"
 _CASE = TypeAdapter(ModelCase)
@@ -156,11 +157,14 @@ def judge_case(case: Case, analysis: Analysis) -> CaseRecord:
 
 def _run_case(package: ModelPackage, out: Path, case: Case, job: CohortJob) -> ModelCase:
     """Analyse one phantom and judge what was found."""
-    facts = SeriesFacts(case.name, case.images[0].role, "phantom")
-    series = StudySeries(case.images[0].role, case.volume, facts)
-    study = Study((series,), (), None, None)
+    series = [
+        StudySeries(image.role, image.volume, SeriesFacts(case.name, image.role, "phantom"), image.b_s_per_mm2)
+        for image in case.images
+    ]
+    study = Study(tuple(series), (), None, None)
     start = time.monotonic()
-    analysis = analyze_series(study, series, package, device=job.device, cache_dir=job.cache_dir)
+    scan = choose_scan(study, package)
+    analysis = analyze_scan(study, scan, package, device=job.device, cache_dir=job.cache_dir)
     seconds = round(time.monotonic() - start, 1)
     record = judge_case(case, analysis)
     levels = score_levels(case.bones, analysis.bones)

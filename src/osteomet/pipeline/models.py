@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ from osteomet.io.model_package import (
     read_package,
     write_package,
 )
-from osteomet.io.nnunet_folder import TrainedFolder, holds_nnunet, read_trained_folder
-from osteomet.io.nnunet_plans import describe_part, modality_of
+from osteomet.io.nnunet_folder import TrainedFolder, holds_configuration, holds_nnunet, read_trained_folder
+from osteomet.io.nnunet_plans import describe_part, modality_of, previous_stage
 from osteomet.io.package_files import list_files, write_zip
 from osteomet.nn.checkpoint import Checkpoint, read_checkpoint
 
@@ -68,15 +68,14 @@ def import_model(source: Path, models: Path, *, name: str | None, configuration:
     listed = list_files(source)
     if holds_nnunet(listed) and DESCRIPTION_FILE not in listed.sizes:
         trained = read_trained_folder(source, configuration=configuration)
-        draft = _from_nnunet(trained, name)
+        draft = _from_nnunet(source, trained, name)
     else:
         given = read_package(source)
         draft = replace(given, description=replace(given.description, name=name or given.description.name))
     description = draft.description
     _check_name(description.name, models)
-    for part in (*description.parts, description.nnunet, description.grader):
-        if part is not None:
-            build_ensemble(draft, part)
+    for part in description.networks:
+        build_ensemble(draft, part)
     folder = models / description.name
     write_package(description, draft.weights, card=draft.card, folder=folder, pictures=draft.pictures)
     return read_package(folder)
@@ -111,8 +110,24 @@ def _check_name(name: str, models: Path) -> None:
         raise UsageError(f"there is a model {name!r} already", remedy="pass --name to call the new one otherwise")
 
 
-def _from_nnunet(trained: TrainedFolder, name: str | None) -> ModelPackage:
-    """Package of a trained configuration, not written yet."""
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    """Networks of a trained configuration, and the checkpoint of its first fold."""
+
+    part: NnunetPart
+    weights: Mapping[str, Tensors]
+    checkpoint: Checkpoint
+
+
+def _from_nnunet(source: Path, trained: TrainedFolder, name: str | None) -> ModelPackage:
+    """Package of a trained configuration, of a cascade with its first stage; not written yet."""
+    found = _networks(source, trained)
+    description = _described(trained, found.part, found.checkpoint, name)
+    return ModelPackage(description, found.weights, _card(description, found.part), sha256="")
+
+
+def _networks(source: Path, trained: TrainedFolder) -> _Trained:
+    """Networks of a trained configuration; the first stage of a cascade lies in the same source."""
     checkpoints = {fold: _checkpoint(trained, file) for fold, file in trained.checkpoints.items()}
     first = next(iter(checkpoints.values()))
     for checkpoint in checkpoints.values():
@@ -124,14 +139,30 @@ def _from_nnunet(trained: TrainedFolder, name: str | None) -> ModelPackage:
                 got=f"{checkpoint.configuration}, mirrored along {checkpoint.mirror_axes}",
                 remedy="keep the folds of one training in the folder",
             )
-    part = describe_part(trained.plans, trained.dataset, first.configuration, first.mirror_axes)
+    before = _first_stage(source, previous_stage(trained.plans, first.configuration))
+    part = describe_part(
+        trained.plans,
+        trained.dataset,
+        first.configuration,
+        first.mirror_axes,
+        first=None if before is None else before.part,
+    )
     n_stages = len(part.network.features)
     weights: dict[str, Tensors] = {
         f"weights/fold_{fold}.safetensors": checkpoint.tensors(n_stages) for fold, checkpoint in checkpoints.items()
     }
     part = replace(part, weights=tuple(weights))
-    description = _described(trained, part, first, name)
-    return ModelPackage(description, weights, _card(description, part), sha256="")
+    return _Trained(part, weights if before is None else {**before.weights, **weights}, first)
+
+
+def _first_stage(source: Path, configuration: str) -> _Trained | None:
+    """Networks of the first stage of a cascade; None where there is none, or it is not in the source."""
+    if not configuration or not holds_configuration(source, configuration):
+        return None
+    found = _networks(source, read_trained_folder(source, configuration=configuration))
+    names = {name: name.replace("weights/", f"weights/{configuration}-") for name in found.part.weights}
+    part = replace(found.part, weights=tuple(names.values()))
+    return replace(found, part=part, weights={names[name]: tensors for name, tensors in found.weights.items()})
 
 
 def _checkpoint(trained: TrainedFolder, file: str) -> Checkpoint:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from osteomet import __version__
 from osteomet.core.errors import OsteometError, UsageError
 from osteomet.core.model import NnunetPart
 from osteomet.core.volume import LabelMap, Modality
-from osteomet.inference.engine import Device, Engine, load_nnunet_engine
-from osteomet.inference.nnunet.predict import segment_case
+from osteomet.inference.engine import Device, Engine, load_nnunet_engines
+from osteomet.inference.nnunet.predict import segment_with_stages
 from osteomet.io.case_folder import ImageCase, list_cases
 from osteomet.io.formats import read_volume, write_labels
 from osteomet.io.model_package import ModelPackage
@@ -60,10 +60,10 @@ def predict_folder(
         If an image cannot be used; the message names the case. Cases before it stay.
     """
     part = package.description.nnunet
-    engine = load_nnunet_engine(package, device=device, cache_dir=cache_dir)
+    engines = load_nnunet_engines(package, device=device, cache_dir=cache_dir)
     assert part is not None
     cases = list_cases(source, len(part.channels))
-    open_predictions(out, package, engine.description)
+    open_predictions(out, package, engines[-1].description)
     _write_json({n: v for n, v in zip(part.outputs, part.values, strict=True) if v}, out / LABELS_FILE)
     predicted: list[str] = []
     kept: list[str] = []
@@ -73,17 +73,21 @@ def predict_folder(
         if _is_current(target, case):
             kept.append(case.name)
             continue
-        write_labels(_segment(engine, part, case, package.description.modality, progress), target)
+        write_labels(_segment(engines, part, case, package.description.modality, progress), target)
         predicted.append(case.name)
     progress("cases", len(cases), len(cases))
-    return PredictionRun(tuple(predicted), tuple(kept), engine.description)
+    return PredictionRun(tuple(predicted), tuple(kept), engines[-1].description)
 
 
-def _segment(engine: Engine, part: NnunetPart, case: ImageCase, modality: Modality, progress: Progress) -> LabelMap:
+def _segment(
+    engines: Sequence[Engine], part: NnunetPart, case: ImageCase, modality: Modality, progress: Progress
+) -> LabelMap:
     """Read and segment one case; errors name it."""
     try:
         volumes = [read_volume(path, modality=modality) for path in case.images]
-        return segment_case(engine, part, volumes, progress=lambda done, total: progress("windows", done, total))
+        return segment_with_stages(
+            engines, part, volumes, progress=lambda done, total: progress("windows", done, total)
+        )
     except OsteometError as error:
         what = f"case “{case.name}”: {error.what}"
         raise type(error)(what, expected=error.expected, got=error.got, remedy=error.remedy) from error

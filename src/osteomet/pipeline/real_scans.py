@@ -21,8 +21,9 @@ from osteomet.io.model_package import ModelPackage
 from osteomet.io.output import output_file
 from osteomet.io.real_manifest import RealScan, read_boxes
 from osteomet.io.study import read_study
-from osteomet.pipeline.analyze import Analysis, analyze_series
+from osteomet.pipeline.analyze import Analysis, analyze_scan
 from osteomet.pipeline.model_cohort import CohortJob, Progress
+from osteomet.pipeline.scan import choose_scan
 from osteomet.report.boxes import label_boxes, world_box_mm
 
 LEAST_BOX_IOU = 0.3
@@ -178,8 +179,7 @@ def _judge_bones(scan: RealScan, called: LabelMap) -> tuple[LevelScore, ...]:
 def _run_scan(package: ModelPackage, scan: RealScan, job: CohortJob) -> RealResult:
     """Read and analyse one scan."""
     study = read_study([], sequences={scan.role: scan.image})
-    (series,) = study.series
-    analysis = analyze_series(study, series, package, device=job.device, cache_dir=job.cache_dir)
+    analysis = analyze_scan(study, choose_scan(study, package), package, device=job.device, cache_dir=job.cache_dir)
     return judge_scan(scan, analysis)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from osteomet.core.errors import UsageError
@@ -13,6 +13,8 @@ from osteomet.evaluation.wangh2024_study import GROWING, wangh2024_study_tables
 from osteomet.pipeline.growing import draw_by_growing
 from osteomet.pipeline.reproduce_chain import reproduce_chain
 from osteomet.pipeline.reproduce_grading import reproduce_grading
+from osteomet.pipeline.reproduce_lesions import reproduce_lesions
+from osteomet.pipeline.reproduce_nnunet import reproduce_nnunet
 from osteomet.pipeline.study import (
     StudyData,
     folds_of,
@@ -33,20 +35,14 @@ from osteomet.pipeline.study_prediction import (
 from osteomet.pipeline.study_run import StudyRun
 from osteomet.report.evaluation_page import ChartFile
 from osteomet.report.wording import join_words
-from osteomet.training.chain import TWO_STEPS, ChainRecipe, read_chain
-from osteomet.training.grading import GRADING, GradingRecipe, read_grading
-from osteomet.training.recipe import task_of
-from osteomet.training.study import StudyRecipe, Variant, read_study
+from osteomet.training.chain import ChainRecipe
+from osteomet.training.grading import GradingRecipe
+from osteomet.training.lesion_study import LesionStudyRecipe
+from osteomet.training.nnunet.recipe import NnunetRecipe
+from osteomet.training.study import StudyRecipe, Variant
 
 STUDY_TABLES = {"kim2024": kim2024_study_tables, "wangh2024": wangh2024_study_tables}
 """Tables of a study with all of its models, by the name of its protocol."""
-
-
-def read_any_study(name_or_path: str) -> StudyRecipe | ChainRecipe | GradingRecipe:
-    """Read the recipe of a study of any kind, told by its task; raises as `read_study`."""
-    readers: dict[str, Callable[[str], ChainRecipe | GradingRecipe]] = {TWO_STEPS: read_chain, GRADING: read_grading}
-    read = readers.get(task_of(name_or_path))
-    return read_study(name_or_path) if read is None else read(name_or_path)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,6 +92,10 @@ def reproduce_study(job: StudyJob, *, tell: Tell) -> dict[str, Metric]:
             return reproduce_chain(job, recipe, tell=tell)
         if isinstance(recipe, GradingRecipe):
             return reproduce_grading(job, recipe, tell=tell)
+        if isinstance(recipe, LesionStudyRecipe):
+            return reproduce_lesions(job, recipe, tell=tell)
+        if isinstance(recipe, NnunetRecipe):
+            return reproduce_nnunet(job, recipe, tell=tell)
         if not isinstance(recipe, StudyRecipe) or recipe.protocol not in STUDY_TABLES:
             raise UsageError(
                 "no tables are known for this study", expected=", ".join(STUDY_TABLES), got=recipe.protocol

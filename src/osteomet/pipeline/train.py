@@ -10,6 +10,7 @@ from pathlib import Path
 from osteomet import __version__
 from osteomet.core.errors import ModelError, UsageError
 from osteomet.core.model import ModelDescription, ModelPart
+from osteomet.core.volume import Modality
 from osteomet.inference.engine import Device, choose_device
 from osteomet.io.model_package import ModelPackage, Tensors, read_package, write_package
 from osteomet.pipeline.calibrate import CALIBRATION_SEED, calibrate_model
@@ -20,7 +21,11 @@ from osteomet.training.fit import Progress
 from osteomet.training.phantom_part import fit_part
 from osteomet.training.recipe import PartRecipe, Recipe
 
-_PHANTOMS = "Simulated CT of parametric bodies (osteomet.phantom), made on the fly."
+_PHANTOMS = "Simulated {} of parametric bodies (osteomet.phantom), made on the fly."
+_TASKS = {
+    Modality.CT: "bones, vertebra levels and lytic and sclerotic metastases",
+    Modality.MR: "bones, vertebra levels and metastases that replace marrow, on any of the sequences",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ def train_model(
     Raises
     ------
     UsageError
-        If ``out`` holds something already and ``resume`` is False.
+        If ``out`` holds something already and ``resume`` is False, or ``backgrounds`` are given for MR.
     InputError
         If ``backgrounds`` holds no scan without lesions that can be read (`osteomet.training.backgrounds`).
     ModelError
@@ -58,6 +63,8 @@ def train_model(
     """
     if out.exists() and any(out.iterdir()) and not resume:
         raise UsageError(f"{out} holds a training already", remedy="go on with --resume, or name a new folder")
+    if backgrounds is not None and recipe.modality is Modality.MR:
+        raise UsageError("lesions are put into real CTs only", remedy=f"train {recipe.name} without --backgrounds")
     scans = () if backgrounds is None else read_backgrounds(backgrounds)
     begin = {} if start_from is None else _weights_to_start_from(start_from, recipe)
     chosen = choose_device(device)
@@ -113,15 +120,16 @@ def _origin(recipe: Recipe, scans: tuple[Background, ...], start: ModelPackage |
     command = f"osteomet train {recipe.name} --out DIR"
     if start is not None:
         command += f" --start-from {start.description.name}-{start.sha256[:12]}"
+    phantoms = _PHANTOMS.format(recipe.modality)
     if not scans:
-        return _Origin(f"{_PHANTOMS} No scan of a patient.", command)
+        return _Origin(f"{phantoms} No scan of a patient.", command)
     names = ", ".join(scan.name for scan in scans)
     bones, lesions = (f"{part.background_share:.0%}" for _, part in _parts(recipe))
     lent = (
         f"{bones} of the patches of the bone network and {lesions} of those of the lesion network come from real CTs "
         f"without lesions, into which some were put for the latter: {names}."
     )
-    return _Origin(f"{_PHANTOMS} {lent} No lesion of a patient.", f"{command} --backgrounds FOLDER")
+    return _Origin(f"{phantoms} {lent} No lesion of a patient.", f"{command} --backgrounds FOLDER")
 
 
 def _package(
@@ -158,7 +166,15 @@ def _package(
 def _describe_part(name: str, part: PartRecipe, file: str) -> ModelPart:
     """What the package says about one network."""
     return ModelPart(
-        name, part.network, part.spacing_mm, part.patch, part.windows, part.near_bone_mm, part.outputs, (file,)
+        name=name,
+        network=part.network,
+        spacing_mm=part.spacing_mm,
+        patch=part.patch,
+        windows=part.windows,
+        near_bone_mm=part.near_bone_mm,
+        outputs=part.outputs,
+        weights=(file,),
+        sequences=part.sequences,
     )
 
 
@@ -167,7 +183,7 @@ def _describe(recipe: Recipe, origin: _Origin, parts: tuple[ModelPart, ...]) -> 
     return ModelDescription(
         name=recipe.name,
         version=__version__,
-        task="bones, vertebra levels and lytic and sclerotic metastases",
+        task=_TASKS[recipe.modality],
         modality=recipe.modality,
         parts=parts,
         training_data=origin.data,
@@ -190,7 +206,7 @@ Research software, not a medical device.
 
 ## What it does
 
-Finds bones, names vertebrae, and outlines lytic and sclerotic metastases on CT. Two 3D U-Nets: bones at
+Finds {_TASKS[recipe.modality]}, on {recipe.modality}. Two 3D U-Nets: bones at
 {bones.spacing_mm[0]} mm, lesions at {lesions.spacing_mm[0]} mm inside the bone region only.
 
 ## Intended use

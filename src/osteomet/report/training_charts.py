@@ -13,7 +13,7 @@ from osteomet.report.chart_style import BLUE, COLUMN_WIDTH_MM, STYLE, VERMILION,
 Curve = Sequence[tuple[int, float]]
 _PANELS = (
     ("Loss", (("training", "loss"), ("validation", "validation loss"))),
-    ("Pseudo-Dice of patches", (("training", "pseudo_dice"),)),
+    ("Pseudo-Dice of patches", (("training", "pseudo_dice"), ("validation", "validation pseudo_dice"))),
     ("Dice of whole images", (("validation", "validation dice"),)),
 )
 
@@ -26,8 +26,8 @@ def training_chart(curves: Mapping[str, Curve]) -> Figure:
     ----------
     curves
         Step and value by name (`osteomet.training.log.read_curves`): ``loss``, ``pseudo_dice``, ``validation loss``,
-        ``validation dice``; what is missing is not drawn. The pseudo-Dice of training patches tells only whether a
-        network learns; what it is worth, the Dice of whole images of other patients says.
+        ``validation pseudo_dice``, ``validation dice``; what is missing is not drawn. The pseudo-Dice of patches tells
+        only whether a network learns; what it is worth, the Dice of whole images of other patients says.
     """
     figure = Figure(figsize=size_inches(1.5 * COLUMN_WIDTH_MM), layout="constrained")
     rows = figure.subplots(len(_PANELS), 1, sharex=True)
@@ -35,6 +35,8 @@ def training_chart(curves: Mapping[str, Curve]) -> Figure:
         for name, key in series:
             is_training = name == "training"
             points = curves.get(key, ())
+            if not points:
+                continue
             axes.plot(
                 [step for step, _ in points],
                 [value for _, value in points],
@@ -45,6 +47,7 @@ def training_chart(curves: Mapping[str, Curve]) -> Figure:
         label_axes(axes, "Step" if axes is rows[-1] else "", title)
         if "Dice" in title:
             axes.set_ylim(0, 1)
-        axes.legend(loc="best")
+        if axes.lines:
+            axes.legend(loc="best")
     rows[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure

@@ -16,6 +16,7 @@ from osteomet.nn.inputs import network_inputs
 from osteomet.nn.unet import build_network
 from osteomet.training.backgrounds import Background, draw_background_sample
 from osteomet.training.fit import Batch, Progress, Task, fit
+from osteomet.training.mr_samples import MrSample, as_seen, draw_mr_sample
 from osteomet.training.processes import Team
 from osteomet.training.recipe import OptimiserRecipe, PartRecipe
 from osteomet.training.samples import Sample, draw_sample
@@ -74,7 +75,7 @@ def _batches(
     if start >= recipe.n_steps:
         return
     samples = iter(_loader(part, recipe, backgrounds, first))
-    pool: deque[Sample] = deque(maxlen=_POOL)
+    pool: deque[Sample | MrSample] = deque(maxlen=_POOL)
     for _ in range(start - first):
         pool.append(next(samples))
     for step in range(start, recipe.n_steps):
@@ -82,7 +83,7 @@ def _batches(
         yield _batch(pool, recipe, np.random.default_rng([recipe.seed, 2, step]), team, step)
 
 
-class _Samples(Dataset[Sample]):
+class _Samples(Dataset[Sample | MrSample]):
     """Samples by number, from ``first`` on."""
 
     def __init__(self, part: str, recipe: PartRecipe, backgrounds: tuple[Background, ...], first: int) -> None:
@@ -91,17 +92,21 @@ class _Samples(Dataset[Sample]):
     def __len__(self) -> int:
         return self.recipe.n_steps - self.first
 
-    def __getitem__(self, index: int) -> Sample:
+    def __getitem__(self, index: int) -> Sample | MrSample:
         number = self.first + index
         if (
             self.backgrounds
             and np.random.default_rng([self.recipe.seed, 7, number]).random() < self.recipe.background_share
         ):
             return draw_background_sample(self.part, self.backgrounds, self.recipe, number)
+        if self.recipe.sequences:
+            return draw_mr_sample(self.part, self.recipe, number)
         return draw_sample(self.part, self.recipe, number)
 
 
-def _loader(part: str, recipe: PartRecipe, backgrounds: tuple[Background, ...], first: int) -> DataLoader[Sample]:
+def _loader(
+    part: str, recipe: PartRecipe, backgrounds: tuple[Background, ...], first: int
+) -> DataLoader[Sample | MrSample]:
     """One worker process makes samples ahead of the network, in order."""
     return DataLoader(
         _Samples(part, recipe, backgrounds, first),
@@ -117,12 +122,23 @@ def one_thread(_worker: int) -> None:
     torch.set_num_threads(1)
 
 
-def _batch(pool: deque[Sample], recipe: PartRecipe, rng: np.random.Generator, team: Team, step: int) -> Batch:
-    """The newest sample and older ones, brightness and contrast of each drawn anew."""
+def _changed(
+    sample: Sample | MrSample, recipe: PartRecipe, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """What a network sees and shall say: on CT in another brightness and contrast, on MR as `mr_samples.as_seen`."""
+    if isinstance(sample, MrSample):
+        return as_seen(sample, rng)
+    hu = sample.image_hu * rng.normal(1, 0.02) + rng.normal(0, 8)
+    return network_inputs(hu, recipe.windows, sample.bones), sample.target
+
+
+def _batch(
+    pool: deque[Sample | MrSample], recipe: PartRecipe, rng: np.random.Generator, team: Team, step: int
+) -> Batch:
+    """The newest sample and older ones, each changed anew."""
     chosen = [pool[-1]] + [pool[int(n)] for n in rng.integers(len(pool), size=recipe.batch - 1)]
-    changed = [sample.image_hu * rng.normal(1, 0.02) + rng.normal(0, 8) for sample in chosen]
+    changed = [_changed(sample, recipe, rng) for sample in chosen]
     mine = team.share(recipe.batch)
-    images = np.stack([network_inputs(changed[n], recipe.windows, chosen[n].bones) for n in mine])
-    targets = np.stack([chosen[n].target for n in mine])
+    images, targets = (np.stack([changed[n][part] for n in mine]) for part in (0, 1))
     names = (f"the samples of step {step}",)
     return Batch(torch.from_numpy(images), torch.from_numpy(targets).long(), names)

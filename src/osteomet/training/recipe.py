@@ -12,6 +12,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from osteomet.core.errors import UsageError
 from osteomet.core.model import IntensityWindow, NetworkSpec
+from osteomet.core.vocabulary import SequenceRole
 from osteomet.core.volume import Modality
 
 _FOLDER = resources.files("osteomet") / "recipes"
@@ -23,7 +24,8 @@ _R = TypeVar("_R")
 class PartRecipe:
     """One network: its grid, shape and outputs, and how many steps on what kind of phantoms it learns.
 
-    ``patch`` is in voxels of ``spacing_mm``; each of ``windows_hu`` is mapped to −1 … 1; ``batch`` patches make a step;
+    ``patch`` is in voxels of ``spacing_mm``; on CT each of ``windows_hu`` is mapped to −1 … 1, on MR each entry of
+    ``sequences`` names the roles that may fill an input (`core.model.ModelPart`); ``batch`` patches make a step;
     ``n_metastases`` is the number in each phantom body that samples are cut from; ``foreground_weight`` is that of a
     foreground voxel in the cross-entropy. With ``near_bone_mm`` the network sees bones, and learns only that near them.
     ``background_share`` of the patches come from real scans without lesions, where the user has some.
@@ -33,7 +35,6 @@ class PartRecipe:
 
     spacing_mm: tuple[float, float, float]
     patch: tuple[int, int, int]
-    windows_hu: tuple[tuple[float, float], ...]
     channels: tuple[int, ...]
     outputs: tuple[str, ...]
     n_steps: int
@@ -41,13 +42,30 @@ class PartRecipe:
     foreground_weight: float
     n_metastases: int
     seed: int
+    windows_hu: tuple[tuple[float, float], ...] = ()
+    sequences: tuple[tuple[SequenceRole, ...], ...] = ()
     near_bone_mm: float | None = None
     background_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        if bool(self.windows_hu) == bool(self.sequences):
+            raise UsageError(
+                "a network sees either windows of HU or sequences",
+                expected="windows_hu for CT, sequences for MR",
+                got="both" if self.sequences else "neither",
+            )
+        others = {SequenceRole.CT, SequenceRole.DYNAMIC} & {role for roles in self.sequences for role in roles}
+        if others:
+            raise UsageError(
+                "a network cannot take this sequence",
+                expected="single images of MR",
+                got=", ".join(sorted(others)),
+            )
 
     @property
     def network(self) -> NetworkSpec:
         """Shape of the network."""
-        n_inputs = len(self.windows_hu) + (self.near_bone_mm is not None)
+        n_inputs = len(self.windows_hu) + 2 * len(self.sequences) + (self.near_bone_mm is not None)
         return NetworkSpec("subvoxel_unet3d", n_inputs, len(self.outputs), self.channels)
 
     @property

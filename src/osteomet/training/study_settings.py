@@ -91,8 +91,8 @@ class Scale:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Study:
-    """What every study has, whatever its networks are for."""
+class AnyStudy:
+    """What every study has, whatever it is about."""
 
     __pydantic_config__ = STRICT
 
@@ -102,15 +102,23 @@ class Study:
     title: str
     protocol: str
     cohort: str
-    augmentation: Augmentation
-    networks: dict[str, NetworkRecipe]
-    training: TrainingRecipe
     scales: dict[ScaleName, Scale]
 
     def scaled(self, name: ScaleName) -> Self:
         """The study at a scale; raises `UsageError` that names a key which the scale gets wrong."""
-        content = _merged(asdict(self), self.scales[name].settings)
+        content = merge_settings(asdict(self), self.scales[name].settings)
         return check_content(content, type(self), f"{self.name} at scale {name}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study(AnyStudy):
+    """What every study that trains networks on stacks has, whatever they are for."""
+
+    __pydantic_config__ = STRICT
+
+    augmentation: Augmentation
+    networks: dict[str, NetworkRecipe]
+    training: TrainingRecipe
 
     def sides(self, network: str) -> Sequence[int]:
         """Sides of the images that a network sees."""
@@ -134,10 +142,10 @@ def check_networks(study: Study, path: str, names: Sequence[str]) -> None:
                 raise wrong_key(path, key, expected=expected, got=str(list(network.channels)))
 
 
-def _merged(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+def merge_settings(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """Content with other values for some keys, at any depth."""
     merged = dict(content)
     for key, value in changes.items():
         inner = merged.get(key)
-        merged[key] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+        merged[key] = merge_settings(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
     return merged

@@ -143,14 +143,15 @@ def test_mimics_and_lesions_of_a_whole_patient_never_share_a_voxel(body: Body) -
         assert not ((truth.lesions > 0) & (truth.mimics > 0)).any()
 
 
-def test_every_named_mimic_is_drawn_and_labelled_by_its_name(body: Body) -> None:
+def test_every_named_mimic_is_drawn_and_labelled_by_its_name() -> None:
     """One of each kind, alone in the patient; hardware of metal is drawn apart and tested in `ct.test_metal`."""
+    body = replace(sample_body(np.random.default_rng(8), n_metastases=0, age_years=88.0), warp=STILL)
     worn = replace(body.column, wear=1.0)
     found = {d.cause: d for d in body.deposits}
     for seed in range(60):
         drawn = sample_mimics(np.random.default_rng(seed), worn, body.bones, fractured={"L1": 0.4})
         found |= {d.cause: d for d in drawn if d.cause not in found}
-    assert set(found) - {METASTASIS} == set(MIMICS) - {"pedicle_screws", "hip_prosthesis"}
+    assert set(found) == set(MIMICS) - {"pedicle_screws", "hip_prosthesis"}
     for code, name in enumerate(MIMICS, start=1):
         if name in found:
             low = found[name].lobes_mm[:, :3].min(axis=0) - 12.0

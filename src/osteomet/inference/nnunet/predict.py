@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from osteomet.core.errors import InputError
 from osteomet.core.grid import check_same_grid
-from osteomet.core.model import NnunetPart
+from osteomet.core.model import NnunetPart, stages_of
 from osteomet.core.volume import LabelMap, Volume
 from osteomet.inference.engine import Engine
 from osteomet.inference.nnunet.prepare import Prepared, prepare_case
@@ -22,19 +22,40 @@ _PEAK = 10.0
 """Weight of the middle of a window, before all weights are rounded to half precision."""
 
 
-def segment_case(
-    engine: Engine, part: NnunetPart, volumes: Sequence[Volume], *, progress: Progress | None = None
+def segment_with_stages(
+    engines: Sequence[Engine], part: NnunetPart, volumes: Sequence[Volume], *, progress: Progress | None = None
 ) -> LabelMap:
-    """Segment one case.
+    """Segment one case with all that a model has: one network, or those of a cascade one after the other.
+
+    ``engines`` are as `osteomet.inference.engine.load_nnunet_engines` loads them; the rest is as in `segment_case`.
+    """
+    labels: LabelMap | None = None
+    for engine, stage in zip(engines, stages_of(part), strict=True):
+        labels = segment_case(engine, stage, volumes, before=labels, progress=progress)
+    assert labels is not None
+    return labels
+
+
+def segment_case(
+    engine: Engine,
+    part: NnunetPart,
+    volumes: Sequence[Volume],
+    *,
+    before: LabelMap | None = None,
+    progress: Progress | None = None,
+) -> LabelMap:
+    """Segment one case with one network.
 
     Parameters
     ----------
     engine
-        The network, as `osteomet.inference.engine.load_nnunet_engine` loads it.
+        The network.
     part
         What the model says of it.
     volumes
         One image for each of ``part.channels``, in their order, on one grid of any orientation.
+    before
+        What the first stage of a cascade said of the case; None where the part is none's second stage.
     progress
         Told the number of windows done and of all.
 
@@ -61,7 +82,7 @@ def segment_case(
         raise InputError(what, expected=", ".join(names), got=f"{len(volumes)} images")
     for name, volume in zip(names[1:], volumes[1:], strict=True):
         check_same_grid(volumes[0].grid, volume.grid, names=(f"channel {names[0]}", f"channel {name}"))
-    case = prepare_case(volumes, part)
+    case = prepare_case(volumes, part, before)
     field = Field(case.image, outside=0.0)
     logits = predict_blended(
         engine, field, patch=part.patch, reduce=_half, progress=progress, importance=window_weights(part.patch)

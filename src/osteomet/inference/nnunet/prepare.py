@@ -13,9 +13,9 @@ from scipy.ndimage import binary_fill_holes
 
 from osteomet.core.grid import Grid
 from osteomet.core.model import InputChannel, NnunetPart
-from osteomet.core.volume import Volume
+from osteomet.core.volume import LabelMap, Volume
 from osteomet.image.components import bounding_box
-from osteomet.inference.nnunet.resampling import Spacing, Triple, resample, resampled_shape
+from osteomet.inference.nnunet.resampling import Spacing, Triple, resample, resample_labels, resampled_shape
 
 _LEAST = 1e-8
 """Smallest number that an image is divided by."""
@@ -82,8 +82,10 @@ class Prepared:
         return a, b, c
 
 
-def prepare_case(volumes: Sequence[Volume], part: NnunetPart) -> Prepared:
+def prepare_case(volumes: Sequence[Volume], part: NnunetPart, before: LabelMap | None = None) -> Prepared:
     """Prepare the images of a case, one for each channel, all on one grid.
+
+    ``before`` is what the first stage of a cascade said, on the same grid.
 
     Notes
     -----
@@ -103,10 +105,16 @@ def prepare_case(volumes: Sequence[Volume], part: NnunetPart) -> Prepared:
     box = bounding_box(nonzero) or (slice(0, a), slice(0, b), slice(0, c))
     inside = nonzero[box]
     shape = resampled_shape(inside.shape, source_mm, target_mm)
-    image = np.empty((len(volumes), *shape), dtype=np.float32)
-    for target, values, channel in zip(image, turned, part.channels, strict=True):
+    n_labels = 0 if part.first is None else len(part.values) - 1
+    image = np.empty((len(volumes) + n_labels, *shape), dtype=np.float32)
+    for target, values, channel in zip(image[: len(volumes)], turned, part.channels, strict=True):
         scaled = normalise(values[box].astype(np.float32), inside, channel)
         target[...] = resample(scaled, shape, source_mm, target_mm, part.image_rule)
+    if part.first is not None:
+        assert before is not None
+        said, rule = turn.there(before.array)[box], part.first.label_rule
+        labels = resample_labels(said, shape, source_mm, target_mm, rule, n_labels=len(part.values))
+        image[len(volumes) :] = [labels == label for label in part.values[1:]]
     return Prepared(image, turn, (a, b, c), box, source_mm, target_mm)
 
 

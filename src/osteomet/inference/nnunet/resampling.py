@@ -21,6 +21,9 @@ from osteomet.core.model import ResampleRule
 ANISOTROPY = 3.0
 """A grid whose largest spacing is more than so many times the smallest has a coarse axis."""
 
+_EQUAL = 1e-6
+"""Shares of a voxel that differ by less are equal."""
+
 Triple = tuple[int, int, int]
 Spacing = tuple[float, float, float]
 
@@ -89,6 +92,34 @@ def resample(
     picked = _nearest(len(slices), shape[axis])
     made = {index: _resized(slices[index], across, rule.order) for index in np.unique(picked)}
     return np.moveaxis(np.stack([made[index] for index in picked]), 0, axis)
+
+
+def resample_labels(
+    labels: NDArray[Any], shape: Triple, old_mm: Spacing, new_mm: Spacing, rule: ResampleRule, *, n_labels: int
+) -> NDArray[np.uint16]:
+    """Bring a label map with the labels 0 to ``n_labels − 1`` onto a grid of another shape that fills the same box.
+
+    Where each label is 1 and all others 0, that is resampled, and the highest wins; of equal ones that of the nearest
+    voxel. Other parameters are those of `resample`.
+
+    Examples
+    --------
+    >>> labels = np.array([0, 2, 2, 1]).reshape(1, 1, 4)
+    >>> rule = ResampleRule(1, None)
+    >>> resample_labels(labels, (1, 1, 8), (1.0, 1.0, 2.0), (1.0, 1.0, 1.0), rule, n_labels=3).ravel().tolist()
+    [0, 0, 2, 2, 2, 2, 1, 1]
+    """
+    found = labels.astype(np.uint16)
+    if labels.shape == shape:
+        return found
+    nearest = resample(labels, shape, old_mm, new_mm, ResampleRule(0, rule.separate))
+    found = np.zeros(shape, dtype=np.uint16)
+    highest = np.full(shape, -1.0, dtype=np.float32)
+    for label in range(n_labels):
+        share = resample(labels == label, shape, old_mm, new_mm, rule)
+        ahead = (share > highest + _EQUAL) | ((np.abs(share - highest) <= _EQUAL) & (nearest == label))
+        found[ahead], highest[ahead] = label, share[ahead]
+    return found
 
 
 def _resized(values: NDArray[np.float32], shape: tuple[int, ...], order: int) -> NDArray[np.float32]:

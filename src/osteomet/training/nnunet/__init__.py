@@ -1,0 +1,1 @@
+"""Drive nnU-Net v2 itself, an optional extra, in a process of its own."""
