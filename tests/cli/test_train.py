@@ -14,6 +14,7 @@ from tests.conftest import Osteomet
         (("kim2024", "--data", "d", "--start-from", "default-ct"), "a study is trained from nothing"),
         (("kim2024", "--data", "d", "--fold", "5"), "there is no such fold; expected 0 to 4, or all; got --fold 5"),
         (("kim2024", "--data", "d", "--fold", "last"), "there is no such fold"),
+        (("wangh2024", "--data", "d"), "wangh2024 has no networks that are trained alone; remedy: run `osteomet"),
         (("default-ct", "--data", "d"), "default-ct trains on phantoms that it draws; remedy: leave out --data"),
     ],
 )

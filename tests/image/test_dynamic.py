@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 from osteomet.core.errors import GeometryError, InputError, SeriesError
 from osteomet.core.grid import Grid
 from osteomet.core.volume import Modality, Unit, Volume
-from osteomet.image.dynamic import DynamicSeries, align_phases, enhancement_maps
+from osteomet.image.dynamic import DynamicSeries, align_phases, enhancement_maps, find_arrival_s
 from osteomet.image.register import register_rigid
 
 GRID = Grid.from_spacing((2, 1, 1), (1.0, 1.0, 3.0))
@@ -125,3 +125,31 @@ def test_alignment_undoes_the_motion() -> None:
 
     assert apart(aligned.phases[2]) < 0.3 * apart(moved.phases[2])
     assert aligned.phases[2].grid.same_as(grid)
+
+
+def test_a_series_that_lay_still_is_left_as_it_is() -> None:
+    grid = oblique_grid()
+    still = DynamicSeries(
+        tuple(scene(grid, np.eye(4), enhanced=late) for late in (False, True, True)), (0.0, 10.0, 20.0), 0.0
+    )
+    aligned, motions = align_phases(still)
+    for phase_, before, motion in zip(aligned.phases, still.phases, motions, strict=True):
+        assert phase_ is before
+        np.testing.assert_array_equal(motion, np.eye(4))
+
+
+def test_arrival_is_the_last_phase_before_the_vessels_brighten() -> None:
+    grid = Grid.from_spacing((20, 10, 5), (1.0, 1.0, 3.0))
+    rng = np.random.default_rng(4)
+    curves = np.full((6, *grid.shape), 100.0)
+    curves[3:, :2] += np.array([30.0, 180.0, 200.0])[:, None, None, None]  # a tenth of the voxels: vessels
+    curves[4:, 10:] += 40.0
+    noisy = curves + rng.normal(0, 4, curves.shape)
+    phases = [Volume(a.astype(np.float32), grid, Modality.MR, Unit.ARBITRARY) for a in noisy]
+    times = (0.0, 12.0, 24.0, 36.0, 48.0, 60.0)
+    assert find_arrival_s(phases, times) == 24.0
+    assert find_arrival_s(phases[2:], times[2:]) == 24.0
+    with pytest.raises(SeriesError, match="no voxel of the dynamic series gains signal; got at most 0"):
+        find_arrival_s([phase(5, 5), phase(5, 4), phase(4, 4)], (0.0, 10.0, 20.0))
+    with pytest.raises(SeriesError, match="3 phases and 2 times"):
+        find_arrival_s([phase(5, 5)] * 3, (0.0, 10.0))

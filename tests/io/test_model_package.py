@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from osteomet.core.calibration import ModelCalibration, PlattMap
+from osteomet.core.classifier import ClassifierPart, InceptionSpec, ScaledChannel
 from osteomet.core.errors import ModelError, UsageError
 from osteomet.core.model import IntensityWindow, ModelDescription, ModelPart, NetworkSpec
 from osteomet.core.vocabulary import SequenceRole
@@ -140,6 +141,46 @@ def test_a_part_that_contradicts_itself(tmp_path: Path, change: dict[str, Any], 
     weights = {name: WEIGHTS[name] for name in part.weights}
     with pytest.raises(ModelError, match=message):
         write_package(replace(DESCRIPTION, parts=(part,)), weights, card="", folder=tmp_path / "toy")
+
+
+CLASSIFIER = ClassifierPart(
+    InceptionSpec("inception_resnet3d", 3, 2, 0.1, (1, 1, 1), 16),
+    (ScaledChannel("peak", 1.0, 0.5), ScaledChannel("area", 30.0, 9.0)),
+    side=16,
+    edge_mm=2.0,
+    classes=("metastasis", "primary"),
+    weights=("weights/a.safetensors",),
+)
+
+
+def test_a_classifier_comes_back_as_it_was(tmp_path: Path) -> None:
+    description = replace(DESCRIPTION, parts=(), classifier=CLASSIFIER)
+    weights = dict.fromkeys(CLASSIFIER.weights, WEIGHTS["weights/a.safetensors"])
+    write_package(description, weights, card="", folder=tmp_path / "toy")
+    assert read_package(tmp_path / "toy").description.classifier == CLASSIFIER
+    with pytest.raises(ModelError, match="at least one part"):
+        write_package(replace(description, parts=(PART,)), WEIGHTS, card="", folder=tmp_path / "both")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"classes": ("metastasis",)}, "two classes or more"),
+        ({"classes": ("primary", "primary")}, "two classes or more"),
+        ({"channels": CLASSIFIER.channels[:1]}, "an input for each and for the mask"),
+        ({"channels": (ScaledChannel("peak", 1.0, 0.0), CLASSIFIER.channels[1])}, "positive standard deviations"),
+        ({"channels": (ScaledChannel("peak", float("nan"), 1.0), CLASSIFIER.channels[1])}, "finite means"),
+        ({"network": replace(CLASSIFIER.network, width=0.0)}, "a positive width"),
+        ({"network": replace(CLASSIFIER.network, blocks=(1, 0, 1))}, "positive numbers of blocks"),
+        ({"edge_mm": 0.0}, "finite positive edge"),
+        ({"weights": ()}, "at least one file of weights"),
+    ],
+)
+def test_a_classifier_that_contradicts_itself(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    part = replace(CLASSIFIER, **change)
+    weights = dict.fromkeys(part.weights, WEIGHTS["weights/a.safetensors"])
+    with pytest.raises(ModelError, match=message):
+        write_package(replace(DESCRIPTION, parts=(), classifier=part), weights, card="", folder=tmp_path / "toy")
 
 
 FITTED = PlattMap(-1.5, 0.75, 40, 12)

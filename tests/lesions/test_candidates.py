@@ -9,7 +9,7 @@ from osteomet.core.volume import LabelMap
 from osteomet.lesions.candidates import CandidateSettings, compute_confidences, find_instances
 
 SHAPE = (40, 24, 24)
-SETTINGS = CandidateSettings()
+SETTINGS = CandidateSettings(growth_probability=0.3)
 
 
 def bone_map(grid: Grid, array: NDArray[np.uint8] | None = None) -> LabelMap:

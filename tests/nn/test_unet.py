@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -82,3 +83,9 @@ def test_loss_without_foreground_is_the_cross_entropy_alone() -> None:
     assert float(dice_cross_entropy(logits, torch.zeros(1, 4, 1, 1, dtype=torch.long))) == pytest.approx(
         0.693147, abs=1e-5
     )
+
+
+def test_without_dice_the_loss_of_a_classifier_is_its_cross_entropy() -> None:
+    logits, target = torch.tensor([[2.0, 0.0], [0.0, 0.0], [-1.0, 1.0]]), torch.tensor([0, 1, 1])
+    expected = (np.log(1 + np.exp(-2)) + np.log(2) + np.log(1 + np.exp(-2))) / 3
+    assert float(dice_cross_entropy(logits, target, dice_weight=0.0)) == pytest.approx(expected, abs=1e-6)

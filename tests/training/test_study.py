@@ -10,7 +10,7 @@ from osteomet.evaluation.protocols import PROTOCOLS
 from osteomet.phantom.cohorts.presets import COHORTS
 from osteomet.training import recipe as recipe_module
 from osteomet.training.chain import TWO_STEPS, read_chain
-from osteomet.training.recipe import recipe_names, task_of
+from osteomet.training.recipe import task_of
 from osteomet.training.study import read_study
 
 TEXT = (Path(recipe_module.__file__).parents[1] / "recipes" / "kim2024.toml").read_text(encoding="utf-8")
@@ -39,8 +39,8 @@ def test_a_scale_changes_what_it_names_and_full_nothing() -> None:
     assert network.seed == study.networks["2d"].seed
 
 
-@pytest.mark.parametrize("name", [name for name in recipe_names() if task_of(name)])
-def test_every_study_that_ships_can_be_read_at_every_scale(name: str) -> None:
+@pytest.mark.parametrize("name", ["kim2024", "liu2021", "wangh2024-segmentation"])
+def test_every_study_of_our_networks_can_be_read_at_every_scale(name: str) -> None:
     study = read_chain(name) if task_of(name) == TWO_STEPS else read_study(name)
     assert study.name == name
     assert set(study.scales) == {"smoke", "small", "full"}

@@ -9,6 +9,7 @@ import typer
 from osteomet import __version__
 from osteomet.cli import (
     analyze,
+    classify,
     convert,
     demo,
     evaluate,
@@ -41,6 +42,7 @@ app.command()(predict.predict)
 app.command()(resample.resample)
 app.command()(convert.convert)
 app.add_typer(radiomics.app, name="radiomics")
+app.add_typer(classify.app, name="classify")
 app.add_typer(model.app, name="model")
 
 

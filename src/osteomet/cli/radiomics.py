@@ -1,4 +1,4 @@
-"""`osteomet radiomics`: features of lesions, and signatures made of them."""
+"""`osteomet radiomics`: maps of dynamic series, features of lesions, and signatures made of them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,63 @@ from typing import Annotated
 
 import typer
 
-from osteomet.cli.console import Json, OutFolder, Overwrite, Verbose, emit, progress_bars, say
+from osteomet.cli.console import Json, OutFolder, Overwrite, Verbose, emit, progress_bars, progress_or_lines, say
 from osteomet.core.errors import UsageError
 
-app = typer.Typer(help="Radiomic features of lesions, and signatures made of them.", no_args_is_help=True)
+app = typer.Typer(
+    help="Maps of dynamic series, radiomic features of lesions, and signatures made of them.", no_args_is_help=True
+)
 _DATA_HELP = "Data set with imagesTr and instancesTr or labelsTr, instead of an image and a mask."
+
+
+@app.command("map")
+def map_(
+    out: OutFolder,
+    phase: Annotated[
+        list[Path] | None, typer.Option(help="One phase of a series (NIfTI, NRRD, MHA); once for each, in order.")
+    ] = None,
+    times: Annotated[
+        str | None, typer.Option(metavar="SECONDS", help="When each phase was taken, e.g. 0,12,24,36.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Data set whose channels are phases, with phases.csv, instead of one series.")
+    ] = None,
+    arrival: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="When the contrast medium arrives; without it, found in each series."),
+    ] = None,
+    still: Annotated[bool, typer.Option("--still", help="Do not look for motion between the phases.")] = False,
+    tofts: Annotated[
+        Path | None, typer.Option(help="TOML file with T1 and protocol; fits the extended Tofts model too.")
+    ] = None,
+    overwrite: Overwrite = False,
+    json: Json = False,
+    verbose: Verbose = False,  # noqa: ARG001 - read by the error handler
+) -> None:
+    """Maps of dynamic contrast series: wash-in, wash-out, peak, time to peak, area, and Ktrans, ve and vp."""
+    from osteomet.pipeline.dynamic_maps import MapSettings, map_dataset, map_series, read_tofts
+
+    settings = MapSettings(arrival, not still, None if tofts is None else read_tofts(tofts))
+    if data is not None and not phase and times is None:
+        with progress_or_lines() as tell:
+            cases = map_dataset(data, out, settings, overwrite=overwrite, tell=tell)
+        result = {"out": str(out), "maps": list(settings.names), "cases": list(cases)}
+        emit(result, as_json=json, text=f"{out}: {len(settings.names)} maps of {len(cases)} cases")
+    elif data is None and phase and times is not None:
+        found = map_series(phase, _numbers(times), out, settings, overwrite=overwrite)
+        result = {"out": str(out), "maps": list(settings.names), **found.facts}
+        text = f"{out}: {len(settings.names)} maps, contrast medium from {found.facts['arrival_s']:g} s on"
+        emit(result, as_json=json, text=text)
+    else:
+        raise UsageError("say what to map", expected="either --phase, once for each, and --times, or --data")
+
+
+def _numbers(text: str) -> list[float]:
+    """Numbers with commas between them."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError("--times holds something other than numbers", expected="0,12,24,36", got=text) from None
 
 
 @app.command("extract")
@@ -32,8 +84,10 @@ def extract(
 ) -> None:
     """Compute the features of each lesion of an image or a data set, one row a lesion."""
     from osteomet.pipeline.radiomics import Perturbations, extract_from_dataset, extract_from_image
+    from osteomet.radiomics.settings import RadiomicsSettings, read_settings
 
     changes = None if perturb is None else Perturbations(perturb, seed)
+    chosen = RadiomicsSettings() if settings is None else read_settings(settings)
 
     with progress_bars() as update:
         if data is not None and image is None and mask is None and label is None:
@@ -41,7 +95,7 @@ def extract(
                 data,
                 out,
                 channel=channel,
-                settings=settings,
+                settings=chosen,
                 progress=lambda n, of: update("cases", n, of),
                 perturbations=changes,
             )
@@ -51,7 +105,7 @@ def extract(
                 mask,
                 out,
                 label=label,
-                settings=settings,
+                settings=chosen,
                 progress=lambda n, of: update("lesions", n, of),
                 perturbations=changes,
             )
@@ -87,9 +141,11 @@ def fit(
     """Fit a signature and judge it by nested folds of patients: signature.json, metrics, tables, figures."""
     from osteomet.pipeline.signature import fit_from_tables
     from osteomet.pipeline.signature_study import FitJob
+    from osteomet.radiomics.signature_recipe import SignatureRecipe, read_signature_recipe
 
+    recipe = SignatureRecipe() if settings is None else read_signature_recipe(settings)
     with progress_bars() as update:
-        document = fit_from_tables(FitJob(features, labels, out, settings, perturbed, overwrite), progress=update)
+        document = fit_from_tables(FitJob(features, labels, out, recipe, perturbed, overwrite), progress=update)
     area = document["metrics"]["cross_validation.auc"]
     n_kept = len(document["signature"]["features"])
     limits = "" if area["low"] is None else f" ({area['low']:.2f}–{area['high']:.2f})"

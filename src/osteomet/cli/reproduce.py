@@ -26,14 +26,9 @@ def reproduce(
 ) -> None:
     """Run a whole study: split, prepare, train every model, predict, evaluate, and print its tables."""
     from osteomet.pipeline.reproduce import reproduce_study
-    from osteomet.pipeline.study_job import StudyJob
-    from osteomet.training.chain import TWO_STEPS, read_chain
-    from osteomet.training.nnunet.recipe import NNUNET, read_nnunet
-    from osteomet.training.recipe import task_of
-    from osteomet.training.study import read_study
+    from osteomet.pipeline.study_job import StudyJob, read_any_study
 
-    readers = {TWO_STEPS: read_chain, NNUNET: read_nnunet}
-    study = readers.get(task_of(recipe), read_study)(recipe)
+    study = read_any_study(recipe)
     with progress_or_lines() as tell:
         metrics = reproduce_study(StudyJob(study, out, data, scale, device), tell=tell)
     found = {name: metric.as_json() for name, metric in metrics.items()}

@@ -35,8 +35,14 @@ def train(
 ) -> None:
     """Train the models of a study on your data, or a model on phantoms; a stopped training goes on with --resume."""
     from osteomet.core.errors import UsageError
+    from osteomet.training.lesion_study import LESION_CLASSES
     from osteomet.training.recipe import task_of
 
+    if task_of(recipe) == LESION_CLASSES:
+        raise UsageError(
+            f"{recipe} has no networks that are trained alone",
+            remedy="run `osteomet reproduce`, or fit to your data with `osteomet classify fit`",
+        )
     if task_of(recipe):
         if data is None or backgrounds is not None or start_from is not None:
             raise UsageError(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from osteomet.core.calibration import ModelCalibration
+from osteomet.core.classifier import ClassifierPart
 from osteomet.core.vocabulary import SequenceRole
 from osteomet.core.volume import Modality
 
@@ -176,8 +177,8 @@ class ModelDescription:
 
     ``files`` maps every other file of the package to its SHA-256, so that damage and tampering are noticed.
     ``seed_probability`` is the operating point: a lesion needs a voxel at least this probable. A model that was trained
-    by nnU-Net has ``nnunet`` and no parts. ``calibration`` makes probabilities of its scores, None where nobody fitted
-    one.
+    by nnU-Net has ``nnunet`` and no parts, a classifier of lesions has ``classifier`` and no parts. ``calibration``
+    makes probabilities of its scores, None where nobody fitted one.
     """
 
     name: str
@@ -194,6 +195,7 @@ class ModelDescription:
     files: dict[str, str]
     seed_probability: float = 0.5
     nnunet: NnunetPart | None = None
+    classifier: ClassifierPart | None = None
     calibration: ModelCalibration | None = None
     format: str = PACKAGE_FORMAT
 
@@ -202,7 +204,8 @@ class ModelDescription:
         """Every file of weights."""
         own = tuple(name for part in self.parts for name in part.weights)
         stages = stages_of(self.nnunet) if self.nnunet else ()
-        return own + tuple(name for stage in stages for name in stage.weights)
+        own += tuple(name for stage in stages for name in stage.weights)
+        return own + (self.classifier.weights if self.classifier else ())
 
     def part(self, name: str) -> ModelPart:
         """Return the part of this name; raises KeyError where there is none."""

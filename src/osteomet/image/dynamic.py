@@ -9,12 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteomet.core.errors import InputError, SeriesError
-from osteomet.core.grid import check_same_grid
+from osteomet.core.grid import Grid, check_same_grid
 from osteomet.core.volume import Volume
 from osteomet.image.register import register_rigid
 from osteomet.image.resample import resample_volume
 
 Values = NDArray[np.float64]
+_BRIGHTEST_SHARE = 0.01
+_ARRIVED_SHARE = 0.1
+_LEAST_VOXELS = 0.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,6 +95,44 @@ class EnhancementMaps:
     area_s: Values
 
 
+def find_arrival_s(phases: Sequence[Volume], times_s: Sequence[float]) -> float:
+    """Time of the last phase before the contrast medium arrives.
+
+    The one in a hundred voxels that gain most over the first phase tell it: their mean has not yet gained a tenth of
+    what it will. The medium arrives at that time or up to the next phase.
+
+    Parameters
+    ----------
+    phases
+        Images on one grid, two or more.
+    times_s
+        When each was taken, ascending.
+
+    Raises
+    ------
+    SeriesError
+        If phases and times do not match, or no voxel gains.
+    """
+    if len(phases) != len(times_s) or len(phases) < 2:
+        raise SeriesError(
+            "phases and times of a dynamic series do not match", got=f"{len(phases)} phases and {len(times_s)} times"
+        )
+    for number, phase in enumerate(phases[1:], 2):
+        check_same_grid(phases[0].grid, phase.grid, names=("phase 1", f"phase {number}"))
+    signal = np.stack([phase.array.ravel() for phase in phases]).astype(np.float64)
+    gain = signal[len(phases) // 2 :].mean(axis=0) - signal[0]
+    n = max(1, round(_BRIGHTEST_SHARE * gain.size))
+    brightest = np.argpartition(gain, -n)[-n:]
+    curve = (signal[:, brightest] - signal[0, brightest]).mean(axis=1)
+    if not curve.max() > 0:
+        raise SeriesError(
+            "no voxel of the dynamic series gains signal",
+            got=f"at most {curve.max():g} over the first phase",
+            remedy="look whether the phases are those after contrast medium, and in their order",
+        )
+    return float(times_s[int(np.argmax(curve >= _ARRIVED_SHARE * curve.max())) - 1])
+
+
 def enhancement_curves(series: DynamicSeries, *, least_share: float = 0.05) -> tuple[Values, Values]:
     """Baseline, shape of the grid, and relative enhancement, shape (i, j, k, phases).
 
@@ -167,12 +208,27 @@ def align_phases(series: DynamicSeries) -> tuple[DynamicSeries, tuple[NDArray[np
 
     Notes
     -----
-    Each phase is registered rigidly to the first by mutual information, which does not mind that tissues enhance.
+    Each phase is registered rigidly to the first by mutual information, which does not mind that tissues enhance but is
+    drawn aside by it a little: a phase that moved less than a quarter of the largest edge of a voxel, root mean square
+    over the field of view, stays as it is.
     """
     first = series.phases[0]
-    found = [register_rigid(first, phase) for phase in series.phases[1:]]
-    moved = [resample_volume(phase.volume, first.grid, outside=0.0) for phase in found]
-    return replace(series, phases=(first, *moved)), (np.eye(4), *(phase.motion for phase in found))
+    phases, motions = [first], [np.eye(4)]
+    for phase in series.phases[1:]:
+        found = register_rigid(first, phase)
+        moved = _displacement_mm(first.grid, found.motion) >= _LEAST_VOXELS * max(first.grid.spacing_mm)
+        phases.append(resample_volume(found.volume, first.grid, outside=0.0) if moved else phase)
+        motions.append(found.motion if moved else np.eye(4))
+    return replace(series, phases=tuple(phases)), tuple(motions)
+
+
+def _displacement_mm(grid: Grid, motion: Values) -> float:
+    """Root mean square displacement of the points of a box; that of eight points stands for all, as it is linear."""
+    corners = grid.corners_xyz_mm().reshape(-1, 3)
+    centre = corners.mean(axis=0)
+    points = centre + (corners - centre) / np.sqrt(3)
+    moved = points @ motion[:3, :3].T + motion[:3, 3]
+    return float(np.sqrt(((moved - points) ** 2).sum(axis=1).mean()))
 
 
 def strongest_enhancement(phases: Sequence[Volume], *, name: str = "the series") -> Volume:

@@ -76,7 +76,7 @@ def load_nnunet_engines(package: ModelPackage, *, device: Device, cache_dir: Pat
         raise ModelError(
             f"model {package.description.name!r} was not trained by nnU-Net",
             expected="a model that `osteomet model import` made of a trained folder",
-            remedy="run it with `osteomet analyze`",
+            remedy="run it with `osteomet analyze`, a classifier with `osteomet classify predict`",
         )
     engines = [_load(package, stage, device=device, cache_dir=cache_dir) for stage in stages_of(part)]
     return tuple(

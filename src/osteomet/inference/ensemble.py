@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from osteomet.core.classifier import ClassifierPart
 from osteomet.core.errors import ModelError
 from osteomet.core.model import ModelPart, NnunetPart
 from osteomet.io.model_package import ModelPackage, Tensors
@@ -22,7 +23,7 @@ class Ensemble(nn.Module):
         self.members = nn.ModuleList(members)
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
-        """Map (n, n_inputs, i, j, k) to probabilities (n, n_outputs, i, j, k)."""
+        """Map (n, n_inputs, i, j, k) to probabilities (n, n_outputs, i, j, k), of a classifier (n, n_outputs)."""
         first, *others = (torch.softmax(member(batch), dim=1) for member in self.members)
         return sum(others, start=first) / len(self.members) if others else first
 
@@ -43,7 +44,7 @@ class LogitEnsemble(nn.Module):
         return mean.unsqueeze(2) if self.flat else mean
 
 
-def build_ensemble(package: ModelPackage, part: ModelPart | NnunetPart) -> Ensemble | LogitEnsemble:
+def build_ensemble(package: ModelPackage, part: ModelPart | NnunetPart | ClassifierPart) -> Ensemble | LogitEnsemble:
     """Build the networks of a part, on the CPU and in evaluation mode, with the weights of the package.
 
     They give probabilities, those of nnU-Net logits.
@@ -56,14 +57,14 @@ def build_ensemble(package: ModelPackage, part: ModelPart | NnunetPart) -> Ensem
     members = []
     for name in part.weights:
         network = build_network(part.network)
-        _load(network, package.weights[name], f"{name} of model {package.description.name!r}")
+        load_weights(network, package.weights[name], f"{name} of model {package.description.name!r}")
         members.append(network)
     if isinstance(part, NnunetPart):
         return LogitEnsemble(members, flat=part.spacing_mm[0] is None).eval()
     return Ensemble(members).eval()
 
 
-def _load(network: nn.Module, tensors: Tensors, what: str) -> None:
+def load_weights(network: nn.Module, tensors: Tensors, what: str) -> None:
     """Fill a network; names and shapes are compared first, so that the message can name the first difference."""
     expected, got = _shapes(network.state_dict()), _shapes(tensors)
     for key in sorted(expected.keys() | got.keys()):

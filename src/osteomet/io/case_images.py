@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from osteomet.core.errors import DatasetError, GeometryError, OsteometError
+from osteomet.core.errors import DatasetError
 from osteomet.core.grid import check_same_grid
 from osteomet.core.volume import LabelMap, Modality, Volume
 from osteomet.io.csv_rows import check_unique, read_rows
 from osteomet.io.dataset import CaseFacts, CasePair, LesionNote, MapFiles, note_of
 from osteomet.io.formats import read_instances, read_labels, read_volume
+from osteomet.io.naming import naming_case
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +56,7 @@ def read_case(pair: CasePair) -> CaseImages:
         name of the prediction is unknown to the reference, a probability lies outside 0 to 1, or the confidences do not
         belong to the instances. Every message names the case.
     """
-    with _about(pair.facts.case):
+    with naming_case(pair.facts.case):
         reference = _read_map(pair.reference)
         if pair.prediction is None:
             return CaseImages(pair.facts, reference, None)
@@ -143,15 +143,3 @@ def _read_probability(path: Path) -> Volume:
             f"{path.name} holds no probabilities", expected="values from 0 to 1", got=f"{low:.4g} to {high:.4g}"
         )
     return volume
-
-
-@contextmanager
-def _about(case: str) -> Iterator[None]:
-    """Put the case in front of every error, and make one kind of those that are not about geometry."""
-    try:
-        yield
-    except OsteometError as error:
-        kind = GeometryError if isinstance(error, GeometryError) else DatasetError
-        raise kind(
-            f"case “{case}”: {error.what}", expected=error.expected, got=error.got, remedy=error.remedy
-        ) from error

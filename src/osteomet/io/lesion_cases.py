@@ -7,24 +7,38 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from osteomet.core.errors import DatasetError, FormatError, UsageError
-from osteomet.io.formats import image_stem, is_image_file
+from osteomet.core.volume import LabelMap
+from osteomet.image.components import label_components
+from osteomet.io.formats import image_stem, is_image_file, read_instances, read_labels
 
 _PARTS = ("Tr", "Ts")
 
 
 @dataclass(frozen=True, slots=True)
 class LesionCase:
-    """One image and the map of its lesions; ``is_instances`` when each value of the map is one lesion."""
+    """Images of one case, one for each channel that was asked for, and the map of its lesions.
+
+    ``is_instances`` when each value of the map is one lesion.
+    """
 
     case: str
-    image: Path
+    images: tuple[Path, ...]
     lesions: Path
     is_instances: bool
+
+    @property
+    def image(self) -> Path:
+        """The image, where one channel was asked for."""
+        (image,) = self.images
+        return image
 
 
 def list_lesion_cases(data: Path, *, channel: int | None) -> tuple[LesionCase, ...]:
@@ -47,9 +61,60 @@ def list_lesion_cases(data: Path, *, channel: int | None) -> tuple[LesionCase, .
     FormatError
         If ``dataset.json`` is damaged.
     """
+    _check_folder(data)
+    return _list_cases(data, [_choose_channel(data, channel)])
+
+
+def list_lesion_images(data: Path, channels: Sequence[str] = ()) -> tuple[tuple[str, ...], tuple[LesionCase, ...]]:
+    """Names of channels, and the cases with an image of each; of all channels where none is named.
+
+    Raises
+    ------
+    DatasetError
+        As `list_lesion_cases`, and if the data set has no channel of a name.
+    FormatError
+        If ``dataset.json`` is damaged.
+    """
+    _check_folder(data)
+    numbers = {name: number for number, name in sorted(channel_names(data).items())}
+    missing = [name for name in channels if name not in numbers]
+    if missing:
+        raise DatasetError(
+            f"{data}: the data set lacks the channel {' and '.join(f'“{name}”' for name in missing)}",
+            expected=", ".join(channels),
+            got=", ".join(numbers),
+            remedy="name the channels so in dataset.json",
+        )
+    names = tuple(channels) or tuple(numbers)
+    return names, _list_cases(data, [numbers[name] for name in names])
+
+
+def read_lesions(case: LesionCase) -> LabelMap:
+    """Read the map of lesions of a case."""
+    return read_instances(case.lesions) if case.is_instances else read_labels(case.lesions)
+
+
+def lesions_of(labels: LabelMap, *, is_instances: bool) -> Iterator[tuple[int, str, NDArray[np.bool_]]]:
+    """Number, label and voxels of each lesion of a map; of one of labels these are 26-connected components."""
+    if is_instances:
+        for name, value in labels.present().items():
+            yield value, name, labels.mask(name)
+        return
+    number = 0
+    for name in labels.present():
+        components, n = label_components(labels.mask(name))
+        for component in range(1, n + 1):
+            number += 1
+            yield number, name, np.asarray(components == component)
+
+
+def _check_folder(data: Path) -> None:
     if not data.is_dir():
         raise DatasetError(f"{data}: no such folder", expected="a data set with imagesTr and instancesTr or labelsTr")
-    number = _choose_channel(data, channel)
+
+
+def _list_cases(data: Path, channels: Sequence[int]) -> tuple[LesionCase, ...]:
+    """Cases with an image of each of these channels."""
     cases = []
     for part in _PARTS:
         instances, labels = data / f"instances{part}", data / f"labels{part}"
@@ -57,8 +122,10 @@ def list_lesion_cases(data: Path, *, channel: int | None) -> tuple[LesionCase, .
         if maps.is_dir():
             images = _by_stem(data / f"images{part}")
             for case, files in _by_stem(maps).items():
-                image = _only(images.get(f"{case}_{number:04d}", []), case, f"an image of channel {number}")
-                cases.append(LesionCase(case, image, _only(files, case, "a map of lesions"), maps is instances))
+                found = tuple(
+                    _only(images.get(f"{case}_{n:04d}", []), case, f"an image of channel {n}") for n in channels
+                )
+                cases.append(LesionCase(case, found, _only(files, case, "a map of lesions"), maps is instances))
     if not cases:
         raise DatasetError(
             f"{data}: no map of lesions in the data set",
@@ -69,7 +136,7 @@ def list_lesion_cases(data: Path, *, channel: int | None) -> tuple[LesionCase, .
 
 def _choose_channel(data: Path, channel: int | None) -> int:
     """Number of the channel to take."""
-    names = _channel_names(data)
+    names = channel_names(data)
     known = ", ".join(f"{number}: {name}" for number, name in sorted(names.items()))
     if channel is None and len(names) > 1:
         raise UsageError("the data set has several channels", expected="--channel with one of their numbers", got=known)
@@ -78,7 +145,7 @@ def _choose_channel(data: Path, channel: int | None) -> int:
     return min(names) if channel is None else channel
 
 
-def _channel_names(data: Path) -> dict[int, str]:
+def channel_names(data: Path) -> dict[int, str]:
     """Name of each channel from ``dataset.json``; without that file, what the files of images are numbered."""
     path = data / "dataset.json"
     if not path.is_file():

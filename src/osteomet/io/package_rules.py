@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from osteomet.core.calibration import PlattMap
+from osteomet.core.classifier import ClassifierPart
 from osteomet.core.errors import ModelError
 from osteomet.core.model import NORM_GROUPS, ModelDescription, ModelPart, NnunetPart, stages_of
 from osteomet.io.package_files import check_paths
@@ -21,7 +22,10 @@ def check_description(description: ModelDescription) -> None:
     names = [part.name for part in description.parts]
     for stage in stages_of(description.nnunet) if description.nnunet is not None else ():
         _check_nnunet(stage)
-    if bool(names) == (description.nnunet is not None) or len(set(names)) != len(names):
+    if description.classifier is not None:
+        _check_classifier(description.classifier)
+    kinds = bool(names) + (description.nnunet is not None) + (description.classifier is not None)
+    if kinds != 1 or len(set(names)) != len(names):
         raise ModelError("a model has at least one part, each with its own name", got=str(names))
     for part in description.parts:
         _check_part(part)
@@ -99,6 +103,27 @@ def _check_nnunet(part: NnunetPart) -> None:
     _check_rules(f"network {part.configuration!r} of the model", rules, part)
 
 
+def _check_classifier(part: ClassifierPart) -> None:
+    """Refuse a classifier whose channels, cube, classes and network do not fit each other."""
+    net, names = part.network, [channel.name for channel in part.channels]
+    numbers = [number for channel in part.channels for number in (channel.centre, channel.scale)]
+    rules = {
+        "two classes or more, named once each, one for each output of the network": len(set(part.classes))
+        == len(part.classes)
+        == net.n_outputs
+        >= 2,
+        "channels named once each, and an input for each and for the mask": bool(names)
+        and len(set(names)) == len(names) == net.n_inputs - 1,
+        "finite means and positive standard deviations": all(map(math.isfinite, numbers))
+        and all(channel.scale > 0 for channel in part.channels),
+        "a positive width, and positive numbers of blocks and squeezed features": 0 < net.width < math.inf
+        and min(*net.blocks, net.squeeze) > 0,
+        "a cube of some voxels of a finite positive edge": part.side > 0 and 0 < part.edge_mm < math.inf,
+        "at least one file of weights": bool(part.weights),
+    }
+    _check_rules("the classifier of the model", rules, part)
+
+
 def _check_calibration(fitted: PlattMap) -> None:
     """Refuse a map that gives no probability, or turns the order of scores."""
     rules = {
@@ -109,7 +134,9 @@ def _check_calibration(fitted: PlattMap) -> None:
     _check_rules("the calibration of the model", rules, fitted)
 
 
-def _check_rules(what: str, rules: Mapping[str, bool], part: ModelPart | NnunetPart | PlattMap) -> None:
+def _check_rules(
+    what: str, rules: Mapping[str, bool], part: ModelPart | NnunetPart | ClassifierPart | PlattMap
+) -> None:
     """Refuse a description at the first rule that does not hold."""
     for rule, holds in rules.items():
         if not holds:

@@ -31,8 +31,8 @@ class CandidateSettings:
     seed_probability
         A lesion needs one voxel at least this probable.
     growth_probability
-        From its seeds it grows through touching voxels at least this probable. Lower than the seed, so that a sure
-        lesion keeps its faint rim while faint specks alone are not candidates.
+        From its seeds it grows through touching voxels at least this probable: more probable than not. Lower than the
+        seed, so that a sure lesion keeps its faint rim while faint specks alone are not candidates.
     minimum_volume_ml
         Anything smaller is dropped: 0.1 ml is a ball of 5.8 mm, about 30 voxels of 1.5 mm, near the smallest that a CT
         of ordinary slice thickness shows.
@@ -50,7 +50,7 @@ class CandidateSettings:
     """
 
     seed_probability: float = 0.5
-    growth_probability: float = 0.3
+    growth_probability: float = 0.5
     minimum_volume_ml: float = 0.1
     waist_ratio: float = 0.6
     minimum_inside_fraction: float = 0.5

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from osteomet.core.classifier import ScaledChannel
 from osteomet.core.grid import Grid
 from osteomet.core.model import IntensityWindow
 from osteomet.core.vocabulary import SequenceRole
@@ -18,6 +19,7 @@ from osteomet.image.resample import covered_by, resample_volume
 
 OUTSIDE = -1.0
 """Value of every input channel beyond the image."""
+_MOST_DEVIATIONS = 5.0
 
 
 def network_inputs(
@@ -51,6 +53,29 @@ def network_inputs(
         channel[...] = window(values, one.low, one.high)
     if bones is not None:
         inputs[-1] = np.where(bones, 1.0, OUTSIDE)
+    return inputs
+
+
+def cube_inputs(cubes: NDArray[np.float32], channels: Sequence[ScaledChannel]) -> NDArray[np.float32]:
+    """Standardise cubes for a classifier; values beyond five standard deviations become five.
+
+    Parameters
+    ----------
+    cubes
+        Shape (n, channels + 1, i, j, k); the last input is the mask of the lesion and stays as it is.
+    channels
+        Mean and standard deviation of each of the others.
+
+    Examples
+    --------
+    >>> cube = np.array([3.0, 100.0, 1.0], dtype=np.float32).reshape(1, 3, 1, 1, 1)
+    >>> cube_inputs(cube, [ScaledChannel("peak", 1.0, 4.0), ScaledChannel("area", 0.0, 1.0)]).ravel().tolist()
+    [0.5, 5.0, 1.0]
+    """
+    centre = np.array([channel.centre for channel in channels], dtype=np.float32)[:, None, None, None]
+    scale = np.array([channel.scale for channel in channels], dtype=np.float32)[:, None, None, None]
+    inputs = cubes.copy()
+    inputs[:, :-1] = np.clip((cubes[:, :-1] - centre) / scale, -_MOST_DEVIATIONS, _MOST_DEVIATIONS)
     return inputs
 
 

@@ -22,6 +22,7 @@ def dice_cross_entropy(
     *,
     foreground_weight: float = 1.0,
     entropy_weight: float = 1.0,
+    dice_weight: float = 1.0,
     total: Callable[[Tensor], Tensor] = _alone,
 ) -> Tensor:
     """Sum of weighted cross-entropy and soft Dice loss over the foreground classes that the batch shows.
@@ -29,14 +30,17 @@ def dice_cross_entropy(
     Parameters
     ----------
     logits
-        Shape (n, classes, i, j, k), or (n, classes, i, j).
+        Shape (n, classes, i, j, k), or (n, classes, i, j); of a classifier (n, classes).
     target
-        Class of each voxel, int64, shape (n, i, j, k) or (n, i, j); voxels of class `IGNORED` are left out.
+        Class of each voxel, int64, shape (n, i, j, k) or (n, i, j), of a classifier (n,); voxels of class `IGNORED` are
+        left out.
     foreground_weight
         Weight of a foreground voxel in the cross-entropy against 1 for background. Where foreground is a few voxels in
         a thousand, a class that is not yet called at all gets no gradient to speak of from Dice, and stays uncalled.
     entropy_weight
-        Weight of the cross-entropy against 1 for Dice; 0 leaves the Dice loss alone.
+        Weight of the cross-entropy; 0 leaves the Dice loss alone.
+    dice_weight
+        Weight of the Dice loss; 0 leaves the cross-entropy alone.
     total
         Adds what every process has of a batch that is shared among several.
 
@@ -56,6 +60,8 @@ def dice_cross_entropy(
     of_target = log_probability.gather(1, flat[:, None])[:, 0]
     weight = counts * (1.0 + (foreground_weight - 1.0) * (flat > 0))
     entropy = entropy_weight * (-total((weight * of_target).sum()) / total(weight.sum()).clamp(min=1.0))
+    if dice_weight == 0:
+        return entropy
     n_classes = logits.shape[1]
     by_class = flat.reshape(-1)
     none = log_probability.new_zeros(n_classes)
@@ -68,7 +74,7 @@ def dice_cross_entropy(
     if not bool(shown.any()):
         return entropy
     dice = (2 * overlap[shown] + 1.0) / (size[shown] + 1.0)
-    return entropy + (1 - dice).mean()
+    return entropy + dice_weight * (1 - dice).mean()
 
 
 def deep_supervision(all_logits: Sequence[Tensor], target: Tensor, loss: Callable[[Tensor, Tensor], Tensor]) -> Tensor:

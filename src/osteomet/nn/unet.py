@@ -16,8 +16,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from osteomet.core.classifier import InceptionSpec
 from osteomet.core.errors import ModelError
 from osteomet.core.model import NORM_GROUPS, NetworkSpec, PlannedUNetSpec
+from osteomet.nn.inception_resnet import InceptionResNet3d, InceptionSettings
 from osteomet.nn.planned_unet import PlannedUNet
 
 
@@ -68,7 +70,7 @@ class SubvoxelUNet3d(nn.Module):
         return logits
 
 
-def build_network(spec: NetworkSpec | PlannedUNetSpec) -> nn.Module:
+def build_network(spec: NetworkSpec | PlannedUNetSpec | InceptionSpec) -> nn.Module:
     """Build the network that a model package describes, with fresh weights.
 
     Raises
@@ -78,6 +80,9 @@ def build_network(spec: NetworkSpec | PlannedUNetSpec) -> nn.Module:
     """
     if isinstance(spec, PlannedUNetSpec):
         return PlannedUNet(spec)
+    if isinstance(spec, InceptionSpec):
+        shape = InceptionSettings(spec.n_inputs, spec.n_outputs, spec.width, spec.blocks, spec.squeeze)
+        return InceptionResNet3d(shape)
     if spec.kind != "subvoxel_unet3d":
         raise ModelError(
             "the model uses a network that this version does not know",

@@ -19,9 +19,15 @@ from scipy.ndimage import uniform_filter
 from osteomet import __version__
 from osteomet.core.findings import Abstention, Findings, LevelFinding, Provenance, StudyFacts, to_json
 from osteomet.core.lesion import Lesion, PointMm
-from osteomet.core.vocabulary import LesionType, SequenceRole
+from osteomet.core.vocabulary import STRUCTURES, LesionType, SequenceRole
 from osteomet.core.volume import LabelMap, Modality, Volume
-from osteomet.inference.cascade import CascadeResult, LesionEvidence, instance_on_grid, run_cascade
+from osteomet.inference.cascade import (
+    SEARCHED_GROUPS,
+    CascadeResult,
+    LesionEvidence,
+    instance_on_grid,
+    run_cascade,
+)
 from osteomet.inference.engine import Device
 from osteomet.io.formats import write_labels
 from osteomet.io.model_package import ModelPackage, find_package, read_package
@@ -248,7 +254,9 @@ def _find_lesions(
     kept = [
         label
         for label, site in sites.items()
-        if site is not None and site.inside_fraction >= rule.minimum_inside_fraction
+        if site is not None
+        and STRUCTURES[site.site].group in SEARCHED_GROUPS
+        and site.inside_fraction >= rule.minimum_inside_fraction
     ]
     on_scan = _bring_to_scan(fine, kept, evidence, volume)
     measures = measure_lesions(on_scan, volume)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from osteomet.core.classifier import ClassifierPart
 from osteomet.core.errors import ModelError, UsageError
 from osteomet.core.model import ModelDescription, ModelPart, NnunetPart, stages_of
 from osteomet.inference.ensemble import build_ensemble
@@ -75,7 +76,8 @@ def import_model(source: Path, models: Path, *, name: str | None, configuration:
     description = draft.description
     _check_name(description.name, models)
     stages = stages_of(description.nnunet) if description.nnunet else ()
-    parts: tuple[ModelPart | NnunetPart, ...] = (*description.parts, *stages)
+    classifiers = () if description.classifier is None else (description.classifier,)
+    parts: tuple[ModelPart | NnunetPart | ClassifierPart, ...] = (*description.parts, *stages, *classifiers)
     for part in parts:
         build_ensemble(draft, part)
     folder = models / description.name

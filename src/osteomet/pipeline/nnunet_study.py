@@ -49,7 +49,8 @@ class NnunetRun:
         folders = (prepared / "raw", prepared / "preprocessed", (self.out / "models").absolute())
         for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)
-        return Place(*(str(folder) for folder in folders), DATASETS[stage], self.device)
+        raw, preprocessed, results = (str(folder) for folder in folders)
+        return Place(raw, preprocessed, results, DATASETS[stage], self.device)
 
     def about(self, stage: StageName) -> Tell:
         """Say with every progress which stage it is."""
@@ -88,6 +89,7 @@ def open_nnunet(recipe: NnunetRecipe, data: Path, out: Path, *, device: Device, 
             remedy="name the channel so in dataset.json",
         )
     open_folder(recipe, out, resume=resume)
+    (out / "prepared").mkdir(exist_ok=True)
     return NnunetRun(recipe, dataset, out, choose_device(device), tell)
 
 

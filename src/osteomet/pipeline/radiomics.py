@@ -7,7 +7,6 @@ import json
 import math
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,18 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteomet import __version__
-from osteomet.core.errors import DatasetError, GeometryError, InputError, OsteometError, UsageError
+from osteomet.core.errors import DatasetError, InputError, UsageError
 from osteomet.core.grid import check_same_grid
 from osteomet.core.volume import LabelMap, Modality, Volume
-from osteomet.image.components import label_components
 from osteomet.io.feature_table import PERTURBATION
-from osteomet.io.formats import image_stem, read_instances, read_labels, read_volume
-from osteomet.io.lesion_cases import LesionCase, list_lesion_cases
+from osteomet.io.formats import image_stem, read_labels, read_volume
+from osteomet.io.lesion_cases import LesionCase, lesions_of, list_lesion_cases, read_lesions
+from osteomet.io.naming import naming_case
 from osteomet.io.output import output_file
 from osteomet.radiomics.extract import RadiomicFeatures, extract_features
 from osteomet.radiomics.names import feature_names
 from osteomet.radiomics.perturb import perturb_mask
-from osteomet.radiomics.settings import RadiomicsSettings, read_settings
+from osteomet.radiomics.settings import RadiomicsSettings
 
 KEY_COLUMNS = ("case", "lesion", "label", "n_voxels")
 """First columns of the table; the features follow."""
@@ -69,7 +68,7 @@ def extract_from_image(
     out: Path,
     *,
     label: int | None,
-    settings: Path | None,
+    settings: RadiomicsSettings,
     progress: Callable[[int, int], None],
     perturbations: Perturbations | None = None,
 ) -> tuple[FeatureRow, ...]:
@@ -84,20 +83,20 @@ def extract_from_image(
     label
         The one label to take; where None, every label that is present.
     settings
-        TOML file of `osteomet.radiomics.settings.RadiomicsSettings`; where None, the defaults.
+        Of the extraction.
     perturbations
         Where given, the features are those of perturbed masks instead of the masks themselves.
 
     Raises
     ------
     UsageError
-        If a file is there already, or a setting cannot be meant.
+        If a file is there already.
     GeometryError
         If mask and image differ in geometry.
     InputError
         If a file cannot be used, the mask is empty, or it has no such label.
     """
-    chosen = _prepare(out, settings)
+    _check_new(out)
     volume, labels = read_volume(image, modality=Modality.MR), read_labels(mask)
     check_same_grid(volume.grid, labels.grid, names=("the image", "the mask"))
     wanted = _wanted(labels, mask, label)
@@ -105,9 +104,9 @@ def extract_from_image(
     for done, (name, value) in enumerate(wanted.items()):
         progress(done, len(wanted))
         lesion = _Lesion(image_stem(image), value, name, labels.mask(name))
-        rows += _rows_of_lesion(lesion, volume, chosen, perturbations)
+        rows += _rows_of_lesion(lesion, volume, settings, perturbations)
     progress(len(wanted), len(wanted))
-    _write(rows, chosen, out, source={"image": image.name, "mask": mask.name})
+    _write(rows, settings, out, source={"image": image.name, "mask": mask.name})
     return tuple(rows)
 
 
@@ -116,7 +115,7 @@ def extract_from_dataset(
     out: Path,
     *,
     channel: int | None,
-    settings: Path | None,
+    settings: RadiomicsSettings,
     progress: Callable[[int, int], None],
     perturbations: Perturbations | None = None,
 ) -> tuple[FeatureRow, ...]:
@@ -137,17 +136,17 @@ def extract_from_dataset(
     DatasetError, GeometryError
         If a case cannot be used, which the message names, or no case has a lesion.
     """
-    chosen = _prepare(out, settings)
+    _check_new(out)
     cases = list_lesion_cases(data, channel=channel)
     rows: list[FeatureRow] = []
     for done, case in enumerate(cases):
         progress(done, len(cases))
-        with _about(case):
-            rows += _rows_of(case, chosen, perturbations)
+        with naming_case(case.case):
+            rows += _rows_of(case, settings, perturbations)
     progress(len(cases), len(cases))
     if not rows:
         raise DatasetError(f"{data}: no case has a lesion", got=f"{len(cases)} empty maps")
-    _write(rows, chosen, out, source={"data": data.name, "channel": channel or 0})
+    _write(rows, settings, out, source={"data": data.name, "channel": channel or 0})
     return tuple(rows)
 
 
@@ -162,14 +161,13 @@ def _wanted(labels: LabelMap, mask: Path, label: int | None) -> dict[str, int]:
     return {name: value for name, value in present.items() if label in (None, value)}
 
 
-def _prepare(out: Path, settings: Path | None) -> RadiomicsSettings:
-    """Refuse to replace a file, and read the settings."""
+def _check_new(out: Path) -> None:
+    """Refuse to replace a file."""
     for path in (out, _beside(out)):
         if path.exists():
             raise UsageError(f"{path} exists already", remedy="name a new file")
     if not out.parent.is_dir():
         raise UsageError("cannot write a file into a folder that does not exist", got=str(out.parent))
-    return RadiomicsSettings() if settings is None else read_settings(settings)
 
 
 def _beside(out: Path) -> Path:
@@ -191,12 +189,12 @@ def _rows_of(
     case: LesionCase, settings: RadiomicsSettings, perturbations: Perturbations | None
 ) -> Iterator[FeatureRow]:
     """Features of each lesion of a case."""
-    labels = read_instances(case.lesions) if case.is_instances else read_labels(case.lesions)
+    labels = read_lesions(case)
     if not labels.present():
         return
     volume: Volume = read_volume(case.image, modality=Modality.MR)
     check_same_grid(volume.grid, labels.grid, names=("the image", "the map of lesions"))
-    for number, name, region in _lesions_of(labels, is_instances=case.is_instances):
+    for number, name, region in lesions_of(labels, is_instances=case.is_instances):
         yield from _rows_of_lesion(_Lesion(case.case, number, name, region), volume, settings, perturbations)
 
 
@@ -212,32 +210,6 @@ def _rows_of_lesion(
     for n in range(1, perturbations.n + 1):
         mask = perturb_mask(lesion.region, volume.grid.spacing_mm, rng=rng)
         yield FeatureRow(*key, extract_features(volume, mask, settings), perturbation=n)
-
-
-def _lesions_of(labels: LabelMap, *, is_instances: bool) -> Iterator[tuple[int, str, NDArray[np.bool_]]]:
-    """Number, label and voxels of each lesion."""
-    if is_instances:
-        for name, value in labels.present().items():
-            yield value, name, labels.mask(name)
-        return
-    number = 0
-    for name in labels.present():
-        components, n = label_components(labels.mask(name))
-        for component in range(1, n + 1):
-            number += 1
-            yield number, name, np.asarray(components == component)
-
-
-@contextmanager
-def _about(case: LesionCase) -> Iterator[None]:
-    """Put the case in front of every error."""
-    try:
-        yield
-    except OsteometError as error:
-        kind = GeometryError if isinstance(error, GeometryError) else DatasetError
-        raise kind(
-            f"case “{case.case}”: {error.what}", expected=error.expected, got=error.got, remedy=error.remedy
-        ) from error
 
 
 def _write(rows: Sequence[FeatureRow], settings: RadiomicsSettings, out: Path, *, source: dict[str, Any]) -> None:

@@ -140,9 +140,9 @@ def _choice_table(run: NnunetRun, stages: Mapping[StageName, _Stage]) -> Table:
 
 def _split_table(cases: NnunetCases) -> Table:
     """Patients, cases and instances of each fold."""
-    rows = []
+    rows: list[tuple[int, ...]] = []
     for number, patients in enumerate(cases.folds):
-        counts: list[object] = []
+        counts: list[int] = []
         for stage in STAGES:
             mine = [case for case in cases.stages[stage] if case.patient in patients]
             counts += [len(mine), sum(case.n_components for case in mine)]

@@ -8,21 +8,20 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from osteomet import __version__
 from osteomet.core.signature import Signature, SignatureTerm
 from osteomet.evaluation.class_metrics import class_metrics
 from osteomet.evaluation.classification import evaluate_classification
-from osteomet.evaluation.classified_cases import ClassifiedCases
 from osteomet.evaluation.metrics import Metric
 from osteomet.io.output import output_folder
 from osteomet.io.signature_file import SIGNATURE_FILE, write_signature
+from osteomet.pipeline.classified_lesions import classify_lesions
 from osteomet.pipeline.signature_outputs import write_charts, write_tables
 from osteomet.pipeline.signature_study import FitJob, Outcome, Study, read_study
 from osteomet.radiomics.cross_validation import cross_validate, mean_auc_statistic, prevalence_of
+from osteomet.radiomics.folds import folds_rng
 from osteomet.radiomics.signature import fit_signature
-from osteomet.radiomics.signature_recipe import SignatureRecipe, read_signature_recipe
 from osteomet.radiomics.stability import resample_selection
 from osteomet.stats.bootstrap import bootstrap
 from osteomet.stats.intervals import Estimate
@@ -50,13 +49,12 @@ def fit_from_tables(job: FitJob, *, progress: Callable[[str, int, int], None]) -
     Raises
     ------
     UsageError
-        If the folder exists or a setting cannot be meant.
+        If the folder exists.
     InputError
         If a table cannot be used; the message names the line, the case or the feature.
     """
     with output_folder(job.out, overwrite=job.overwrite) as folder:
-        recipe = SignatureRecipe() if job.settings is None else read_signature_recipe(job.settings)
-        study = read_study(job, recipe)
+        recipe, study = job.recipe, read_study(job)
         outcome = _compute(study, progress)
         signature = to_signature(outcome, features=job.features.name)
         sha256 = write_signature(signature, folder / SIGNATURE_FILE)
@@ -88,11 +86,13 @@ _DEFINITIONS = {
 def _compute(study: Study, progress: Callable[[str, int, int], None]) -> Outcome:
     """Judge and fit; each of the three parts has its own stream of random numbers."""
     recipe, lesions = study.recipe, study.lesions
-    folds_rng, draws_rng, fit_rng, interval_rng = np.random.default_rng(recipe.seed).spawn(4)
-    validation = cross_validate(lesions, recipe, rng=folds_rng, progress=lambda n, of: progress("folds", n, of))
+    _, draws_rng, fit_rng, interval_rng = np.random.default_rng(recipe.seed).spawn(4)  # the first is that of the folds
+    rng = folds_rng(recipe.seed)
+    validation = cross_validate(lesions, recipe, rng=rng, progress=lambda n, of: progress("folds", n, of))
     resamples = resample_selection(lesions, recipe, rng=draws_rng, progress=lambda n, of: progress("resamples", n, of))
     fitted = fit_signature(lesions, recipe, rng=fit_rng)
-    cases = _classified(study, validation.probabilities.mean(axis=0))
+    keys = [key[:2] for key in study.table.lesions]
+    cases = classify_lesions(keys, study.classes, recipe.classes, validation.probabilities.mean(axis=0))
     result = evaluate_classification(cases, rng=interval_rng, n_draws=_N_DRAWS)
     areas = bootstrap(mean_auc_statistic(validation.probabilities, lesions), rng=interval_rng, n_draws=_N_DRAWS)
     metrics = {
@@ -104,21 +104,6 @@ def _compute(study: Study, progress: Callable[[str, int, int], None]) -> Outcome
         "stability.kept": Metric(selection_stability(resamples.kept)),
     }
     return Outcome(study, fitted, validation, resamples, cases, result, metrics)
-
-
-def _classified(study: Study, probability: NDArray[np.float64]) -> ClassifiedCases:
-    """Out-of-fold predictions as classified cases; a case with several lesions has one for each."""
-    cases = [case for case, _, _ in study.table.lesions]
-    single = len(set(cases)) == len(cases)
-    positive, negative = study.recipe.classes
-    return ClassifiedCases(
-        classes=study.recipe.classes,
-        cases=tuple(cases) if single else tuple(f"{case}#{lesion}" for case, lesion, _ in study.table.lesions),
-        patients=tuple(one.patient for one in study.classes),
-        reference=tuple(one.label for one in study.classes),
-        prediction=tuple(positive if p >= 0.5 else negative for p in probability),
-        probability=np.stack([probability, 1 - probability], axis=1),
-    )
 
 
 def to_signature(outcome: Outcome, *, features: str) -> Signature:

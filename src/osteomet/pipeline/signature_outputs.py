@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from osteomet.evaluation.tables import Table, write_csv
+from osteomet.pipeline.classified_lesions import out_of_fold_table
 from osteomet.pipeline.evaluation_charts import draw_class_charts
 from osteomet.pipeline.signature_study import Outcome
 from osteomet.report.chart_style import save_chart
@@ -28,19 +29,10 @@ def write_charts(outcome: Outcome, folder: Path) -> None:
 
 def write_tables(outcome: Outcome, folder: Path) -> None:
     """Write the tables of the study, and out-of-fold predictions in the form that `osteomet evaluate` reads."""
-    write_csv(_out_of_fold(outcome), folder)
+    write_csv(out_of_fold_table(outcome.cases), folder)
     (folder / "tables").mkdir()
     for table in (_folds(outcome), _features(outcome), _coefficients(outcome), _path(outcome)):
         write_csv(table, folder / "tables")
-
-
-def _out_of_fold(outcome: Outcome) -> Table:
-    cases = outcome.cases
-    assert cases.probability is not None
-    columns = ("case", "patient", "reference", "prediction", *(f"probability_{label}" for label in cases.classes))
-    keys = zip(cases.cases, cases.patients, cases.reference, cases.prediction, strict=True)
-    rows = tuple((*key, *p) for key, p in zip(keys, cases.probability.tolist(), strict=True))
-    return Table("out_of_fold", "Out-of-fold predictions, averaged over repeats", columns, rows)
 
 
 def _folds(outcome: Outcome) -> Table:

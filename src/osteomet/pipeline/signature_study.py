@@ -34,8 +34,8 @@ class FitJob:
         Table of classes (`osteomet.io.feature_table.read_classes`).
     out
         Folder to make.
-    settings
-        TOML file of `osteomet.radiomics.signature_recipe.SignatureRecipe`; where None, the defaults.
+    recipe
+        How to fit and to judge.
     perturbed
         Features of perturbed masks of the same lesions; where given, features that change too much are left out.
     overwrite
@@ -45,7 +45,7 @@ class FitJob:
     features: Path
     labels: Path
     out: Path
-    settings: Path | None = None
+    recipe: SignatureRecipe = SignatureRecipe()  # noqa: RUF009 - immutable
     perturbed: Path | None = None
     overwrite: bool = False
 
@@ -91,11 +91,11 @@ class Outcome:
         return [self.study.table.names[self.study.usable[column]] for column in self.fitted.path.selection.columns]
 
 
-def read_study(job: FitJob, recipe: SignatureRecipe) -> Study:
+def read_study(job: FitJob) -> Study:
     """Read the tables of a job, and decide which features can be used; the classes take no part in that."""
+    recipe = job.recipe
     table = read_features(job.features)
-    words = {word: label for n, label in enumerate(recipe.classes) for word in recipe.words(n)}
-    classes = read_classes(job.labels, table.lesions, column=recipe.label_column, words=words)
+    classes = read_classes(job.labels, table.lesions, column=recipe.label_column, words=recipe.meanings)
     agreement = {} if job.perturbed is None else _agreement(table, read_features(job.perturbed, perturbed=True))
     left_out = _left_out(table, agreement, recipe)
     if len(left_out) == len(table.names):
@@ -109,7 +109,7 @@ def read_study(job: FitJob, recipe: SignatureRecipe) -> Study:
             remedy="leave such lesions out, or lower least_icc in --settings",
         )
     study = Study(recipe, table, classes, agreement, left_out)
-    check_patients(study.lesions, recipe)
+    check_patients(study.lesions.patients, study.lesions.truth, recipe.classes, recipe.n_folds)
     return study
 
 

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from osteomet.core.errors import UsageError
 from osteomet.inference.engine import Device
 from osteomet.io.output import refusals_named
 from osteomet.pipeline.synth import write_cohort
-from osteomet.training.nnunet.recipe import NnunetRecipe
-from osteomet.training.study_settings import ScaleName, Study
+from osteomet.training.chain import TWO_STEPS, read_chain
+from osteomet.training.lesion_study import LESION_CLASSES, read_lesion_study
+from osteomet.training.nnunet.recipe import NNUNET, NnunetRecipe, read_nnunet
+from osteomet.training.recipe import task_of
+from osteomet.training.study import read_study
+from osteomet.training.study_settings import AnyStudy, ScaleName
 
 PHANTOM_SEED = 2024
 SETTINGS, PHANTOMS = "recipe.json", "data"
 """File with all settings of a study, and folder of the phantoms made for it, in its folder."""
+_READERS: Mapping[str, Callable[[str], AnyStudy | NnunetRecipe]] = {
+    TWO_STEPS: read_chain,
+    LESION_CLASSES: read_lesion_study,
+    NNUNET: read_nnunet,
+}
 Tell = Callable[[str, int, int, str], None]
 """Called with a task, how much of it is done, how much there is, and a remark."""
 
@@ -26,15 +36,25 @@ Tell = Callable[[str, int, int, str], None]
 class StudyJob:
     """What to reproduce; ``data`` None makes the phantom cohort of the study. A stopped job goes on where it stood."""
 
-    recipe: Study | NnunetRecipe
+    recipe: AnyStudy | NnunetRecipe
     out: Path
     data: Path | None = None
     scale: ScaleName = "full"
     device: Device = "auto"
 
 
-def open_folder(recipe: Study | NnunetRecipe, out: Path, *, resume: bool) -> None:
+def read_any_study(name_or_path: str) -> AnyStudy | NnunetRecipe:
+    """Read the recipe of a study of any kind, which its task tells; raises as the reader of that kind."""
+    return _READERS.get(task_of(name_or_path), read_study)(name_or_path)
+
+
+def open_folder(recipe: Any, out: Path, *, resume: bool) -> None:
     """Make the folder of a study, with its settings; refuse one that holds anything but it, or its phantoms.
+
+    Parameters
+    ----------
+    recipe
+        The settings, a dataclass.
 
     Raises
     ------
@@ -48,7 +68,7 @@ def open_folder(recipe: Study | NnunetRecipe, out: Path, *, resume: bool) -> Non
         raise UsageError(f"{out} holds a study already", remedy="go on with --resume, or name a new folder")
     if not path.exists() and out.exists() and {item.name for item in out.iterdir()} - {PHANTOMS}:
         raise UsageError(f"{out} holds something else", remedy="name a new folder")
-    (out / "prepared").mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     path.write_text(settings, encoding="utf-8")
 
 

@@ -44,6 +44,7 @@ def start_run(recipe: _R, data: RawDataset, out: Path, *, device: Device, resume
     team, chosen = join_team(choose_device(device))
     if team.is_first:
         open_folder(recipe, out, resume=resume)
+        (out / "prepared").mkdir(exist_ok=True)
     return StudyRun(recipe, data, out, chosen, team, tell)
 
 

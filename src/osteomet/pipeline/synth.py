@@ -18,6 +18,7 @@ from osteomet.core.volume import LabelMap
 from osteomet.io.anatomy_folder import AnatomySource, list_anatomies, read_anatomy
 from osteomet.io.formats import write_labels, write_volume
 from osteomet.io.output import output_folder
+from osteomet.io.phase_times import PHASES_FILE
 from osteomet.lesions.measure import measure_lesions
 from osteomet.phantom.cohorts.case import Case
 from osteomet.phantom.cohorts.draw import COHORTS, PatientCases, draw_patient
@@ -45,6 +46,7 @@ _MARK_COLUMNS = (
     *("reader", "case", "condition", "likelihood", "x_mm", "y_mm", "z_mm"),
     *("size_x_mm", "size_y_mm", "size_z_mm"),
 )
+_PHASE_COLUMNS = ("case", "channel", "time_s")
 Row = dict[str, object]
 
 
@@ -56,6 +58,7 @@ class _Tables:
     lesions: list[Row] = field(default_factory=list)
     links: list[Row] = field(default_factory=list)
     marks: list[Row] = field(default_factory=list)
+    phases: list[Row] = field(default_factory=list)
 
 
 def write_cohort(
@@ -76,9 +79,9 @@ def write_cohort(
     the lesions one by one, ``bonesTr`` the bones by vocabulary id, ``mimicsTr`` what looks like a metastasis. Cases
     of an external test set lie in the same folders with ``Ts``. ``dicomTr`` has a study an exam where ``dicom`` is
     true. ``cases.csv`` has a row a case, ``lesions.csv`` a row a lesion, ``links.csv`` (pairs) a row for what became of
-    each lesion, ``marks.csv`` (readers, and the external part of mr-spine) a row a mark. With ``anatomy``, a folder as
-    `osteomet.io.anatomy_folder` reads it, each patient is built around the bones of one subject, in turn; all
-    subjects are checked before the first patient is drawn.
+    each lesion, ``marks.csv`` (readers, and the external part of mr-spine) a row a mark, ``phases.csv`` (ce-dynamic) a
+    row a phase with its time. With ``anatomy``, a folder as `osteomet.io.anatomy_folder` reads it, each patient
+    is built around the bones of one subject, in turn; all subjects are checked before the first patient is drawn.
 
     Parameters
     ----------
@@ -148,6 +151,7 @@ def _write_patient(drawn: PatientCases, folder: Path, tables: _Tables) -> None:
         _write_case(case, folder)
         tables.cases.append(_case_row(case))
         tables.lesions += _lesion_rows(case)
+        tables.phases += _phase_rows(case)
     tables.links += _link_rows(drawn)
     for read in drawn.marks:
         rows = [
@@ -237,6 +241,15 @@ def _lesion_rows(case: Case) -> list[Row]:
     return rows
 
 
+def _phase_rows(case: Case) -> list[Row]:
+    """When each phase of a dynamic series was taken, from the first one on."""
+    return [
+        {"case": case.name, "channel": image.channel, "time_s": f"{image.time_s:.3f}"}
+        for image in case.images
+        if image.time_s is not None
+    ]
+
+
 def _link_rows(drawn: PatientCases) -> list[Row]:
     """What became of each lesion; a lesion that a field of view misses has no volume there."""
     linked = drawn.links
@@ -279,6 +292,8 @@ def _write_tables(tables: _Tables, cohort: str, folder: Path) -> None:
     _write_table(folder / "lesions.csv", _LESION_COLUMNS, tables.lesions)
     if cohort == "follow-up":
         _write_table(folder / "links.csv", _LINK_COLUMNS, tables.links)
+    if tables.phases:
+        _write_table(folder / PHASES_FILE, _PHASE_COLUMNS, tables.phases)
     if tables.marks:
         _write_table(folder / "marks.csv", _MARK_COLUMNS, tables.marks)
 

@@ -12,6 +12,7 @@ from osteomet.evaluation.model_cases import N_BINS, SMALLEST_LEVEL_ML, SMALLEST_
 from osteomet.evaluation.tables import UNDEFINED, format_metric
 from osteomet.pipeline.model_cohort import PICTURES
 from osteomet.pipeline.real_scans import LEAST_BOX_IOU, RealResult
+from osteomet.report.wording import count
 
 _SHARES = ("detection.sensitivity", "detection.fp_per_case", "levels.named", "patient.s", "exam.")
 
@@ -98,10 +99,10 @@ def phantom_text(
     return f"""### Phantoms
 
 {len(cases)} simulated scans of the cohort `{cohort}`, seed {seed}: other bodies and scanners than in training,
-{n_lesions} metastases from {SMALLEST_ML:g} ml on, {n_healthy} scans without any; {seconds:.0f} s a scan. A call finds a
-lesion when they share a voxel. Dice of a type: voxels of lesions of the type, against those of calls of the type, mean
-over the scans that have either. Vertebrae count from {SMALLEST_LEVEL_ML:g} ml on. Calibration errors are over
-{N_BINS} bins of probability. Intervals are 95 %, by resampling patients.
+{n_lesions} metastases from {SMALLEST_ML:g} ml on, {count(n_healthy, "scan")} without any; {seconds:.0f} s a scan. A
+call finds a lesion when they share a voxel. Dice of a type: voxels of lesions of the type, against those of calls of
+the type, mean over the scans that have either. Vertebrae count from {SMALLEST_LEVEL_ML:g} ml on. Calibration errors are
+over {N_BINS} bins of probability. Intervals are 95 %, by resampling patients.
 
 | figure | here | aim | published |
 |---|---|---|---|

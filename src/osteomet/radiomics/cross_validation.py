@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteomet.core.errors import DatasetError
-from osteomet.radiomics.folds import deal_folds, patients_of_class
+from osteomet.radiomics.folds import deal_repeats, patients_of_class
 from osteomet.radiomics.signature import Lesions, fit_signature
 from osteomet.radiomics.signature_recipe import SignatureRecipe
 from osteomet.stats.bootstrap import Statistic
@@ -58,14 +58,13 @@ def cross_validate(
     DatasetError
         If a class has fewer patients than there are folds.
     """
-    check_patients(lesions, recipe)
+    check_patients(lesions.patients, lesions.truth, recipe.classes, recipe.n_folds)
     n = lesions.truth.size
-    folds = np.zeros((recipe.n_repeats, n), dtype=np.intp)
+    folds, rngs = deal_repeats(lesions.patients, lesions.truth, recipe.n_folds, recipe.n_repeats, rng=rng)
     scores, probabilities = np.zeros((2, recipe.n_repeats, n))
     kept = np.zeros((recipe.n_repeats, recipe.n_folds), dtype=np.intp)
     prevalence = prevalence_of(lesions, recipe)
-    for repeat, own_rng in enumerate(rng.spawn(recipe.n_repeats)):
-        folds[repeat] = deal_folds(lesions.patients, lesions.truth, recipe.n_folds, rng=own_rng)
+    for repeat, own_rng in enumerate(rngs):
         for fold in range(recipe.n_folds):
             rest, out = np.flatnonzero(folds[repeat] != fold), np.flatnonzero(folds[repeat] == fold)
             signature = fit_signature(lesions.part(rest), recipe, rng=own_rng)
@@ -76,13 +75,15 @@ def cross_validate(
     return CrossValidation(folds, scores, probabilities, kept)
 
 
-def check_patients(lesions: Lesions, recipe: SignatureRecipe) -> None:
-    """Refuse a table that some fold would leave without a class; raises `DatasetError`."""
-    for name, n in zip(recipe.classes, patients_of_class(lesions.patients, lesions.truth), strict=True):
-        if n < recipe.n_folds:
+def check_patients(
+    patients: NDArray[np.intp], truth: NDArray[np.bool_], classes: tuple[str, str], n_folds: int
+) -> None:
+    """Refuse lesions that some fold would leave without a class; raises `DatasetError`."""
+    for name, n in zip(classes, patients_of_class(patients, truth), strict=True):
+        if n < n_folds:
             raise DatasetError(
-                f"there are too few patients of the class “{name}” for {recipe.n_folds} folds",
-                expected=f"at least {recipe.n_folds}",
+                f"there are too few patients of the class “{name}” for {n_folds} folds",
+                expected=f"at least {n_folds}",
                 got=str(n),
                 remedy="add patients, or set a smaller n_folds in --settings",
             )

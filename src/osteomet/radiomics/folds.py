@@ -43,6 +43,27 @@ def deal_folds(
     return np.asarray(fold[index])
 
 
+def folds_rng(seed: int) -> np.random.Generator:
+    """Source of the folds of a study: methods that share seed and patients share their folds."""
+    return np.random.default_rng(seed).spawn(1)[0]
+
+
+def deal_repeats(
+    patients: NDArray[np.intp], truth: NDArray[np.bool_], n_folds: int, n_repeats: int, *, rng: np.random.Generator
+) -> tuple[NDArray[np.intp], list[np.random.Generator]]:
+    """Deal patients to folds several times.
+
+    Returns
+    -------
+    folds
+        Fold of each lesion, from 0; a row for each repeat.
+    rngs
+        What is left of the chance of each repeat, for what happens within it.
+    """
+    rngs = rng.spawn(n_repeats)
+    return np.stack([deal_folds(patients, truth, n_folds, rng=own) for own in rngs]), rngs
+
+
 def patients_of_class(patients: NDArray[np.intp], truth: NDArray[np.bool_]) -> tuple[int, int]:
     """Numbers of patients of the positive and of the other class, counted as `deal_folds` does."""
     positive = np.unique(patients[truth]).size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -121,6 +121,14 @@ def read_toml(path: Path, kind: type[T]) -> T:
         raise UsageError(
             f"{path}: {error.what}", expected=error.expected, got=error.got, remedy=error.remedy
         ) from error
+
+
+def check_least(settings: object, least: Mapping[str, float]) -> None:
+    """Refuse settings with a number below the least that can be meant; raises `UsageError`, which names the key."""
+    for key, bound in least.items():
+        if getattr(settings, key) < bound:
+            got = f"{getattr(settings, key):g}"
+            raise UsageError(f"{key} is too small", expected=f"at least {bound:g}", got=got)
 
 
 def _check_positive(key: str, values: Sequence[float]) -> None:

@@ -8,23 +8,20 @@ from pathlib import Path
 from pydantic import ConfigDict
 
 from osteomet.core.errors import UsageError
-from osteomet.radiomics.settings import read_toml
+from osteomet.radiomics.class_words import ClassWords
+from osteomet.radiomics.settings import check_least, read_toml
 
 
 @dataclass(frozen=True, slots=True)
-class SignatureRecipe:
+class SignatureRecipe(ClassWords):
     """Settings of a signature; the defaults are those of `wangh2024`, and ours where the study is silent.
+
+    The Rad-score grows with the odds of the positive class.
 
     Parameters
     ----------
     name
         What the signature is called.
-    label_column
-        Column of the table of labels that holds the class.
-    positive, negative
-        The two classes; the Rad-score grows with the odds of the first.
-    also_positive, also_negative
-        Other words of the column that mean these classes.
     n_candidates
         How many features mRMR passes on to the LASSO.
     n_bins
@@ -53,11 +50,6 @@ class SignatureRecipe:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     name: str = "radiomics"
-    label_column: str = "diagnosis"
-    positive: str = "metastasis"
-    negative: str = "primary"
-    also_positive: tuple[str, ...] = ()
-    also_negative: tuple[str, ...] = ("primary bone tumour",)
     n_candidates: int = 10
     n_bins: int = 3
     n_folds: int = 10
@@ -81,25 +73,12 @@ class SignatureRecipe:
             "n_resamples": 2,
             "seed": 0,
         }
-        for key, bound in least.items():
-            if getattr(self, key) < bound:
-                raise UsageError(f"{key} is too small", expected=f"at least {bound}", got=str(getattr(self, key)))
-        words = [*self.words(0), *self.words(1)]
-        if len(set(words)) < len(words) or not all(words):
-            raise UsageError("the words of positive and negative overlap or are empty", got=", ".join(map(repr, words)))
+        check_least(self, least)
+        self.check_words()
         for key, low in (("least_penalty", 0.0), ("prevalence", 0.0), ("least_icc", -1.0)):
             value = getattr(self, key)
             if value is not None and not low < value < 1:
                 raise UsageError(f"{key} cannot be meant", expected=f"a number between {low:g} and 1", got=f"{value:g}")
-
-    @property
-    def classes(self) -> tuple[str, str]:
-        """The positive class and the other."""
-        return self.positive, self.negative
-
-    def words(self, which: int) -> tuple[str, ...]:
-        """Words of the column that mean the positive (0) or the negative class (1)."""
-        return ((self.positive, *self.also_positive), (self.negative, *self.also_negative))[which]
 
 
 def read_signature_recipe(path: Path) -> SignatureRecipe:

@@ -32,7 +32,7 @@ class Batch:
     """What one step learns from.
 
     ``images`` is float32 (n, inputs, i, j) or (n, inputs, i, j, k), ``targets`` the class of each voxel, int64, without
-    the second axis; ``names`` says what they were cut from.
+    the second axis, or for a classifier of each image, (n,); ``names`` says what they were cut from.
     """
 
     images: Tensor
@@ -55,7 +55,7 @@ class Task:
         what it would have seen.
     evaluate
         Loss and Dice of a network on the validation patients; None where there are none.
-    foreground_weight, entropy_weight
+    foreground_weight, entropy_weight, dice_weight
         Of `dice_cross_entropy`.
     """
 
@@ -65,6 +65,7 @@ class Task:
     evaluate: Callable[[nn.Module], Validation] | None = None
     foreground_weight: float = 1.0
     entropy_weight: float = 1.0
+    dice_weight: float = 1.0
 
 
 def fit(
@@ -173,6 +174,7 @@ def _loss(task: Task, team: Team) -> Callable[[Tensor | list[Tensor], Tensor], T
         dice_cross_entropy,
         foreground_weight=task.foreground_weight,
         entropy_weight=task.entropy_weight,
+        dice_weight=task.dice_weight,
         total=team.total,
     )
     return lambda out, targets: deep_supervision(out, targets, loss) if isinstance(out, list) else loss(out, targets)
@@ -247,7 +249,7 @@ def _update_mean(mean: nn.Module, network: nn.Module, decay: float) -> None:
 
 @torch.no_grad()
 def _hard_dice(logits: Tensor, targets: Tensor, team: Team) -> float:
-    """Mean Dice of the foreground classes in the batch's target; 1 where the batch shows none and none is called."""
+    """Mean Dice, of a classifier F1, of the foreground classes of the batch; 1 where it has none and none is called."""
     n, asked = logits.shape[1], targets != IGNORED
     confusion = torch.bincount((targets * n + logits.argmax(dim=1))[asked], minlength=n * n).reshape(n, n)
     confusion = team.total(confusion)

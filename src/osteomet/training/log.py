@@ -16,8 +16,9 @@ LOG, VALIDATION_LOG = "log.csv", "validation.csv"
 class Progress:
     """One line of the log.
 
-    ``pseudo_dice`` is the mean over foreground classes on training patches: a sanity curve. ``dice`` is that of the
-    last evaluation on whole images of the validation patients, None before there is one.
+    ``pseudo_dice`` is the mean over foreground classes on training patches: a sanity curve; of a classifier it is the
+    F1 score of its batches. ``dice`` is that of the last evaluation on whole images of the validation patients, None
+    before there is one.
     """
 
     step: int

@@ -91,8 +91,8 @@ class Scale:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Study:
-    """What every study has, whatever its networks are for."""
+class AnyStudy:
+    """What every study has, whatever it is about."""
 
     __pydantic_config__ = STRICT
 
@@ -102,15 +102,23 @@ class Study:
     title: str
     protocol: str
     cohort: str
-    augmentation: Augmentation
-    networks: dict[str, NetworkRecipe]
-    training: TrainingRecipe
     scales: dict[ScaleName, Scale]
 
     def scaled(self, name: ScaleName) -> Self:
         """The study at a scale; raises `UsageError` that names a key which the scale gets wrong."""
         content = merge_settings(asdict(self), self.scales[name].settings)
         return check_content(content, type(self), f"{self.name} at scale {name}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study(AnyStudy):
+    """What every study that trains networks on stacks has, whatever they are for."""
+
+    __pydantic_config__ = STRICT
+
+    augmentation: Augmentation
+    networks: dict[str, NetworkRecipe]
+    training: TrainingRecipe
 
     def sides(self, network: str) -> Sequence[int]:
         """Sides of the images that a network sees."""
