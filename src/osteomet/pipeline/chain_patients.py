@@ -19,12 +19,14 @@ from osteomet.io.csv_rows import Row, read_rows
 from osteomet.io.formats import read_labels, write_labels
 from osteomet.pipeline.chain import ChainData
 from osteomet.pipeline.study_run import StudyRun
-from osteomet.radiomics.perturb import perturb_mask
+from osteomet.radiomics.perturb import move_surface
 from osteomet.training.chain import ChainRecipe
 from osteomet.training.chain_part import ChainCase
 
 ROUNDS = "rounds"
 """Folder of annotation rounds in a data set: one folder a round, ``A1.1`` and so on, with a label map a case."""
+BESIDE_MM = 1.5
+"""How far a simulated observer's outline may be shifted along each axis, and grown or shrunk."""
 _ROUNDS_BESIDE = ("A1.1", "A1.2", "A2.1")
 _REFERENCE_ROUND = "A2.2"
 _SEED = 2021
@@ -104,6 +106,9 @@ def _simulate_rounds(run: StudyRun[ChainRecipe], data: ChainData, folder: Path) 
             mask = lesions.array > 0
             if name != _REFERENCE_ROUND:
                 rng = np.random.default_rng([_SEED, number, index])
-                mask = perturb_mask(mask, lesions.grid.spacing_mm, rng=rng)
+                shift_mm, growth_mm = rng.uniform(-BESIDE_MM, BESIDE_MM, 3), rng.uniform(-BESIDE_MM, BESIDE_MM)
+                spacing_mm = lesions.grid.spacing_mm
+                shift = (shift_mm / spacing_mm).tolist()
+                mask = move_surface(mask, spacing_mm, shift_voxels=shift, growth_mm=float(growth_mm))
             drawn = LabelMap(mask.astype(np.uint8), lesions.grid, {"metastasis": 1})
             write_labels(drawn, folder / name / f"{case.case}.nii.gz")

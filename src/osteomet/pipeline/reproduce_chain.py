@@ -10,7 +10,7 @@ from osteomet.evaluation.metrics import Metric, Resampling
 from osteomet.evaluation.protocols import PROTOCOLS
 from osteomet.evaluation.tables import Table, fill_paper_table
 from osteomet.pipeline.chain import ChainData, model_folder, open_chain, prepare_chain, sequences_of, train_chain
-from osteomet.pipeline.chain_patients import observer_results, patient_metrics
+from osteomet.pipeline.chain_patients import BESIDE_MM, observer_results, patient_metrics
 from osteomet.pipeline.chain_prediction import predict_bones, predict_lesions
 from osteomet.pipeline.study_job import StudyJob, Tell, data_in_words, data_of, notice_of
 from osteomet.pipeline.study_page import StudyReport, write_study
@@ -127,7 +127,7 @@ def _definitions(run: StudyRun[ChainRecipe], job: StudyJob) -> dict[str, str]:
         f"{step}: 3D {network.kind} {list(network.channels)}, {network.n_steps} steps of {network.batch}"
         for step, network in recipe.networks.items()
     )
-    rounds = "simulated: A2.2 is the truth, the others lie up to half a voxel and 0.75 pixels beside it"
+    rounds = f"simulated: A2.2 is the truth; the others are moved along each axis and grown by up to ±{BESIDE_MM} mm"
     return {
         "data": data_in_words(job),
         "scale": job.scale,
