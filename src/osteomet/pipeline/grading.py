@@ -83,6 +83,7 @@ def open_grading(
     team, chosen = join_team(choose_device(device))
     if team.is_first:
         open_folder(recipe, out, resume=resume)
+        (out / "prepared").mkdir(exist_ok=True)
     return GradingRun(recipe, cases, out, chosen, team, tell)
 
 
