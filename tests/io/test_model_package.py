@@ -77,6 +77,19 @@ def test_what_is_written_is_read(folder: Path) -> None:
             np.testing.assert_array_equal(package.weights[name][key], tensor)
 
 
+def test_weights_of_another_order_in_memory_are_read_as_they_were(tmp_path: Path) -> None:
+    """Convolutions that were trained with their channels last lie in memory so."""
+    kernels = np.arange(24, dtype=np.float32).reshape(2, 2, 2, 3)
+    turned = np.ascontiguousarray(kernels.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    assert not turned.flags.c_contiguous
+    description = replace(DESCRIPTION, parts=(replace(PART, weights=("weights/a.safetensors",)),))
+    written: dict[str, Tensors] = {"weights/a.safetensors": {"kernels": turned, "steps": np.array(7, np.int64)}}
+    write_package(description, written, card="", folder=tmp_path / "toy")
+    read = read_package(tmp_path / "toy").weights["weights/a.safetensors"]
+    np.testing.assert_array_equal(read["kernels"], kernels)
+    assert read["steps"].shape == ()
+
+
 @pytest.mark.parametrize("prefix", ["", "toy/"])
 def test_folder_and_zip_are_one_package(folder: Path, tmp_path: Path, prefix: str) -> None:
     package = read_package(zipped(folder, tmp_path / "toy.zip", prefix=prefix))

@@ -245,7 +245,7 @@ def test_folders_that_are_not_of_this_model(osteomet: Osteomet, cases: Path, tmp
     (out / "prediction.json").write_text('{"model_sha256": "abc"}')
     outcome = osteomet(*command)
     assert outcome.code == 2
-    assert "holds maps of another model" in outcome.err
+    assert "holds predictions of another model" in outcome.err
     assert "got SHA-256 abc" in outcome.err
 
 

@@ -14,7 +14,8 @@ TEXT = (Path(recipe_module.__file__).parents[1] / "recipes" / "default-ct.toml")
 
 
 def test_the_shipped_recipe() -> None:
-    assert {"default-ct", "default-mr", "kim2024", "liu2021", "wangh2024-segmentation"} <= set(recipe_names())
+    shipped = {"default-ct", "default-mr", "kim2024", "liu2021", "wangd2023", "wangh2024-segmentation"}
+    assert shipped <= set(recipe_names())
     recipe = read_recipe("default-ct")
     assert (recipe.name, recipe.modality) == ("default-ct", "CT")
     assert recipe.lesions.outputs == ("background", "lytic", "sclerotic")

@@ -73,35 +73,78 @@ def train(
 
 def _train_study(recipe: str, data: Path, out: Path, *, fold: str, device: DeviceOption, resume: bool) -> None:
     """Train every network of a study."""
+    from osteomet.training.chain import TWO_STEPS
+    from osteomet.training.grading import GRADING
+    from osteomet.training.nnunet.recipe import NNUNET
+    from osteomet.training.recipe import task_of
+
+    kinds = {TWO_STEPS: _train_chain, GRADING: _train_graders, NNUNET: _train_nnunet}
+    kinds.get(task_of(recipe), _train_variants)(recipe, data, out, fold=fold, device=device, resume=resume)
+
+
+def _train_chain(recipe: str, data: Path, out: Path, *, fold: str, device: DeviceOption, resume: bool) -> None:
+    """Train the chain of every sequence."""
     from osteomet.core.errors import UsageError
     from osteomet.pipeline.chain import open_chain, prepare_chain, sequences_of, train_chain
+    from osteomet.pipeline.study_job import full_disk_named
+    from osteomet.training.chain import read_chain
+
+    if fold != "0":
+        raise UsageError(f"{recipe} has one split and no folds", remedy="leave out --fold")
+    with progress_or_lines() as tell, full_disk_named(out):
+        chain = open_chain(read_chain(recipe), data, out, device=device, resume=resume, tell=tell)
+        cases = prepare_chain(chain)
+        for sequence in sequences_of(chain):
+            train_chain(chain, cases, sequence)
+
+
+def _train_graders(recipe: str, data: Path, out: Path, *, fold: str, device: DeviceOption, resume: bool) -> None:
+    """Train every network without each of these folds."""
+    from osteomet.pipeline.grading import open_grading, prepare_grading, train_grader
+    from osteomet.pipeline.study_job import full_disk_named
+    from osteomet.training.grading import read_grading
+
+    study = read_grading(recipe)
+    folds = _folds(fold, study.split.n_folds)
+    with progress_or_lines() as tell, full_disk_named(out):
+        run = open_grading(study, data, out, device=device, resume=resume, tell=tell)
+        prepared = prepare_grading(run)
+        for name in study.networks:
+            for number in folds:
+                train_grader(run, prepared, name, number)
+
+
+def _train_nnunet(recipe: str, data: Path, out: Path, *, fold: str, device: DeviceOption, resume: bool) -> None:
+    """Train every configuration of both stages by nnU-Net itself, watched by each of these folds."""
     from osteomet.pipeline.nnunet_study import open_nnunet, prepare_nnunet, train_nnunet
+    from osteomet.pipeline.study_job import full_disk_named
+    from osteomet.training.nnunet.recipe import read_nnunet
+
+    study = read_nnunet(recipe)
+    folds = _folds(fold, study.split.n_folds)
+    with progress_or_lines() as tell, full_disk_named(out):
+        run = open_nnunet(study, data, out, device=device, resume=resume, tell=tell)
+        prepare_nnunet(run)
+        train_nnunet(run, folds)
+
+
+def _train_variants(recipe: str, data: Path, out: Path, *, fold: str, device: DeviceOption, resume: bool) -> None:
+    """Train every variant of a segmentation study, watched by each of these folds."""
     from osteomet.pipeline.study import open_study, prepare_study, train_study
     from osteomet.pipeline.study_job import full_disk_named
-    from osteomet.training.chain import TWO_STEPS, read_chain
-    from osteomet.training.nnunet.recipe import NNUNET, NnunetRecipe, read_nnunet
-    from osteomet.training.recipe import task_of
     from osteomet.training.study import read_study
 
-    if task_of(recipe) == TWO_STEPS:
-        if fold != "0":
-            raise UsageError(f"{recipe} has one split and no folds", remedy="leave out --fold")
-        with progress_or_lines() as tell, full_disk_named(out):
-            chain = open_chain(read_chain(recipe), data, out, device=device, resume=resume, tell=tell)
-            cases = prepare_chain(chain)
-            for sequence in sequences_of(chain):
-                train_chain(chain, cases, sequence)
-        return
-    study = read_nnunet(recipe) if task_of(recipe) == NNUNET else read_study(recipe)
-    n_folds = study.split.n_folds
-    if fold != "all" and not (fold.isdigit() and int(fold) < n_folds):
-        raise UsageError("there is no such fold", expected=f"0 to {n_folds - 1}, or all", got=f"--fold {fold}")
-    folds = range(n_folds) if fold == "all" else [int(fold)]
+    study = read_study(recipe)
+    folds = _folds(fold, study.split.n_folds)
     with progress_or_lines() as tell, full_disk_named(out):
-        if isinstance(study, NnunetRecipe):
-            nnunet = open_nnunet(study, data, out, device=device, resume=resume, tell=tell)
-            prepare_nnunet(nnunet)
-            train_nnunet(nnunet, folds)
-            return
         run = open_study(study, data, out, device=device, resume=resume, tell=tell)
         train_study(run, prepare_study(run), folds)
+
+
+def _folds(fold: str, n_folds: int) -> list[int]:
+    """Numbers of the folds that ``--fold`` names."""
+    from osteomet.core.errors import UsageError
+
+    if fold != "all" and not (fold.isdigit() and int(fold) < n_folds):
+        raise UsageError("there is no such fold", expected=f"0 to {n_folds - 1}, or all", got=f"--fold {fold}")
+    return list(range(n_folds)) if fold == "all" else [int(fold)]

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from osteomet.core.calibration import ModelCalibration
 from osteomet.core.classifier import ClassifierPart
+from osteomet.core.grader import GraderPart
 from osteomet.core.vocabulary import SequenceRole
 from osteomet.core.volume import Modality
 
@@ -171,14 +172,17 @@ def stages_of(part: NnunetPart) -> tuple[NnunetPart, ...]:
     return (part,) if part.first is None else (*stages_of(part.first.part), part)
 
 
+AnyPart = ModelPart | NnunetPart | ClassifierPart | GraderPart
+
+
 @dataclass(frozen=True, slots=True)
 class ModelDescription:
     """The content of ``model.json``.
 
     ``files`` maps every other file of the package to its SHA-256, so that damage and tampering are noticed.
     ``seed_probability`` is the operating point: a lesion needs a voxel at least this probable. A model that was trained
-    by nnU-Net has ``nnunet`` and no parts, a classifier of lesions has ``classifier`` and no parts. ``calibration``
-    makes probabilities of its scores, None where nobody fitted one.
+    by nnU-Net has ``nnunet`` and no parts, a classifier of lesions ``classifier``, a grader of exams ``grader``.
+    ``calibration`` makes probabilities of its scores, None where nobody fitted one.
     """
 
     name: str
@@ -196,16 +200,20 @@ class ModelDescription:
     seed_probability: float = 0.5
     nnunet: NnunetPart | None = None
     classifier: ClassifierPart | None = None
+    grader: GraderPart | None = None
     calibration: ModelCalibration | None = None
     format: str = PACKAGE_FORMAT
 
     @property
+    def networks(self) -> tuple[AnyPart, ...]:
+        """Everything that has weights, whatever kind of model this is."""
+        stages = stages_of(self.nnunet) if self.nnunet is not None else ()
+        return (*self.parts, *stages, *(part for part in (self.classifier, self.grader) if part is not None))
+
+    @property
     def weights(self) -> tuple[str, ...]:
         """Every file of weights."""
-        own = tuple(name for part in self.parts for name in part.weights)
-        stages = stages_of(self.nnunet) if self.nnunet else ()
-        own += tuple(name for stage in stages for name in stage.weights)
-        return own + (self.classifier.weights if self.classifier else ())
+        return tuple(name for part in self.networks for name in part.weights)
 
     def part(self, name: str) -> ModelPart:
         """Return the part of this name; raises KeyError where there is none."""

@@ -201,7 +201,7 @@ def _wangd2023() -> Protocol:
         "wangd2023",
         "Wang D. et al. 2023, Deep learning-based magnetic resonance imaging of the spine in the diagnosis and "
         "physiological evaluation of spinal metastases.",
-        "",
+        "10.1016/j.jbo.2023.100483",
         RULES["any_overlap"],
         classes=EXAM_GRADES,
         tables=(

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from osteomet.core.classifier import ClassifierPart
 from osteomet.core.errors import ModelError
-from osteomet.core.model import ModelPart, NnunetPart
+from osteomet.core.grader import GraderPart
+from osteomet.core.model import AnyPart, NnunetPart
 from osteomet.io.model_package import ModelPackage, Tensors
+from osteomet.nn.graders import build_part
 from osteomet.nn.unet import build_network
 
 
@@ -23,7 +24,7 @@ class Ensemble(nn.Module):
         self.members = nn.ModuleList(members)
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
-        """Map (n, n_inputs, i, j, k) to probabilities (n, n_outputs, i, j, k), of a classifier (n, n_outputs)."""
+        """Map (n, n_inputs, i, j, k) to probabilities (n, n_outputs, i, j, k), of whole images (n, n_outputs)."""
         first, *others = (torch.softmax(member(batch), dim=1) for member in self.members)
         return sum(others, start=first) / len(self.members) if others else first
 
@@ -44,7 +45,7 @@ class LogitEnsemble(nn.Module):
         return mean.unsqueeze(2) if self.flat else mean
 
 
-def build_ensemble(package: ModelPackage, part: ModelPart | NnunetPart | ClassifierPart) -> Ensemble | LogitEnsemble:
+def build_ensemble(package: ModelPackage, part: AnyPart) -> Ensemble | LogitEnsemble:
     """Build the networks of a part, on the CPU and in evaluation mode, with the weights of the package.
 
     They give probabilities, those of nnU-Net logits.
@@ -56,7 +57,7 @@ def build_ensemble(package: ModelPackage, part: ModelPart | NnunetPart | Classif
     """
     members = []
     for name in part.weights:
-        network = build_network(part.network)
+        network = build_part(part) if isinstance(part, GraderPart) else build_network(part.network)
         load_weights(network, package.weights[name], f"{name} of model {package.description.name!r}")
         members.append(network)
     if isinstance(part, NnunetPart):

@@ -200,7 +200,7 @@ def write_package(
     wanted = set(description.weights)
     if wanted != set(weights):
         raise ModelError("weights and description differ", expected=str(sorted(wanted)), got=str(sorted(weights)))
-    files = {name: safetensors.numpy.save(dict(tensors)) for name, tensors in weights.items()}
+    files = {name: safetensors.numpy.save(_in_order(tensors)) for name, tensors in weights.items()}
     files |= pictures
     files[CARD_FILE] = card.encode()
     filled = replace(description, files={name: _sha256(data) for name, data in sorted(files.items())})
@@ -208,6 +208,11 @@ def write_package(
     files[DESCRIPTION_FILE] = _ADAPTER.dump_json(filled, indent=2) + b"\n"
     _write_folder(files, folder)
     return filled
+
+
+def _in_order(tensors: Tensors) -> dict[str, Any]:
+    """Tensors in the order of their axes: safetensors writes memory as it lies, and would scramble any other order."""
+    return {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
 
 
 def _write_folder(files: Mapping[str, bytes], folder: Path) -> None:

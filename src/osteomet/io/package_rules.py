@@ -10,7 +10,9 @@ import numpy as np
 from osteomet.core.calibration import PlattMap
 from osteomet.core.classifier import ClassifierPart
 from osteomet.core.errors import ModelError
-from osteomet.core.model import NORM_GROUPS, ModelDescription, ModelPart, NnunetPart, stages_of
+from osteomet.core.exam_map import wrong_step
+from osteomet.core.grader import GraderPart, ResidualNet
+from osteomet.core.model import NORM_GROUPS, AnyPart, ModelDescription, ModelPart, NnunetPart, stages_of
 from osteomet.io.package_files import check_paths
 
 CARD_FILE = "card.md"
@@ -24,7 +26,10 @@ def check_description(description: ModelDescription) -> None:
         _check_nnunet(stage)
     if description.classifier is not None:
         _check_classifier(description.classifier)
-    kinds = bool(names) + (description.nnunet is not None) + (description.classifier is not None)
+    if description.grader is not None:
+        _check_grader(description.grader)
+    others = (description.nnunet, description.classifier, description.grader)
+    kinds = bool(names) + sum(part is not None for part in others)
     if kinds != 1 or len(set(names)) != len(names):
         raise ModelError("a model has at least one part, each with its own name", got=str(names))
     for part in description.parts:
@@ -124,6 +129,21 @@ def _check_classifier(part: ClassifierPart) -> None:
     _check_rules("the classifier of the model", rules, part)
 
 
+def _check_grader(part: GraderPart) -> None:
+    """Refuse a grader whose steps, sequences and network do not fit each other."""
+    net = part.network
+    rules = {
+        "steps in their order, one of them “straighten”": wrong_step(part.steps) is None,
+        "sequences, and two grades or more, named once each": bool(part.sequences)
+        and len(part.outputs) > 1
+        and all(len(set(names)) == len(names) for names in (part.sequences, part.outputs)),
+        f"channels that are multiples of {NORM_GROUPS}": not isinstance(net, ResidualNet)
+        or (bool(net.channels) and all(n % NORM_GROUPS == 0 for n in net.channels)),
+        "at least one file of weights": bool(part.weights),
+    }
+    _check_rules("the grader of the model", rules, part)
+
+
 def _check_calibration(fitted: PlattMap) -> None:
     """Refuse a map that gives no probability, or turns the order of scores."""
     rules = {
@@ -134,9 +154,7 @@ def _check_calibration(fitted: PlattMap) -> None:
     _check_rules("the calibration of the model", rules, fitted)
 
 
-def _check_rules(
-    what: str, rules: Mapping[str, bool], part: ModelPart | NnunetPart | ClassifierPart | PlattMap
-) -> None:
+def _check_rules(what: str, rules: Mapping[str, bool], part: AnyPart | PlattMap) -> None:
     """Refuse a description at the first rule that does not hold."""
     for rule, holds in rules.items():
         if not holds:

@@ -60,13 +60,13 @@ def read_raw_dataset(folder: Path) -> RawDataset:
     FormatError
         If ``dataset.json`` is damaged.
     """
-    sequences, labels = _description(folder / "dataset.json")
-    rows = _rows(folder / "cases.csv")
+    sequences, labels = read_channels(folder / "dataset.json")
+    rows = read_cases_table(folder / "cases.csv")
     cases = []
     for end in ("Tr", "Ts"):
-        images = _images(folder / f"images{end}", sequences)
-        maps = _maps(folder / f"labels{end}")
-        bones, outlines = _maps(folder / f"bones{end}"), _maps(folder / f"outlines{end}")
+        images = images_by_case(folder / f"images{end}", sequences)
+        maps = maps_by_case(folder / f"labels{end}")
+        bones, outlines = maps_by_case(folder / f"bones{end}"), maps_by_case(folder / f"outlines{end}")
         for name in sorted({*images, *maps}):
             case = _case(name, images.get(name), maps.get(name), rows, folder)
             cases.append(replace(case, bones=bones.get(name), outline=outlines.get(name)))
@@ -76,8 +76,8 @@ def read_raw_dataset(folder: Path) -> RawDataset:
     return RawDataset(folder, sequences, labels, tuple(sorted(cases, key=lambda case: case.name)))
 
 
-def _description(path: Path) -> tuple[tuple[str, ...], dict[str, int]]:
-    """Channels in order, and labels but background."""
+def read_channels(path: Path) -> tuple[tuple[str, ...], dict[str, int]]:
+    """Channels of a ``dataset.json`` in order, and labels but background."""
     if not path.is_file():
         raise DatasetError(f"{path.parent} is no data set", expected="dataset.json in nnU-Net's raw layout")
     try:
@@ -93,8 +93,8 @@ def _description(path: Path) -> tuple[tuple[str, ...], dict[str, int]]:
         ) from error
 
 
-def _rows(path: Path) -> dict[str, Row]:
-    """Rows of the table of cases by case."""
+def read_cases_table(path: Path) -> dict[str, Row]:
+    """Rows of a ``cases.csv`` by case."""
     if not path.is_file():
         raise DatasetError(
             f"{path} is missing",
@@ -106,8 +106,8 @@ def _rows(path: Path) -> dict[str, Row]:
     return {row.text("case"): row for row in rows}
 
 
-def _images(folder: Path, sequences: tuple[str, ...]) -> dict[str, dict[str, Path]]:
-    """Images by case and sequence."""
+def images_by_case(folder: Path, sequences: tuple[str, ...]) -> dict[str, dict[str, Path]]:
+    """Images of a folder by case and sequence."""
     found: dict[str, dict[str, Path]] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         match = _CHANNEL.match(image_stem(path)) if is_image_file(path) else None
@@ -124,8 +124,8 @@ def _images(folder: Path, sequences: tuple[str, ...]) -> dict[str, dict[str, Pat
     return found
 
 
-def _maps(folder: Path) -> dict[str, Path]:
-    """Label maps by case."""
+def maps_by_case(folder: Path) -> dict[str, Path]:
+    """Label maps of a folder by case."""
     return {image_stem(p): p for p in sorted(folder.iterdir()) if is_image_file(p)} if folder.is_dir() else {}
 
 

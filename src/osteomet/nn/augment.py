@@ -56,14 +56,23 @@ def move(images: Tensor, targets: Tensor, affine: NDArray[np.float64]) -> tuple[
     """
     stack = images.ndim == 4
     n_inputs, i, j = images.shape[:3]
-    planes = images.permute(0, 3, 1, 2).reshape(1, -1, i, j) if stack else images[None]
-    classes = (targets.permute(2, 0, 1)[None] if stack else targets[None, None]).float()
-    # torch names the last axis first
-    matrix = torch.from_numpy(affine[::-1][:, [1, 0, 2]].copy()).float()[None]
-    grid = torch.nn.functional.affine_grid(matrix, [1, 1, i, j], align_corners=False)
-    sample = torch.nn.functional.grid_sample
-    moved = sample(planes, grid, mode="bilinear", padding_mode="zeros", align_corners=False)[0]
-    moved_classes = sample(classes, grid, mode="nearest", padding_mode="zeros", align_corners=False)[0].long()
+    planes = images.permute(0, 3, 1, 2).reshape(-1, i, j) if stack else images
+    classes = targets.permute(2, 0, 1) if stack else targets[None]
+    moved = _sample(planes, affine, "bilinear")
+    moved_classes = _sample(classes.float(), affine, "nearest").long()
     if not stack:
         return moved, moved_classes[0]
     return moved.reshape(n_inputs, -1, i, j).permute(0, 2, 3, 1), moved_classes.permute(1, 2, 0)
+
+
+def move_image(images: Tensor, affine: NDArray[np.float64]) -> Tensor:
+    """Move one image, float32 (inputs, i, j), as `move` does."""
+    return _sample(images, affine, "bilinear")
+
+
+def _sample(planes: Tensor, affine: NDArray[np.float64], mode: str) -> Tensor:
+    """Planes (n, i, j), each moved alike."""
+    # torch names the last axis first
+    matrix = torch.from_numpy(affine[::-1][:, [1, 0, 2]].copy()).float()[None]
+    grid = torch.nn.functional.affine_grid(matrix, [1, 1, *planes.shape[1:]], align_corners=False)
+    return torch.nn.functional.grid_sample(planes[None], grid, mode=mode, padding_mode="zeros", align_corners=False)[0]

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from osteomet.core.classifier import ClassifierPart
 from osteomet.core.errors import ModelError, UsageError
-from osteomet.core.model import ModelDescription, ModelPart, NnunetPart, stages_of
+from osteomet.core.model import ModelDescription, NnunetPart
 from osteomet.inference.ensemble import build_ensemble
 from osteomet.io.model_package import (
     DESCRIPTION_FILE,
@@ -75,10 +74,7 @@ def import_model(source: Path, models: Path, *, name: str | None, configuration:
         draft = replace(given, description=replace(given.description, name=name or given.description.name))
     description = draft.description
     _check_name(description.name, models)
-    stages = stages_of(description.nnunet) if description.nnunet else ()
-    classifiers = () if description.classifier is None else (description.classifier,)
-    parts: tuple[ModelPart | NnunetPart | ClassifierPart, ...] = (*description.parts, *stages, *classifiers)
-    for part in parts:
+    for part in description.networks:
         build_ensemble(draft, part)
     folder = models / description.name
     write_package(description, draft.weights, card=draft.card, folder=folder, pictures=draft.pictures)

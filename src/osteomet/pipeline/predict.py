@@ -63,7 +63,8 @@ def predict_folder(
     engines = load_nnunet_engines(package, device=device, cache_dir=cache_dir)
     assert part is not None
     cases = list_cases(source, len(part.channels))
-    _open(out, package, part, engines[-1])
+    open_predictions(out, package, engines[-1].description)
+    _write_json({n: v for n, v in zip(part.outputs, part.values, strict=True) if v}, out / LABELS_FILE)
     predicted: list[str] = []
     kept: list[str] = []
     for done, case in enumerate(cases):
@@ -97,8 +98,16 @@ def _is_current(target: Path, case: ImageCase) -> bool:
     return target.is_file() and all(image.stat().st_mtime <= target.stat().st_mtime for image in case.images)
 
 
-def _open(out: Path, package: ModelPackage, part: NnunetPart, engine: Engine) -> None:
-    """Make the folder, or make sure that it is one of this model."""
+def open_predictions(out: Path, package: ModelPackage, engine: str) -> None:
+    """Make the folder of a model's predictions, or make sure that it is one of this model.
+
+    ``engine`` says what runs the model.
+
+    Raises
+    ------
+    UsageError
+        If ``out`` holds something else, or predictions of another model.
+    """
     record = out / RECORD_FILE
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file", expected="a folder to write", remedy="choose another --out")
@@ -106,7 +115,7 @@ def _open(out: Path, package: ModelPackage, part: NnunetPart, engine: Engine) ->
         found = _model_of(record)
         if found != package.sha256:
             raise UsageError(
-                f"{out} holds maps of another model",
+                f"{out} holds predictions of another model",
                 expected=f"model {package.description.name!r}, SHA-256 {package.sha256}",
                 got=f"SHA-256 {found}",
                 remedy="choose another --out, or remove the folder",
@@ -114,14 +123,12 @@ def _open(out: Path, package: ModelPackage, part: NnunetPart, engine: Engine) ->
     elif out.is_dir() and any(out.iterdir()):
         raise UsageError(f"{out} holds files of something else", remedy="choose another --out")
     out.mkdir(parents=True, exist_ok=True)
-    named = {name: value for name, value in zip(part.outputs, part.values, strict=True) if value}
     facts = {
         "software": f"osteomet {__version__}",
         "model": package.description.name,
         "model_sha256": package.sha256,
-        "engine": engine.description,
+        "engine": engine,
     }
-    _write_json(named, out / LABELS_FILE)
     _write_json(facts, record)
 
 

@@ -12,6 +12,7 @@ from osteomet.evaluation.tables import Table, fill_paper_table
 from osteomet.evaluation.wangh2024_study import GROWING, wangh2024_study_tables
 from osteomet.pipeline.growing import draw_by_growing
 from osteomet.pipeline.reproduce_chain import reproduce_chain
+from osteomet.pipeline.reproduce_grading import reproduce_grading
 from osteomet.pipeline.reproduce_lesions import reproduce_lesions
 from osteomet.pipeline.reproduce_nnunet import reproduce_nnunet
 from osteomet.pipeline.study import (
@@ -35,6 +36,7 @@ from osteomet.pipeline.study_run import StudyRun
 from osteomet.report.evaluation_page import ChartFile
 from osteomet.report.wording import join_words
 from osteomet.training.chain import ChainRecipe
+from osteomet.training.grading import GradingRecipe
 from osteomet.training.lesion_study import LesionStudyRecipe
 from osteomet.training.nnunet.recipe import NnunetRecipe
 from osteomet.training.study import StudyRecipe, Variant
@@ -88,6 +90,8 @@ def reproduce_study(job: StudyJob, *, tell: Tell) -> dict[str, Metric]:
     with full_disk_named(job.out):
         if isinstance(recipe, ChainRecipe):
             return reproduce_chain(job, recipe, tell=tell)
+        if isinstance(recipe, GradingRecipe):
+            return reproduce_grading(job, recipe, tell=tell)
         if isinstance(recipe, LesionStudyRecipe):
             return reproduce_lesions(job, recipe, tell=tell)
         if isinstance(recipe, NnunetRecipe):

@@ -14,6 +14,7 @@ from osteomet.inference.engine import Device
 from osteomet.io.output import refusals_named
 from osteomet.pipeline.synth import write_cohort
 from osteomet.training.chain import TWO_STEPS, read_chain
+from osteomet.training.grading import GRADING, GradingRecipe, read_grading
 from osteomet.training.lesion_study import LESION_CLASSES, read_lesion_study
 from osteomet.training.nnunet.recipe import NNUNET, NnunetRecipe, read_nnunet
 from osteomet.training.recipe import task_of
@@ -23,8 +24,10 @@ from osteomet.training.study_settings import AnyStudy, ScaleName
 PHANTOM_SEED = 2024
 SETTINGS, PHANTOMS = "recipe.json", "data"
 """File with all settings of a study, and folder of the phantoms made for it, in its folder."""
-_READERS: Mapping[str, Callable[[str], AnyStudy | NnunetRecipe]] = {
+AnyRecipe = AnyStudy | NnunetRecipe | GradingRecipe
+_READERS: Mapping[str, Callable[[str], AnyRecipe]] = {
     TWO_STEPS: read_chain,
+    GRADING: read_grading,
     LESION_CLASSES: read_lesion_study,
     NNUNET: read_nnunet,
 }
@@ -36,14 +39,14 @@ Tell = Callable[[str, int, int, str], None]
 class StudyJob:
     """What to reproduce; ``data`` None makes the phantom cohort of the study. A stopped job goes on where it stood."""
 
-    recipe: AnyStudy | NnunetRecipe
+    recipe: AnyRecipe
     out: Path
     data: Path | None = None
     scale: ScaleName = "full"
     device: Device = "auto"
 
 
-def read_any_study(name_or_path: str) -> AnyStudy | NnunetRecipe:
+def read_any_study(name_or_path: str) -> AnyRecipe:
     """Read the recipe of a study of any kind, which its task tells; raises as the reader of that kind."""
     return _READERS.get(task_of(name_or_path), read_study)(name_or_path)
 

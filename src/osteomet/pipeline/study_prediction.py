@@ -84,7 +84,7 @@ def evaluate_in_full(
         notice=notice,
     )
     found = evaluate_folders(job, resampling=resampling)["metrics"]
-    return {name: _metric(entry) for name, entry in found.items()}
+    return {name: metric_of(entry) for name, entry in found.items()}
 
 
 def evaluate_in_short(protocol_name: str, folders: PartFolders, resampling: Resampling) -> dict[str, Metric]:
@@ -158,7 +158,7 @@ def _marks(table: Path, cases: set[str], folder: Path) -> Path | None:
     return folder / MARKS
 
 
-def _metric(entry: dict[str, Any]) -> Metric:
+def metric_of(entry: dict[str, Any]) -> Metric:
     """Metric of an entry of ``metrics.json``."""
     keys = ("value", "low", "high", "numerator", "denominator")
     return Metric(Estimate(*(entry[key] for key in keys)), entry["unit"], entry.get("sd"))

@@ -11,9 +11,7 @@ from typing import Any, Generic, TypeVar
 from osteomet.inference.engine import Device, choose_device
 from osteomet.io.raw_dataset import RawCase, RawDataset
 from osteomet.pipeline.study_job import Tell, open_folder
-from osteomet.report.chart_style import save_chart
-from osteomet.report.training_charts import training_chart
-from osteomet.training.log import Progress, read_curves
+from osteomet.pipeline.training_reports import draw_curves, tell_training
 from osteomet.training.processes import Team, join_team
 from osteomet.training.stacks import StackTask, fit_stacks
 from osteomet.training.study_settings import NetworkRecipe, Study
@@ -67,16 +65,11 @@ def prepare_cases(
 
 def train_network(run: StudyRun[Any], network: NetworkRecipe, task: StackTask, folder: Path) -> Any:
     """Train one network, and draw how it went; returns it, at once where it is trained."""
-
-    def report(line: Progress) -> None:
-        dice = "" if line.dice is None else f", Dice {line.dice:.3f}"
-        remark = f"loss {line.loss:.4f}, patch Dice {line.pseudo_dice:.3f}{dice}"
-        run.tell(task.name, line.step, network.n_steps, remark)
-
+    report = tell_training(run.tell, task.name, network.n_steps)
     settings = run.recipe.training.settings(network)
     trained = fit_stacks(task, settings, folder, device=run.device, report=report, team=run.team)
     if run.team.is_first:
-        save_chart(training_chart(read_curves(folder)), folder, "curves")
+        draw_curves(folder)
     return trained
 
 

@@ -164,6 +164,8 @@ def _optimiser(network: nn.Module, settings: FitSettings) -> torch.optim.Optimiz
     rate, decay = settings.learning_rate, settings.weight_decay
     if settings.optimiser == "sgd":
         return torch.optim.SGD(network.parameters(), lr=rate, weight_decay=decay, momentum=0.99, nesterov=True)
+    if settings.optimiser == "gradient descent":
+        return torch.optim.SGD(network.parameters(), lr=rate, weight_decay=decay)
     kind = torch.optim.AdamW if settings.optimiser == "adamw" else torch.optim.Adam
     return kind(network.parameters(), lr=rate, weight_decay=decay)
 

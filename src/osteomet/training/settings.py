@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Schedule = Literal["constant", "cosine", "polynomial"]
-OptimiserName = Literal["adam", "adamw", "sgd"]
+OptimiserName = Literal["adam", "adamw", "sgd", "gradient descent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class FitSettings:
         Highest rate; what it does after a linear warm-up: stays, falls as a cosine to one hundredth, or as
         ``(1 − step / n_steps) ** 0.9``.
     optimiser, weight_decay
-        SGD has Nesterov's momentum of 0.99.
+        SGD has Nesterov's momentum of 0.99, gradient descent none.
     gradient_clip
         Largest norm of the gradient; None: any.
     ema_decay

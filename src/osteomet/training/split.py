@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -108,14 +108,50 @@ def balanced_folds(
         If there are fewer patients than folds.
     """
     if len(loads) < n_folds:
-        raise DatasetError(
-            "there are fewer patients than folds",
-            expected=f"at least {n_folds} patients to train on",
-            got=str(len(loads)),
-            remedy="bring more patients, or lower split.n_folds of the recipe",
-        )
+        raise too_few_for_folds(len(loads), n_folds)
     shuffled = [loads[n] for n in rng.permutation(len(loads))]
     folds: list[list[PatientLoad]] = [[] for _ in range(n_folds)]
     for load in sorted(shuffled, key=lambda x: -x.lesion_area_mm2):
         min(folds, key=lambda fold: (len(fold), sum(x.lesion_area_mm2 for x in fold))).append(load)
     return tuple(tuple(sorted(load.patient for load in fold)) for fold in folds)
+
+
+def graded_folds(grades: Mapping[str, str], *, n_folds: int, rng: np.random.Generator) -> tuple[tuple[str, ...], ...]:
+    """Deal patients into folds, so that folds differ by at most one patient, in all and in each grade.
+
+    Parameters
+    ----------
+    grades
+        Grade of each patient.
+
+    Raises
+    ------
+    DatasetError
+        If there are fewer patients than folds, or without some fold a grade would have no patient to learn from.
+    """
+    if len(grades) < n_folds:
+        raise too_few_for_folds(len(grades), n_folds)
+    names = sorted(grades)
+    by_grade = {grade: [name for name in names if grades[name] == grade] for grade in sorted(set(grades.values()))}
+    order = [some[n] for some in by_grade.values() for n in rng.permutation(len(some))]
+    folds = tuple(tuple(sorted(order[first::n_folds])) for first in range(n_folds))
+    for number, fold in enumerate(folds):
+        alone = [grade for grade, some in by_grade.items() if set(some) <= set(fold)]
+        if alone:
+            raise DatasetError(
+                f"without fold {number} there is no patient of grade {alone[0]} to learn from",
+                expected="at least two patients of each grade",
+                got=f"{len(by_grade[alone[0]])}",
+                remedy="bring more patients of this grade",
+            )
+    return folds
+
+
+def too_few_for_folds(n_patients: int, n_folds: int) -> DatasetError:
+    """What to say where there are fewer patients than folds."""
+    return DatasetError(
+        "there are fewer patients than folds",
+        expected=f"at least {n_folds} patients to train on",
+        got=str(n_patients),
+        remedy="bring more patients, or lower split.n_folds of the recipe",
+    )
