@@ -69,7 +69,7 @@ def test_the_same_number_gives_the_same_bytes(backgrounds: tuple[Background, ...
     assert first.image_hu.dtype == np.dtype(np.float32)
     assert first.target.dtype == np.dtype(np.uint8)
     assert first.bones is not None
-    assert (first.target[distance_to_mm(first.bones, recipe.spacing_mm) > 5] == IGNORED).all()
+    assert (first.target[distance_to_mm(first.bones, recipe.spacing_mm) > 10] == IGNORED).all()
 
 
 def test_lytic_voxels_are_dark_and_sclerotic_ones_dense(

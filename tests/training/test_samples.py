@@ -14,7 +14,14 @@ from osteomet.phantom.ct.rendering import CtPhantom
 from osteomet.phantom.scene import Truth
 from osteomet.phantom.skeleton.parts import BODY, PARTS
 from osteomet.training.recipe import PartRecipe, read_recipe
-from osteomet.training.samples import as_if_coarser, bone_targets, bones_as_found, draw_sample, lesion_targets
+from osteomet.training.samples import (
+    as_if_coarser,
+    bone_targets,
+    bones_as_found,
+    draw_sample,
+    lesion_targets,
+    where_sought,
+)
 
 
 def tiny(part: str) -> PartRecipe:
@@ -42,14 +49,25 @@ def test_the_bone_network_is_not_told_of_bones() -> None:
     assert not (sample.target == IGNORED).any()
 
 
-def test_the_lesion_network_learns_only_near_the_bones_it_is_told_of() -> None:
+def test_lesions_are_asked_for_near_bones_that_are_searched() -> None:
+    """A voxel of L3 and one of a rib on a line of 1.5 mm: within 5 mm, three voxels to each side, of L3 alone."""
+    bones = np.zeros((20, 1, 1), np.uint8)
+    bones[5], bones[15] = STRUCTURES["L3"].id, STRUCTURES["rib_left_9"].id
+    target = np.ones((20, 1, 1), np.uint8)
+    asked = where_sought(target, bones, tiny("lesions")) != IGNORED
+    assert np.flatnonzero(asked).tolist() == [2, 3, 4, 5, 6, 7, 8]
+    np.testing.assert_array_equal(where_sought(target, bones, tiny("bones")), target)
+
+
+def test_the_lesion_network_learns_only_near_bones() -> None:
+    """What it is told of bones has surfaces that are a few millimetres off."""
     recipe = replace(read_recipe("default-ct").lesions, patch=(32, 32, 32), n_metastases=3)
     told = []
     for number in range(6):
         sample = draw_sample("lesions", recipe, number)
         assert sample.bones is not None
         distance = distance_to_mm(sample.bones, recipe.spacing_mm)
-        assert (sample.target[distance > 5.0] == IGNORED).all()
+        assert (sample.target[distance > 10.0] == IGNORED).all()
         told.append(float(sample.bones.mean()))
     assert 0 < np.mean(told) < 0.6
 

@@ -153,6 +153,12 @@ def _build() -> dict[str, Structure]:
 STRUCTURES: Mapping[str, Structure] = MappingProxyType(_build())
 """Every structure by name, in order of id."""
 
+SEARCHED_GROUPS = frozenset(Group) - {Group.THORAX}
+"""Where lesions are looked for: spine, pelvis and thighs. Ribs, thin and curved, would give most of the false calls."""
+
+SEARCHED_IDS = tuple(s.id for s in STRUCTURES.values() if s.group in SEARCHED_GROUPS)
+"""Labels of the bones that are searched for lesions."""
+
 LIU2021_STRUCTURES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "lumbar_vertebra": (*LUMBAR, "L6"),

@@ -19,7 +19,7 @@ from osteomet.core.errors import ModelError
 from osteomet.core.findings import Abstention
 from osteomet.core.grid import Grid
 from osteomet.core.model import ModelPart
-from osteomet.core.vocabulary import STRUCTURES, Group, SequenceRole
+from osteomet.core.vocabulary import SEARCHED_IDS, STRUCTURES, Group, SequenceRole
 from osteomet.core.volume import LabelMap, Modality, Unit, Volume
 from osteomet.image.components import bounding_box
 from osteomet.image.distance import distance_to_mm
@@ -36,10 +36,6 @@ OUTSIDE_HU = -1024.0
 METAL_HU = 2500.0
 METAL_ML = 1.0
 """More than this volume above this density is metal, which hides and imitates lesions."""
-
-SEARCHED_GROUPS = frozenset(Group) - {Group.THORAX}
-"""Where lesions are looked for: spine, pelvis and thighs. Ribs, thin and curved, would give most of the false calls."""
-_SEARCHED = [s.id for s in STRUCTURES.values() if s.group in SEARCHED_GROUPS]
 
 Progress = Callable[[str, int, int], None]
 """Called with the stage (``bones``, ``lesions``), the number of windows done and of all."""
@@ -310,7 +306,7 @@ def _lesions(run: _Run, part: ModelPart, volume: Volume, found: Bones) -> Lesion
     """Run the lesion network in and near the bones it searches: bone that is destroyed is hard to see as bone."""
     assert part.near_bone_mm is not None
     coarse, named = found.structures.grid, found.structures.array
-    near = distance_to_mm(np.isin(named, _SEARCHED), coarse.spacing_mm) <= part.near_bone_mm
+    near = distance_to_mm(np.isin(named, SEARCHED_IDS), coarse.spacing_mm) <= part.near_bone_mm
     box = bounding_box(near | (named > 0))
     assert box is not None
     grid = axis_aligned_grid(coarse.crop([s.start for s in box], [s.stop - s.start for s in box]), part.spacing_mm)

@@ -19,10 +19,9 @@ from scipy.ndimage import uniform_filter
 from osteomet import __version__
 from osteomet.core.findings import Abstention, Findings, LevelFinding, Provenance, StudyFacts, to_json
 from osteomet.core.lesion import Lesion, PointMm
-from osteomet.core.vocabulary import STRUCTURES, LesionType, SequenceRole
+from osteomet.core.vocabulary import SEARCHED_GROUPS, STRUCTURES, LesionType, SequenceRole
 from osteomet.core.volume import LabelMap, Modality, Volume
 from osteomet.inference.cascade import (
-    SEARCHED_GROUPS,
     CascadeResult,
     LesionEvidence,
     instance_on_grid,

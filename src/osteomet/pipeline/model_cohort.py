@@ -15,12 +15,11 @@ from osteomet import __version__
 from osteomet.core.errors import ModelError, UsageError
 from osteomet.core.findings import SeriesFacts
 from osteomet.core.lesion import PointMm
-from osteomet.core.vocabulary import STRUCTURES
+from osteomet.core.vocabulary import SEARCHED_GROUPS, STRUCTURES
 from osteomet.core.volume import Modality
 from osteomet.evaluation.cases import CaseRecord, CaseSettings, evaluate_case
 from osteomet.evaluation.matching import CaseDetections, match_case
 from osteomet.evaluation.model_cases import RULE, Failure, ModelCase, score_levels
-from osteomet.inference.cascade import SEARCHED_GROUPS
 from osteomet.inference.engine import Device
 from osteomet.io.case_images import CaseImages, LesionMap
 from osteomet.io.dataset import CaseFacts, LesionNote

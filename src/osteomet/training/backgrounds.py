@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from osteomet.core.errors import InputError
 from osteomet.core.grid import Grid, check_same_grid
-from osteomet.core.vocabulary import SequenceRole
+from osteomet.core.vocabulary import SEARCHED_IDS, SequenceRole
 from osteomet.core.volume import LabelMap, Modality, Volume
 from osteomet.image.resample import resample_labels, resample_volume
 from osteomet.io.bone_maps import read_bones
@@ -27,13 +27,13 @@ from osteomet.training.recipe import PartRecipe
 from osteomet.training.samples import (
     OUTSIDE_HU,
     Sample,
-    as_asked,
     as_if_coarser,
     bone_classes,
     bones_as_found,
     cut_field_of_view,
     lesion_classes,
     patch_grid,
+    where_sought,
 )
 
 _IMAGE, _BONES = "image.nii.gz", "bones.nii.gz"
@@ -88,7 +88,7 @@ def draw_background_sample(part: str, backgrounds: tuple[Background, ...], recip
     """Make the sample of one number: the same arguments always give the same bytes."""
     rng = np.random.default_rng([recipe.seed, 6, number])
     draw = _bone_sample if part == "bones" else _lesion_sample
-    return as_asked(cut_field_of_view(draw(backgrounds, recipe, number, rng), rng), recipe)
+    return cut_field_of_view(draw(backgrounds, recipe, number, rng), rng)
 
 
 def _bone_sample(backgrounds: tuple[Background, ...], recipe: PartRecipe, _: int, rng: np.random.Generator) -> Sample:
@@ -104,19 +104,19 @@ def _bone_sample(backgrounds: tuple[Background, ...], recipe: PartRecipe, _: int
 def _lesion_sample(
     backgrounds: tuple[Background, ...], recipe: PartRecipe, number: int, rng: np.random.Generator
 ) -> Sample:
-    """A patch of a scan with lesions, near one of them, or one time in two near any bone."""
+    """A patch of a scan with lesions, near one of them, or one time in two near any bone that is searched."""
     region = _region_with_lesions(backgrounds, recipe.seed, number // _CROPS_PER_INSERTION)
     scan, lesions = region.scan, region.scan.lesions
     if scan.inserted and rng.random() < 0.5:
         one = int(rng.integers(len(scan.inserted))) + 1
         centre = _any_centre_mm(lesions.array == one, lesions.grid, rng)
     else:
-        centre = _any_centre_mm(region.bones.array > 0, region.bones.grid, rng)
+        centre = _any_centre_mm(np.isin(region.bones.array, SEARCHED_IDS), region.bones.grid, rng)
     image, grid, is_scanned = _patch(scan.volume, centre, recipe, rng)
     kinds = resample_labels(scan.kinds, grid, method="nearest").array
     labels = resample_labels(region.bones, grid, method="nearest").array
     bones = bones_as_found(labels > 0, kinds == _LYTIC, grid, rng) & is_scanned
-    return Sample(image, lesion_classes(kinds, recipe.outputs), bones)
+    return Sample(image, where_sought(lesion_classes(kinds, recipe.outputs), labels, recipe), bones)
 
 
 def _patch(
@@ -171,8 +171,8 @@ def _region_with_lesions(backgrounds: tuple[Background, ...], seed: int, number:
 
 
 def _cut_out(background: Background, rng: np.random.Generator) -> tuple[Volume, LabelMap]:
-    """The scan and its bones about a place in bone."""
-    grid, voxels = background.volume.grid, np.argwhere(background.bones.array)
+    """The scan and its bones about a place in a bone that is searched."""
+    grid, voxels = background.volume.grid, np.argwhere(np.isin(background.bones.array, SEARCHED_IDS))
     half = np.ceil(_REGION_MM / 2 / np.array(grid.spacing_mm)).astype(int)
     middle = voxels[int(rng.integers(len(voxels)))]
     start, stop = np.maximum(middle - half, 0), np.minimum(middle + half + 1, grid.shape)

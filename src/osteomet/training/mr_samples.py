@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import STRUCTURES, Group, SequenceRole
-from osteomet.image.distance import distance_to_mm
 from osteomet.image.intensity import signal_gain
 from osteomet.nn.inputs import SequenceImage, fill_inputs, sequence_inputs
 from osteomet.nn.losses import IGNORED
@@ -30,7 +29,7 @@ from osteomet.phantom.scene import Truth, label_scene, lobes_in, view_body
 from osteomet.phantom.skeleton.parts import structure_table
 from osteomet.training.mr_stacks import View, draw_stack, draw_view, preview_grid
 from osteomet.training.recipe import PartRecipe
-from osteomet.training.samples import bone_classes, bones_as_found, patch_grid
+from osteomet.training.samples import bone_classes, bones_as_found, patch_grid, where_sought
 
 _CROPS_PER_BODY = 6
 _ACQUISITIONS = {
@@ -88,8 +87,7 @@ def draw_mr_sample(part: str, recipe: PartRecipe, number: int) -> MrSample:
         return MrSample(images, bone_classes(divided(truth), truth.parts, scene.depth_mm, recipe.outputs), None)
     is_lesion = truth.lesions > 0
     bones = bones_as_found(truth.bones > 0, is_lesion, grid, rng)
-    is_far = distance_to_mm(bones, recipe.spacing_mm) > recipe.near_bone_mm
-    return MrSample(images, np.where(is_far, np.uint8(IGNORED), is_lesion.astype(np.uint8)), bones)
+    return MrSample(images, where_sought(is_lesion.astype(np.uint8), truth.bones, recipe), bones)
 
 
 def divided(truth: Truth) -> NDArray[np.uint8]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter, zoom
 from scipy.spatial.transform import Rotation
 
 from osteomet.core.grid import Grid
-from osteomet.core.vocabulary import STRUCTURES, Group
+from osteomet.core.vocabulary import SEARCHED_IDS, STRUCTURES, Group
 from osteomet.image.distance import distance_inside_mm, distance_to_mm
 from osteomet.nn.losses import IGNORED
 from osteomet.phantom.body import Body, sample_body
@@ -99,11 +99,11 @@ def draw_sample(part: str, recipe: PartRecipe, number: int) -> Sample:
     grid = patch_grid(centre, recipe, rng)
     phantom = render_ct(body, grid, sample_scanner(rng), rng)
     image = as_if_coarser(phantom.volume.array.astype(np.float32), recipe.spacing_mm, rng)
-    target = TARGETS[part](phantom, recipe.outputs)
+    target = where_sought(TARGETS[part](phantom, recipe.outputs), phantom.truth.bones, recipe)
     bones = None
     if recipe.near_bone_mm is not None:
         bones = bones_as_found(phantom.truth.bones > 0, phantom.truth.lesion_kinds == _LYTIC, grid, rng)
-    return as_asked(cut_field_of_view(Sample(image, target, bones), rng), recipe)
+    return cut_field_of_view(Sample(image, target, bones), rng)
 
 
 def patch_grid(centre_mm: NDArray[np.float64], recipe: PartRecipe, rng: np.random.Generator) -> Grid:
@@ -127,12 +127,12 @@ def as_if_coarser(
     return np.asarray(gaussian_filter(image, edges_mm / 2 / spacing_mm, mode="nearest", truncate=3.0))
 
 
-def as_asked(sample: Sample, recipe: PartRecipe) -> Sample:
-    """The sample with a target where the network is run, and `IGNORED` elsewhere."""
-    if sample.bones is None or recipe.near_bone_mm is None:
-        return sample
-    is_far = distance_to_mm(sample.bones, recipe.spacing_mm) > recipe.near_bone_mm
-    return replace(sample, target=np.where(is_far, np.uint8(IGNORED), sample.target))
+def where_sought(target: NDArray[np.uint8], bones: NDArray[np.uint8], recipe: PartRecipe) -> NDArray[np.uint8]:
+    """The target in and near bones that are searched for lesions, and `IGNORED` elsewhere; as it is for bones."""
+    if recipe.near_bone_mm is None:
+        return target
+    is_far = distance_to_mm(np.isin(bones, SEARCHED_IDS), recipe.spacing_mm) > recipe.near_bone_mm
+    return np.where(is_far, np.uint8(IGNORED), target)
 
 
 def bones_as_found(
@@ -169,14 +169,15 @@ def _bone_centre(body: Body, rng: np.random.Generator) -> NDArray[np.float64]:
 def _lesion_centre(body: Body, rng: np.random.Generator) -> NDArray[np.float64]:
     """A place near a metastasis, near a mimic, which outnumber metastases in a worn column, or near any bone.
 
-    Joints, arches and ribs must be seen often without a lesion, or the network expects one everywhere.
+    Joints, arches and walls of the pelvis must be seen often without a lesion, or the network expects one everywhere.
     """
     kind = rng.random()
-    if kind < _PLAIN_SHARE:
-        row = int(rng.integers(len(body.bones)))
+    deposits = [d for d in body.deposits if d.owner in SEARCHED_IDS]
+    if kind < _PLAIN_SHARE or not deposits:
+        row = int(rng.choice(np.flatnonzero(np.isin(body.bones.owners, SEARCHED_IDS))))
         return np.asarray(body.bones.boxes[row].mean(axis=0) + rng.normal(0, 12, 3))
     is_metastasis = kind < _PLAIN_SHARE + _METASTASIS_SHARE
-    choice = [d for d in body.deposits if d.is_metastasis == is_metastasis] or body.deposits
+    choice = [d for d in deposits if d.is_metastasis == is_metastasis] or deposits
     deposit = choice[int(rng.integers(len(choice)))]
     return np.asarray(deposit.lobes_mm[0, :3] + rng.normal(0, 16, 3))
 
