@@ -127,7 +127,7 @@ def test_folds_are_those_of_a_signature_of_the_same_seed(fitted: Path) -> None:
 
 def test_shuffled_labels_are_not_told_out_of_fold_although_they_are_learnt(tmp_path: Path) -> None:
     data = write_lesions(tmp_path / "shuffled", n_patients=N_PATIENTS, shuffled=True)
-    recipe = replace(RECIPE, n_members=1)
+    recipe = replace(RECIPE, n_members=1, n_steps=60)
     metrics = fit_classifier(ClassifyJob(data, tmp_path / "out", recipe, "cpu"), tell=ignore)["metrics"]
     area = metrics["classification.auc.metastasis"]
     assert area["low"] < 0.5 < area["high"]

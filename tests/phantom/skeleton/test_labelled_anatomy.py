@@ -137,6 +137,7 @@ def test_the_body_of_a_vertebra_is_found_by_shape_or_taken_from_the_map() -> Non
 
 
 def test_a_column_follows_labelled_vertebrae() -> None:
+    """Extents are percentiles of the body, whose waist is an eighth narrower than the end plates that give its width."""
     labels, _, drawn = vertebra_map()
     column, bones = fit_column(np.random.default_rng(5), bones_from_labels(labels))
     (bone,) = bones.bones
@@ -144,7 +145,7 @@ def test_a_column_follows_labelled_vertebrae() -> None:
     seen = bone.grid.to_xyz_mm(np.argwhere((bone.depth_mm > 0) & (bone.part == BODY)))
     np.testing.assert_allclose(fitted.centre_mm, seen.mean(axis=0), atol=2.5)
     size, drawn_size = ((v.width_mm, v.depth_mm, v.height_mm) for v in (fitted, drawn))
-    np.testing.assert_allclose(size, drawn_size, atol=4.5)
+    np.testing.assert_allclose(size, drawn_size, rtol=1 / 7)
     heights = [v.centre_mm[2] for v in column.vertebrae]
     assert heights == sorted(heights)
 
