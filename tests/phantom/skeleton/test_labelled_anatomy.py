@@ -137,7 +137,7 @@ def test_the_body_of_a_vertebra_is_found_by_shape_or_taken_from_the_map() -> Non
 
 
 def test_a_column_follows_labelled_vertebrae() -> None:
-    """Extents are percentiles of the body, whose waist is an eighth narrower than the end plates that give its width."""
+    """Extents are percentiles of the body, whose waist is an eighth narrower than the end plates."""
     labels, _, drawn = vertebra_map()
     column, bones = fit_column(np.random.default_rng(5), bones_from_labels(labels))
     (bone,) = bones.bones
