@@ -15,10 +15,10 @@ from osteomet.core.vocabulary import STRUCTURES
 from osteomet.core.volume import LabelMap, Modality, Unit, Volume
 from osteomet.evaluation.metrics import Metric, Resampling
 from osteomet.io.formats import read_labels, write_labels, write_volume
-from osteomet.pipeline.chain import open_chain, prepare_chain
-from osteomet.pipeline.chain_patients import observer_results
-from osteomet.pipeline.reproduce import reproduce_study
-from osteomet.pipeline.study_job import StudyJob
+from osteomet.pipeline.studies.chain import open_chain, prepare_chain
+from osteomet.pipeline.studies.chain_patients import observer_results
+from osteomet.pipeline.studies.reproduce import reproduce_study
+from osteomet.pipeline.studies.study_job import StudyJob
 from osteomet.training import recipe as recipe_module
 from osteomet.training.chain import ChainRecipe, read_chain
 from osteomet.training.chain_part import bone_classes

@@ -22,9 +22,9 @@ from osteomet.io.formats import write_labels, write_volume
 from osteomet.io.model_package import ModelPackage, find_package, read_package
 from osteomet.io.package_rules import check_description
 from osteomet.pipeline.grade import grade_folder
-from osteomet.pipeline.grading import open_grading, prepare_grading, train_grader
-from osteomet.pipeline.reproduce import reproduce_study
-from osteomet.pipeline.study_job import StudyJob
+from osteomet.pipeline.studies.grading import open_grading, prepare_grading, train_grader
+from osteomet.pipeline.studies.reproduce import reproduce_study
+from osteomet.pipeline.studies.study_job import StudyJob
 from osteomet.training.grading import GradingRecipe, read_grading
 
 GRID = Grid.from_spacing((12, 50, 84), (5.0, 2.5, 2.5), origin_mm=(-27.5, -65.0, -188.0))

@@ -11,8 +11,8 @@ from tests.pipeline.dynamic_set import write_series
 
 from osteomet.core.errors import UsageError
 from osteomet.evaluation.metrics import Metric
-from osteomet.pipeline.reproduce import reproduce_study
-from osteomet.pipeline.study_job import StudyJob
+from osteomet.pipeline.studies.reproduce import reproduce_study
+from osteomet.pipeline.studies.study_job import StudyJob
 from osteomet.radiomics.settings import RadiomicsSettings
 from osteomet.training.lesion_study import LesionStudyRecipe, read_lesion_study
 from osteomet.training.study_settings import ScaleName

@@ -16,11 +16,11 @@ from tests.pipeline.nnunet_blocks import PATIENTS, block_recipe, write_blocks
 from osteomet.core.errors import DatasetError, ModelError, UsageError
 from osteomet.evaluation.metrics import Metric
 from osteomet.io.formats import read_labels
-from osteomet.pipeline import nnunet_study, reproduce_nnunet
 from osteomet.pipeline.nnunet_packages import compare_engines, package_best
-from osteomet.pipeline.nnunet_study import best_of, open_nnunet, prepare_nnunet, train_nnunet
-from osteomet.pipeline.reproduce import reproduce_study
-from osteomet.pipeline.study_job import StudyJob
+from osteomet.pipeline.studies import nnunet_study, reproduce_nnunet
+from osteomet.pipeline.studies.nnunet_study import best_of, open_nnunet, prepare_nnunet, train_nnunet
+from osteomet.pipeline.studies.reproduce import reproduce_study
+from osteomet.pipeline.studies.study_job import StudyJob
 from osteomet.training.log import Progress, TrainingLog, read_curves
 from osteomet.training.nnunet import driver
 from osteomet.training.nnunet.jobs import Job, Place, PlanJob, TrainJob

@@ -14,10 +14,10 @@ from osteomet.core.volume import LabelMap, Modality, Unit, Volume
 from osteomet.io.formats import write_labels
 from osteomet.io.model_package import find_package, read_package
 from osteomet.io.real_manifest import RealScan, read_manifest
-from osteomet.pipeline import real_scans
-from osteomet.pipeline.model_cohort import CohortJob
-from osteomet.pipeline.real_scans import RealResult, judge_scan, run_real_scans
-from osteomet.pipeline.validation_text import real_text
+from osteomet.pipeline.judging import real_scans
+from osteomet.pipeline.judging.model_cohort import CohortJob
+from osteomet.pipeline.judging.real_scans import RealResult, judge_scan, run_real_scans
+from osteomet.pipeline.judging.validation_text import real_text
 
 ROOT = Path(__file__).parents[2]
 DATA, OURS = ROOT.parent / "shared" / "data", ROOT / "benchmarks" / "real_scans.toml"

@@ -20,10 +20,10 @@ from osteomet.core.volume import LabelMap, Modality, Unit, Volume
 from osteomet.evaluation.metrics import Metric
 from osteomet.io.formats import read_labels, write_labels, write_volume
 from osteomet.io.raw_dataset import read_raw_dataset
-from osteomet.pipeline.reproduce import reproduce_study
-from osteomet.pipeline.study import folds_of, model_folder, open_study, prepare_study
-from osteomet.pipeline.study_job import StudyJob, Tell
-from osteomet.pipeline.study_prediction import draw_by_networks, lesions_of
+from osteomet.pipeline.studies.reproduce import reproduce_study
+from osteomet.pipeline.studies.study import folds_of, model_folder, open_study, prepare_study
+from osteomet.pipeline.studies.study_job import StudyJob, Tell
+from osteomet.pipeline.studies.study_prediction import draw_by_networks, lesions_of
 from osteomet.training import prepare
 from osteomet.training.checkpoint import CHECKPOINT
 from osteomet.training.study import StudyRecipe, read_study

@@ -14,11 +14,12 @@ from osteomet.evaluation.metrics import Resampling
 from osteomet.evaluation.model_cases import judged_calls
 from osteomet.io.model_package import ModelPackage, Tensors, read_package
 from osteomet.phantom.cohorts.case import Case
-from osteomet.pipeline import model_cohort, train, validate
+from osteomet.pipeline import train
 from osteomet.pipeline.analyze import Analysis
-from osteomet.pipeline.calibrate import calibrate_model, fit_calibration
-from osteomet.pipeline.model_cohort import CohortJob, open_run, run_cohort
-from osteomet.pipeline.validate import ValidationJob, validate_model
+from osteomet.pipeline.judging import model_cohort, validate
+from osteomet.pipeline.judging.calibrate import calibrate_model, fit_calibration
+from osteomet.pipeline.judging.model_cohort import CohortJob, open_run, run_cohort
+from osteomet.pipeline.judging.validate import ValidationJob, validate_model
 from osteomet.stats.platt import apply_platt, log_odds_of
 from osteomet.training.recipe import read_recipe
 

@@ -14,8 +14,8 @@ from osteomet.core.grid import Grid
 from osteomet.core.volume import LabelMap, Modality, Unit, Volume
 from osteomet.evaluation.metrics import Metric
 from osteomet.io.formats import read_labels, write_labels, write_volume
-from osteomet.pipeline.reproduce import reproduce_study
-from osteomet.pipeline.study_job import StudyJob
+from osteomet.pipeline.studies.reproduce import reproduce_study
+from osteomet.pipeline.studies.study_job import StudyJob
 from osteomet.training.study import StudyRecipe, read_study
 
 SHAPE = (32, 32, 6)

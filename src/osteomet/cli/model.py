@@ -93,9 +93,9 @@ def calibrate_model(
 ) -> None:
     """Fit probabilities of lesions and exams on phantoms, and write the model with them; a stopped run goes on."""
     from osteomet.io.model_package import find_package, read_package
-    from osteomet.pipeline.calibrate import CALIBRATION_SEED
-    from osteomet.pipeline.calibrate import calibrate_model as run
-    from osteomet.pipeline.model_cohort import CohortJob
+    from osteomet.pipeline.judging.calibrate import CALIBRATION_SEED
+    from osteomet.pipeline.judging.calibrate import calibrate_model as run
+    from osteomet.pipeline.judging.model_cohort import CohortJob
 
     package = read_package(find_package(model, imported=model_folder()))
     with progress_bars(lines=True) as update:
@@ -118,9 +118,9 @@ def validate_model(
     """Judge a model on phantoms and on real scans, and write the tables of its card; a stopped run goes on."""
     from osteomet.io.model_package import find_package, read_package
     from osteomet.io.real_manifest import read_manifest
-    from osteomet.pipeline.model_cohort import CohortJob
-    from osteomet.pipeline.validate import VALIDATION_SEED, ValidationJob
-    from osteomet.pipeline.validate import validate_model as run
+    from osteomet.pipeline.judging.model_cohort import CohortJob
+    from osteomet.pipeline.judging.validate import VALIDATION_SEED, ValidationJob
+    from osteomet.pipeline.judging.validate import validate_model as run
 
     package = read_package(find_package(model, imported=model_folder()))
     scans = () if real is None else read_manifest(real)

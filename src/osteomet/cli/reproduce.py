@@ -25,8 +25,8 @@ def reproduce(
     verbose: Verbose = False,  # noqa: ARG001 - read by the error handler
 ) -> None:
     """Run a whole study: split, prepare, train every model, predict, evaluate, and print its tables."""
-    from osteomet.pipeline.reproduce import reproduce_study
-    from osteomet.pipeline.study_job import StudyJob, read_any_study
+    from osteomet.pipeline.studies.reproduce import reproduce_study
+    from osteomet.pipeline.studies.study_job import StudyJob, read_any_study
 
     study = read_any_study(recipe)
     with progress_or_lines() as tell:

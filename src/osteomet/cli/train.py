@@ -85,8 +85,8 @@ def _train_study(recipe: str, data: Path, out: Path, *, fold: str, device: Devic
 def _train_chain(recipe: str, data: Path, out: Path, *, fold: str, device: DeviceOption, resume: bool) -> None:
     """Train the chain of every sequence."""
     from osteomet.core.errors import UsageError
-    from osteomet.pipeline.chain import open_chain, prepare_chain, sequences_of, train_chain
-    from osteomet.pipeline.study_job import full_disk_named
+    from osteomet.pipeline.studies.chain import open_chain, prepare_chain, sequences_of, train_chain
+    from osteomet.pipeline.studies.study_job import full_disk_named
     from osteomet.training.chain import read_chain
 
     if fold != "0":
@@ -100,8 +100,8 @@ def _train_chain(recipe: str, data: Path, out: Path, *, fold: str, device: Devic
 
 def _train_graders(recipe: str, data: Path, out: Path, *, fold: str, device: DeviceOption, resume: bool) -> None:
     """Train every network without each of these folds."""
-    from osteomet.pipeline.grading import open_grading, prepare_grading, train_grader
-    from osteomet.pipeline.study_job import full_disk_named
+    from osteomet.pipeline.studies.grading import open_grading, prepare_grading, train_grader
+    from osteomet.pipeline.studies.study_job import full_disk_named
     from osteomet.training.grading import read_grading
 
     study = read_grading(recipe)
@@ -116,8 +116,8 @@ def _train_graders(recipe: str, data: Path, out: Path, *, fold: str, device: Dev
 
 def _train_nnunet(recipe: str, data: Path, out: Path, *, fold: str, device: DeviceOption, resume: bool) -> None:
     """Train every configuration of both stages by nnU-Net itself, watched by each of these folds."""
-    from osteomet.pipeline.nnunet_study import open_nnunet, prepare_nnunet, train_nnunet
-    from osteomet.pipeline.study_job import full_disk_named
+    from osteomet.pipeline.studies.nnunet_study import open_nnunet, prepare_nnunet, train_nnunet
+    from osteomet.pipeline.studies.study_job import full_disk_named
     from osteomet.training.nnunet.recipe import read_nnunet
 
     study = read_nnunet(recipe)
@@ -130,8 +130,8 @@ def _train_nnunet(recipe: str, data: Path, out: Path, *, fold: str, device: Devi
 
 def _train_variants(recipe: str, data: Path, out: Path, *, fold: str, device: DeviceOption, resume: bool) -> None:
     """Train every variant of a segmentation study, watched by each of these folds."""
-    from osteomet.pipeline.study import open_study, prepare_study, train_study
-    from osteomet.pipeline.study_job import full_disk_named
+    from osteomet.pipeline.studies.study import open_study, prepare_study, train_study
+    from osteomet.pipeline.studies.study_job import full_disk_named
     from osteomet.training.study import read_study
 
     study = read_study(recipe)

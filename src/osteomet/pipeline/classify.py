@@ -25,7 +25,7 @@ from osteomet.pipeline.classified_lesions import classify_lesions, out_of_fold_t
 from osteomet.pipeline.classifier_package import part_of, write_classifier
 from osteomet.pipeline.evaluation_charts import draw_class_charts
 from osteomet.pipeline.lesion_cubes import cut_case
-from osteomet.pipeline.study_job import Tell, open_folder
+from osteomet.pipeline.studies.study_job import Tell, open_folder
 from osteomet.radiomics.cross_validation import check_patients
 from osteomet.radiomics.folds import deal_repeats, folds_rng
 from osteomet.training.bags import Bagged, Cubes, fit_bagged

@@ -16,7 +16,7 @@ from osteomet.io.lesion_cases import list_lesion_images
 from osteomet.io.model_package import ModelPackage
 from osteomet.io.output import output_file, output_folder
 from osteomet.pipeline.lesion_cubes import LesionCube, cut_case
-from osteomet.pipeline.study_job import Tell
+from osteomet.pipeline.studies.study_job import Tell
 
 
 @dataclass(frozen=True, slots=True)

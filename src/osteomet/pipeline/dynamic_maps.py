@@ -24,7 +24,7 @@ from osteomet.io.lesion_cases import list_lesion_images
 from osteomet.io.naming import naming_case
 from osteomet.io.output import output_folder
 from osteomet.io.phase_times import read_phase_times, times_of
-from osteomet.pipeline.study_job import Tell
+from osteomet.pipeline.studies.study_job import Tell
 from osteomet.radiomics.settings import read_toml
 
 MAPS = ("wash_in_per_s", "wash_out_per_s", "peak_enhancement", "time_to_peak_s", "area_s")

@@ -12,7 +12,7 @@ from osteomet.io.csv_rows import read_rows
 from osteomet.io.lesion_cases import channel_names
 from osteomet.io.output import output_file
 from osteomet.pipeline.radiomics import KEY_COLUMNS, extract_from_dataset
-from osteomet.pipeline.study_job import Tell
+from osteomet.pipeline.studies.study_job import Tell
 from osteomet.radiomics.settings import RadiomicsSettings
 
 

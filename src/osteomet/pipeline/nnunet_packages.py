@@ -15,7 +15,7 @@ from osteomet.inference.nnunet.predict import segment_with_stages
 from osteomet.io.formats import read_labels, read_volume
 from osteomet.io.model_package import ModelPackage
 from osteomet.pipeline.models import import_model
-from osteomet.pipeline.nnunet_study import NnunetRun
+from osteomet.pipeline.studies.nnunet_study import NnunetRun
 from osteomet.training.nnunet.dataset import DATASETS
 from osteomet.training.nnunet.driver import run_job
 from osteomet.training.nnunet.jobs import PredictJob

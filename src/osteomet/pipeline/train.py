@@ -13,9 +13,9 @@ from osteomet.core.model import ModelDescription, ModelPart
 from osteomet.core.volume import Modality
 from osteomet.inference.engine import Device, choose_device
 from osteomet.io.model_package import ModelPackage, Tensors, read_package, write_package
-from osteomet.pipeline.calibrate import CALIBRATION_SEED, calibrate_model
-from osteomet.pipeline.model_cohort import N_CASES, CohortJob
-from osteomet.pipeline.validate import VALIDATION_SEED, ValidationJob, validate_model
+from osteomet.pipeline.judging.calibrate import CALIBRATION_SEED, calibrate_model
+from osteomet.pipeline.judging.model_cohort import N_CASES, CohortJob
+from osteomet.pipeline.judging.validate import VALIDATION_SEED, ValidationJob, validate_model
 from osteomet.training.backgrounds import Background, read_backgrounds
 from osteomet.training.fit import Progress
 from osteomet.training.phantom_part import fit_part

@@ -12,7 +12,7 @@ from osteomet.evaluation.edelmers2024_study import edelmers2024_tables
 from osteomet.evaluation.metrics import Metric, Resampling
 from osteomet.evaluation.tables import Table
 from osteomet.pipeline.nnunet_packages import compare_engines, package_best
-from osteomet.pipeline.nnunet_study import (
+from osteomet.pipeline.studies.nnunet_study import (
     NnunetCases,
     NnunetRun,
     best_of,
@@ -21,9 +21,9 @@ from osteomet.pipeline.nnunet_study import (
     score_configurations,
     train_nnunet,
 )
-from osteomet.pipeline.study_job import StudyJob, Tell, data_in_words, data_of, notice_of
-from osteomet.pipeline.study_page import StudyReport, write_study
-from osteomet.pipeline.study_prediction import PartFolders, evaluate_in_full, evaluate_in_short
+from osteomet.pipeline.studies.study_job import StudyJob, Tell, data_in_words, data_of, notice_of
+from osteomet.pipeline.studies.study_page import StudyReport, write_study
+from osteomet.pipeline.studies.study_prediction import PartFolders, evaluate_in_full, evaluate_in_short
 from osteomet.report.evaluation_page import ChartFile
 from osteomet.training.nnunet.recipe import STAGES, ConfigurationName, NnunetRecipe, StageName
 

@@ -15,8 +15,8 @@ from osteomet.core.findings import ExamGrade
 from osteomet.evaluation.model_cases import N_BINS, ModelCase, judged_calls
 from osteomet.io.model_package import ModelPackage, read_package
 from osteomet.lesions.exam import calibrate_confidence, exam_evidence, grade_of
-from osteomet.pipeline.model_card import CALIBRATED, rewrite_package, with_section
-from osteomet.pipeline.model_cohort import CohortJob, Progress, cohort_of, open_run, run_cohort
+from osteomet.pipeline.judging.model_card import CALIBRATED, rewrite_package, with_section
+from osteomet.pipeline.judging.model_cohort import CohortJob, Progress, cohort_of, open_run, run_cohort
 from osteomet.report.chart_style import save_chart
 from osteomet.report.charts import calibration_chart
 from osteomet.stats.calibration import Calibration, calibration

@@ -14,8 +14,8 @@ from osteomet.inference.engine import Device, choose_device
 from osteomet.io.exam_cases import ExamCase, read_graded_exams
 from osteomet.io.output import output_file
 from osteomet.pipeline.exam_maps import map_of_exam
-from osteomet.pipeline.study_job import Tell, open_folder
-from osteomet.pipeline.training_reports import draw_curves, tell_training
+from osteomet.pipeline.studies.study_job import Tell, open_folder
+from osteomet.pipeline.studies.training_reports import draw_curves, tell_training
 from osteomet.training.grading import GradingRecipe
 from osteomet.training.grading_part import GradedMap, fit_grader
 from osteomet.training.processes import Team, join_team

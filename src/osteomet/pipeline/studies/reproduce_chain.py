@@ -9,13 +9,20 @@ from typing import Any
 from osteomet.evaluation.metrics import Metric, Resampling
 from osteomet.evaluation.protocols import PROTOCOLS
 from osteomet.evaluation.tables import Table, fill_paper_table
-from osteomet.pipeline.chain import ChainData, model_folder, open_chain, prepare_chain, sequences_of, train_chain
-from osteomet.pipeline.chain_patients import BESIDE_MM, observer_results, patient_metrics
-from osteomet.pipeline.chain_prediction import predict_bones, predict_lesions
-from osteomet.pipeline.study_job import StudyJob, Tell, data_in_words, data_of, notice_of
-from osteomet.pipeline.study_page import StudyReport, write_study
-from osteomet.pipeline.study_prediction import PartFolders, evaluate_in_full
-from osteomet.pipeline.study_run import StudyRun
+from osteomet.pipeline.studies.chain import (
+    ChainData,
+    model_folder,
+    open_chain,
+    prepare_chain,
+    sequences_of,
+    train_chain,
+)
+from osteomet.pipeline.studies.chain_patients import BESIDE_MM, observer_results, patient_metrics
+from osteomet.pipeline.studies.chain_prediction import predict_bones, predict_lesions
+from osteomet.pipeline.studies.study_job import StudyJob, Tell, data_in_words, data_of, notice_of
+from osteomet.pipeline.studies.study_page import StudyReport, write_study
+from osteomet.pipeline.studies.study_prediction import PartFolders, evaluate_in_full
+from osteomet.pipeline.studies.study_run import StudyRun
 from osteomet.report.evaluation_page import ChartFile
 from osteomet.training.chain import STEPS, ChainRecipe
 

@@ -10,8 +10,8 @@ import numpy as np
 from osteomet.evaluation.metrics import Metric
 from osteomet.evaluation.model_cases import N_BINS, SMALLEST_LEVEL_ML, SMALLEST_ML, Failure, ModelCase
 from osteomet.evaluation.tables import UNDEFINED, format_metric
-from osteomet.pipeline.model_cohort import PICTURES
-from osteomet.pipeline.real_scans import LEAST_BOX_IOU, RealResult
+from osteomet.pipeline.judging.model_cohort import PICTURES
+from osteomet.pipeline.judging.real_scans import LEAST_BOX_IOU, RealResult
 from osteomet.report.wording import count
 
 _SHARES = ("detection.sensitivity", "detection.fp_per_case", "levels.named", "patient.s", "exam.")

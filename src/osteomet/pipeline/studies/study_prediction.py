@@ -24,7 +24,7 @@ from osteomet.io.dataset import pair_cases
 from osteomet.io.formats import read_labels, write_labels
 from osteomet.io.raw_dataset import RawCase
 from osteomet.pipeline.evaluate import EvaluationJob, evaluate_folders
-from osteomet.pipeline.study_run import StudyRun
+from osteomet.pipeline.studies.study_run import StudyRun
 from osteomet.stats.intervals import Estimate
 from osteomet.training.prepare import Prepared, stack_of, target_grid
 from osteomet.training.stacks import predict_stack

@@ -11,8 +11,8 @@ from osteomet.core.volume import LabelMap
 from osteomet.image.region_growing import GrowingSettings, grow_region, sagittal_outline
 from osteomet.io.formats import read_labels, write_labels
 from osteomet.io.raw_dataset import RawCase
-from osteomet.pipeline.study_prediction import Draw
-from osteomet.pipeline.study_run import StudyRun
+from osteomet.pipeline.studies.study_prediction import Draw
+from osteomet.pipeline.studies.study_run import StudyRun
 from osteomet.training.prepare import Prepared, read_sequences
 from osteomet.training.study import GrowingRecipe, StudyRecipe
 

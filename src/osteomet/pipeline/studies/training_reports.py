@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from osteomet.pipeline.study_job import Tell
+from osteomet.pipeline.studies.study_job import Tell
 from osteomet.report.chart_style import save_chart
 from osteomet.report.training_charts import training_chart
 from osteomet.training.log import Progress, read_curves

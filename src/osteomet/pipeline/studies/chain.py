@@ -11,8 +11,8 @@ import numpy as np
 from osteomet.core.errors import DatasetError
 from osteomet.inference.engine import Device
 from osteomet.io.raw_dataset import read_raw_dataset
-from osteomet.pipeline.study_job import Tell
-from osteomet.pipeline.study_run import (
+from osteomet.pipeline.studies.study_job import Tell
+from osteomet.pipeline.studies.study_run import (
     StudyRun,
     patients_of,
     prepare_cases,

@@ -10,8 +10,8 @@ from typing import Any, Generic, TypeVar
 
 from osteomet.inference.engine import Device, choose_device
 from osteomet.io.raw_dataset import RawCase, RawDataset
-from osteomet.pipeline.study_job import Tell, open_folder
-from osteomet.pipeline.training_reports import draw_curves, tell_training
+from osteomet.pipeline.studies.study_job import Tell, open_folder
+from osteomet.pipeline.studies.training_reports import draw_curves, tell_training
 from osteomet.training.processes import Team, join_team
 from osteomet.training.stacks import StackTask, fit_stacks
 from osteomet.training.study_settings import NetworkRecipe, Study

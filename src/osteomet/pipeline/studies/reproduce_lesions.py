@@ -23,8 +23,8 @@ from osteomet.pipeline.explain_lesions import explain_lesions
 from osteomet.pipeline.map_features import extract_maps
 from osteomet.pipeline.signature import fit_from_tables
 from osteomet.pipeline.signature_study import FitJob
-from osteomet.pipeline.study_job import StudyJob, Tell, data_in_words, data_of, notice_of, open_folder
-from osteomet.pipeline.study_page import StudyReport, write_study
+from osteomet.pipeline.studies.study_job import StudyJob, Tell, data_in_words, data_of, notice_of, open_folder
+from osteomet.pipeline.studies.study_page import StudyReport, write_study
 from osteomet.radiomics.names import feature_names
 from osteomet.report.chart_style import save_chart
 from osteomet.report.curve_charts import roc_chart
@@ -66,7 +66,7 @@ class _Judged:
 
 
 def reproduce_lesions(job: StudyJob, recipe: LesionStudyRecipe, *, tell: Tell) -> dict[str, Metric]:
-    """Go from data to the finished report; results and errors are those of `osteomet.pipeline.reproduce`.
+    """Go from data to the finished report; results and errors are those of `osteomet.pipeline.studies.reproduce`.
 
     ``OUT`` holds ``data`` (phantoms, where none was given), ``maps``, ``features``, ``signature``, ``classifier``,
     ``evaluation``, ``tables``, ``figures``, ``metrics.json`` and ``report.html``.

@@ -11,7 +11,7 @@ from pathlib import Path
 from osteomet.core.errors import DatasetError
 from osteomet.inference.engine import Device, choose_device
 from osteomet.io.raw_dataset import RawCase, RawDataset, read_raw_dataset
-from osteomet.pipeline.study_job import Tell, open_folder
+from osteomet.pipeline.studies.study_job import Tell, open_folder
 from osteomet.report.chart_style import save_chart
 from osteomet.report.training_charts import training_chart
 from osteomet.training.log import read_curves

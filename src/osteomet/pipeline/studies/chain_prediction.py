@@ -15,8 +15,8 @@ from osteomet.image.resample import resample_labels, resample_volume
 from osteomet.io.bone_maps import read_bones
 from osteomet.io.formats import read_labels, write_labels
 from osteomet.io.raw_dataset import RawCase
-from osteomet.pipeline.study_prediction import PartFolders, fresh_folders, lesions_of, write_lesions
-from osteomet.pipeline.study_run import StudyRun
+from osteomet.pipeline.studies.study_prediction import PartFolders, fresh_folders, lesions_of, write_lesions
+from osteomet.pipeline.studies.study_run import StudyRun
 from osteomet.training.chain import ChainRecipe
 from osteomet.training.chain_part import ChainCase, bone_classes, chain_grid, find_bones, stack_of_chain
 from osteomet.training.stacks import predict_stack

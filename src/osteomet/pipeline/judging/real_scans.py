@@ -22,7 +22,7 @@ from osteomet.io.output import output_file
 from osteomet.io.real_manifest import RealScan, read_boxes
 from osteomet.io.study import read_study
 from osteomet.pipeline.analyze import Analysis, analyze_scan
-from osteomet.pipeline.model_cohort import CohortJob, Progress
+from osteomet.pipeline.judging.model_cohort import CohortJob, Progress
 from osteomet.pipeline.scan import choose_scan
 from osteomet.report.boxes import label_boxes, world_box_mm
 

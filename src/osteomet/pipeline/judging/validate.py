@@ -23,12 +23,12 @@ from osteomet.io.model_package import ModelPackage, read_package
 from osteomet.io.output import output_file
 from osteomet.io.real_manifest import RealScan
 from osteomet.lesions.exam import grade_of
-from osteomet.pipeline.calibrate import PACKAGE
 from osteomet.pipeline.evaluation_charts import draw_lesion_charts
-from osteomet.pipeline.model_card import TESTED, rewrite_package, with_section
-from osteomet.pipeline.model_cohort import PICTURES, CohortJob, Progress, cohort_of, open_run, run_cohort
-from osteomet.pipeline.real_scans import run_real_scans
-from osteomet.pipeline.validation_text import card_metrics, phantom_text, real_text
+from osteomet.pipeline.judging.calibrate import PACKAGE
+from osteomet.pipeline.judging.model_card import TESTED, rewrite_package, with_section
+from osteomet.pipeline.judging.model_cohort import PICTURES, CohortJob, Progress, cohort_of, open_run, run_cohort
+from osteomet.pipeline.judging.real_scans import run_real_scans
+from osteomet.pipeline.judging.validation_text import card_metrics, phantom_text, real_text
 from osteomet.report.chart_style import save_chart
 from osteomet.report.charts import calibration_chart
 from osteomet.stats.calibration import Calibration, calibration

@@ -17,8 +17,8 @@ from osteomet.evaluation.rounds import agreement_metrics, agreement_table, read_
 from osteomet.evaluation.tables import Table
 from osteomet.io.csv_rows import Row, read_rows
 from osteomet.io.formats import read_labels, write_labels
-from osteomet.pipeline.chain import ChainData
-from osteomet.pipeline.study_run import StudyRun
+from osteomet.pipeline.studies.chain import ChainData
+from osteomet.pipeline.studies.study_run import StudyRun
 from osteomet.radiomics.perturb import move_surface
 from osteomet.training.chain import ChainRecipe
 from osteomet.training.chain_part import ChainCase

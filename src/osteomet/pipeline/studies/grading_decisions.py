@@ -10,7 +10,7 @@ from osteomet.inference.ensemble import Ensemble
 from osteomet.nn.occlusion import likeness, randomised
 from osteomet.pipeline.exam_decisions import decide, decision_falls
 from osteomet.pipeline.exam_maps import map_of_exam
-from osteomet.pipeline.grading import GradingRun, PreparedExam
+from osteomet.pipeline.studies.grading import GradingRun, PreparedExam
 from osteomet.report.chart_style import save_chart
 from osteomet.report.decision_charts import DecisionPicture, decision_chart
 from osteomet.report.evaluation_page import ChartFile

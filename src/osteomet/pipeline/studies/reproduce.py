@@ -10,12 +10,12 @@ from osteomet.evaluation.kim2024_study import EXTERNAL, INTERNAL, kim2024_study_
 from osteomet.evaluation.metrics import Metric, Resampling
 from osteomet.evaluation.tables import Table, fill_paper_table
 from osteomet.evaluation.wangh2024_study import GROWING, wangh2024_study_tables
-from osteomet.pipeline.growing import draw_by_growing
-from osteomet.pipeline.reproduce_chain import reproduce_chain
-from osteomet.pipeline.reproduce_grading import reproduce_grading
-from osteomet.pipeline.reproduce_lesions import reproduce_lesions
-from osteomet.pipeline.reproduce_nnunet import reproduce_nnunet
-from osteomet.pipeline.study import (
+from osteomet.pipeline.studies.growing import draw_by_growing
+from osteomet.pipeline.studies.reproduce_chain import reproduce_chain
+from osteomet.pipeline.studies.reproduce_grading import reproduce_grading
+from osteomet.pipeline.studies.reproduce_lesions import reproduce_lesions
+from osteomet.pipeline.studies.reproduce_nnunet import reproduce_nnunet
+from osteomet.pipeline.studies.study import (
     StudyData,
     folds_of,
     model_folder,
@@ -23,16 +23,16 @@ from osteomet.pipeline.study import (
     prepare_study,
     train_variant,
 )
-from osteomet.pipeline.study_job import StudyJob, Tell, data_in_words, data_of, full_disk_named, notice_of
-from osteomet.pipeline.study_page import StudyReport, write_study
-from osteomet.pipeline.study_prediction import (
+from osteomet.pipeline.studies.study_job import StudyJob, Tell, data_in_words, data_of, full_disk_named, notice_of
+from osteomet.pipeline.studies.study_page import StudyReport, write_study
+from osteomet.pipeline.studies.study_prediction import (
     Draw,
     draw_by_networks,
     evaluate_in_full,
     evaluate_in_short,
     predict_part,
 )
-from osteomet.pipeline.study_run import StudyRun
+from osteomet.pipeline.studies.study_run import StudyRun
 from osteomet.report.evaluation_page import ChartFile
 from osteomet.report.wording import join_words
 from osteomet.training.chain import ChainRecipe

@@ -18,7 +18,7 @@ from osteomet.inference.ensemble import Ensemble
 from osteomet.nn.graders import grade_maps
 from osteomet.pipeline.evaluate import EvaluationJob, evaluate_folders
 from osteomet.pipeline.grader_package import write_grader
-from osteomet.pipeline.grading import (
+from osteomet.pipeline.studies.grading import (
     GradingData,
     GradingRun,
     PreparedExam,
@@ -27,10 +27,10 @@ from osteomet.pipeline.grading import (
     prepare_grading,
     train_grader,
 )
-from osteomet.pipeline.grading_decisions import explain_decisions
-from osteomet.pipeline.study_job import StudyJob, Tell, data_in_words, data_of, notice_of
-from osteomet.pipeline.study_page import StudyReport, write_study
-from osteomet.pipeline.study_prediction import metric_of
+from osteomet.pipeline.studies.grading_decisions import explain_decisions
+from osteomet.pipeline.studies.study_job import StudyJob, Tell, data_in_words, data_of, notice_of
+from osteomet.pipeline.studies.study_page import StudyReport, write_study
+from osteomet.pipeline.studies.study_prediction import metric_of
 from osteomet.report.evaluation_page import ChartFile
 from osteomet.training.grading import GradingRecipe
 

@@ -1,0 +1,1 @@
+"""Published studies from data to their tables: split, prepare, train, predict, evaluate, report."""
