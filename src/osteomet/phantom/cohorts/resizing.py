@@ -11,8 +11,11 @@ from osteomet.phantom.body import Body
 from osteomet.phantom.lesions.deposits import Deposit
 from osteomet.phantom.scene import Scene, label_scene, lobes_in, view_body
 
-EXACT, ROUGH = (8, 0.005), (5, 0.05)
-"""Steps in the largest radius, and the relative error of volume that `scaled_to` leaves."""
+EXACT, ROUGH = (16, 0.005), (5, 0.05)
+"""Steps in the largest radius, and the relative error of volume that `scaled_to` leaves.
+
+Eight steps in a lesion that bone cuts gave its volume to 2.5 % only, sixteen give it to 1 %.
+"""
 LARGEST_SCALE = 1.7
 """`scaled_to` looks no further than this factor of length."""
 
