@@ -118,6 +118,31 @@ def read_study(inputs: Sequence[Path], *, sequences: Mapping[SequenceRole, Path]
     return Study(tuple(series), tuple(set_aside), *identity)
 
 
+def read_dynamic(path: Path) -> tuple[StudySeries, ...]:
+    """Read the phases of the one dynamic series under a path, in order.
+
+    Parameters
+    ----------
+    path
+        DICOM folder, at any depth, or zip. Of several series the one is taken that the rules for roles call dynamic; a
+        series that is there alone is taken whatever it is called.
+
+    Raises
+    ------
+    InputError
+        If there is no such series, several series could be meant, or several studies or patients are mixed.
+    FormatError, SeriesError, GeometryError
+        If the series is damaged or incomplete.
+    """
+    headers = _find([path]).headers
+    _check_one_study(headers)
+    candidates = [Candidate(h, decide_role(h.tags, n_slices=h.n_slices)) for h in headers]
+    chosen, _ = choose([c for c in candidates if c.decision.role is SequenceRole.DYNAMIC])
+    if not chosen:
+        return read_study([], sequences={SequenceRole.DYNAMIC: path}).series
+    return tuple(_read_candidates(chosen))
+
+
 def _find(paths: Sequence[Path]) -> _Found:
     """Sort the files under some paths into image files and DICOM stacks; a path with neither is refused."""
     files = {path: list_files(path) for path in paths}
