@@ -141,14 +141,21 @@ def classification(one: Classification) -> str:
     >>> classification(Classification(ClassifierKind.NETWORKS, "a", "1", "metastasis", shares))
     'By the networks a 1: metastasis 0.81, primary 0.19.'
     """
+    return f"By {package_name(one)}: {_shares(one)}."
+
+
+def _shares(one: Classification) -> str:
+    """Probabilities of a classification, or why there are none."""
     shares = ", ".join(f"{label} {number(share, 2)}" for label, share in (one.probabilities or {}).items())
-    said = "; ".join(part for part in (shares or "no probability", one.note) if part)
-    return f"By {package_name(one)}: {said}."
+    return "; ".join(part for part in (shares, one.note) if part)
 
 
 def classification_sentences(findings: Findings) -> tuple[str, ...]:
     """Say what packages make of the exam, and how many lesions each of them calls of each class."""
-    sentences = [f"Exam grade {one.prediction or 'not given'}. {classification(one)}" for one in findings.exam.gradings]
+    sentences = []
+    for one in findings.exam.gradings:
+        grade = "No exam grade" if one.prediction is None else f"Exam grade {one.prediction}"
+        sentences.append(f"{grade} by {package_name(one)}: {_shares(one)}.")
     for use in findings.provenance.classifiers:
         if use.kind is ClassifierKind.GRADER or not findings.lesions:
             continue
