@@ -38,7 +38,7 @@ from osteomet.lesions.characterise import characterise_lesions
 from osteomet.lesions.exam import calibrate_lesions, grade_exam, ungraded_exam
 from osteomet.lesions.levels import describe_levels
 from osteomet.lesions.locate import locate_lesions
-from osteomet.lesions.measure import measure_lesions
+from osteomet.lesions.measure import is_metal, measure_lesions
 from osteomet.pipeline.lesion_table import write_lesion_table
 from osteomet.pipeline.mr_lesions import grade_where_shown
 from osteomet.pipeline.scan import Scan, choose_scan, default_model
@@ -301,7 +301,7 @@ def _find_lesions(
     for label, measured in sorted(measures.items()):
         site = sites[label]
         # The fine grid reaches beyond the scan: what the scan itself shows of a lesion must still be large enough.
-        if site is not None and measured.volume_ml >= rule.minimum_volume_ml:
+        if site is not None and measured.volume_ml >= rule.minimum_volume_ml and not is_metal(measured, volume.unit):
             new_ids[label] = number = len(lesions) + 1
             lesions.append(
                 Lesion(

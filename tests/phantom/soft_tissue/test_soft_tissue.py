@@ -74,7 +74,7 @@ def test_a_muscle_lies_ragged_within_its_form() -> None:
     canvas.loft(path, 30.0, 30.0, "subcutaneous_fat", -100.0)
     canvas.loft(path, 20.0, 20.0, "muscle", 55.0)
     tissue = SoftTissue(canvas.table.freeze(), np.array(canvas.values_hu), tuple(canvas.tissues), "native", -100.0, 0.0,
-                        0.0, 1)  # fmt: skip
+                        0.0, 1, np.zeros((0, 6)))  # fmt: skip
     grid = Grid.from_spacing((46, 46, 30), (1.0, 1.0, 2.0), origin_mm=(-22.5, -22.5, -29))
     points = warped_points(grid, STILL)
     image = paint_soft_tissue(tissue, points, grid, STILL, spread_mm=0.05)

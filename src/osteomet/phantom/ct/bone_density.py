@@ -3,6 +3,7 @@
 References
 ----------
 Silva M.J. et al. 1994, thickness of the vertebral shell and end plates: J Orthop Res 12:409-414
+Wagner D. et al. 2016, density of the sacrum: J Bone Joint Surg Am 98:584-590
 """
 
 from __future__ import annotations
@@ -34,6 +35,11 @@ _ARCH = {
 word of its part: stout where it bears load, thin and open at the tips."""
 _RING_HU = 110.0
 """How much denser the ring of an end plate is than its middle."""
+_WING_MM = (20.0, 12.0)
+"""How far beside the midline of the sacrum its wings begin to fill with fat, and over how many mm."""
+_WING_LOSS, _WING_HU = 0.7, 30.0
+"""Share of the spongiosa that is gone in the middle of a wing, and HU that fat takes from the rest: wings are about as
+dense as water."""
 _UNEVEN = 0.4
 """How much the thickness of a shell differs from place to place, relative."""
 
@@ -75,6 +81,7 @@ def bone_density(
     _fill(
         scene.points_mm, scene.owner, scene.part, scene.depth_mm, 3 * spread_mm,
         (spongiosa, shell, frames.to_own, half_mm), (_END_PLATE_MM * cortex_factor, rim, arch),
+        (STRUCTURES["sacrum"].id, float(column.sacrum_centre_mm[0]), *_WING_MM),
         (_GRAINS_MM, weights, seed % 2**31), density, cortex,
     )  # fmt: skip
     return density, cortex
@@ -89,6 +96,7 @@ def _fill(
     margin: float,
     bones: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]],
     plates: tuple[float, float, NDArray[np.float64]],
+    wings: tuple[int, float, float, float],
     grains: tuple[NDArray[np.float64], NDArray[np.float64], int],
     density: NDArray[np.float32],
     cortex: NDArray[np.float32],
@@ -96,6 +104,7 @@ def _fill(
     """Fill density and cortex wherever bone is nearer than the margin, plane by plane."""
     spongiosa, shell, frames, half_mm = bones
     (end_plate, rim, arch), (lengths, weights, seed) = plates, grains
+    sacrum, midline, wing_begins, wing_ramp = wings
     most = depth.shape[1] * depth.shape[2]
     at, uvw, porous, grain = np.empty((2, most), np.int64), np.empty((3, most)), np.empty(most), np.empty(most)
     for i in range(depth.shape[0]):
@@ -123,6 +132,9 @@ def _fill(
                 shaft = min(1.0, max(0.0, (-points[i, j, k, 2] - 35.0) / 60.0))
                 wall += 4.0 * shaft
                 hu -= shaft * (hu + 60.0)
+            elif o == sacrum:
+                aside = min(1.0, max(0.0, (abs(points[i, j, k, 0] - midline) - wing_begins) / wing_ramp))
+                hu -= aside * (1.0 - np.exp(-max(d - wall, 0.0) / 3.0)) * (_WING_LOSS * hu + _WING_HU)
             # Shells are porous and uneven.
             cortex[i, j, k] = wall * (1.0 + _UNEVEN * min(1.8, max(-1.8, porous[m])))
             density[i, j, k] = hu

@@ -222,13 +222,16 @@ def _body(x: float, y: float, z: float, q: Numbers) -> float:
     concavity, waist, wedge, skew = q[15], q[16], q[17], q[18]
     height = half_height * (1.0 + wedge * v / half_depth)
     rim = min(1.0, abs(w) / height)
-    slim = 1.0 - waist * (1.0 - rim * rim)
-    # The back wall is flatter than the front, with a slight hollow towards the canal.
+    # The back wall is flatter than the front and less waisted, with a slight hollow towards the canal.
     behind = v - skew * half_depth
     is_back = behind > 0.0
-    hollow = 0.12 * half_depth * max(0.0, 1.0 - (u / (0.5 * half_width)) ** 2)
+    slim = 1.0 - waist * (1.0 - rim * rim)
+    slim_depth = 0.5 + 0.5 * slim if is_back else slim
+    hollow = 0.06 * half_depth * max(0.0, 1.0 - (u / (0.5 * half_width)) ** 2)
     ru = abs(u) / (half_width * slim)
-    rv = (abs(behind) + (hollow if is_back else 0.0)) / (half_depth * slim * (1.0 - skew if is_back else 1.0 + skew))
+    rv = (abs(behind) + (hollow if is_back else 0.0)) / (
+        half_depth * slim_depth * (1.0 - skew if is_back else 1.0 + skew)
+    )
     u2, v2 = ru * ru, rv * rv
     r, r4 = np.sqrt(u2 + v2), np.sqrt(np.sqrt(u2 * u2 + v2 * v2))
     r += (_FLAT_BACK if is_back else _ROUND_FRONT) * (r4 - r)

@@ -19,7 +19,7 @@ from osteomet.phantom.mr.scanner import Composition, MrScanner
 from osteomet.phantom.mr.sequences import OPPOSED, Contrast, Method, Sequence, reference_signal
 from osteomet.phantom.mr.tissues import Tissue
 
-_PULSATILE = (Tissue.ARTERY, Tissue.VEIN, Tissue.CSF)
+_PULSATILE = (Tissue.ARTERY, Tissue.VEIN, Tissue.CSF, Tissue.CSF_STREAM)
 _CHI_PPM = {
     Tissue.AIR: 9.4,
     Tissue.GAS: 9.4,

@@ -15,6 +15,7 @@ from osteomet.core.vocabulary import STRUCTURES, Group
 from osteomet.phantom.body import Body
 from osteomet.phantom.lesions.deposits import Realm
 from osteomet.phantom.mr import filling as mr_filling
+from osteomet.phantom.mr import sac
 from osteomet.phantom.mr.artefacts import apply_along
 from osteomet.phantom.mr.geometry import Stack
 from osteomet.phantom.mr.laying import chains_of, lay
@@ -22,14 +23,14 @@ from osteomet.phantom.mr.scanner import Composition
 from osteomet.phantom.mr.tissues import Tissue
 from osteomet.phantom.scene import LobeInScene, Scene, Truth, label_scene, lobes_in, metal_in, view_body
 from osteomet.phantom.skeleton.frames import frames_of
-from osteomet.phantom.skeleton.parts import BODY, is_posterior
+from osteomet.phantom.skeleton.parts import BODY, PARTS, is_posterior
 from osteomet.phantom.soft_tissue.assembly import SoftTissue
 
 Layers = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]
 """First and second tissue of each voxel, and the share of the second."""
 
 _SHELL_MM = {Group.PELVIS: 1.2, Group.FEMUR: 1.7, Group.SACRAL: 0.8}
-_OTHER_SHELL_MM, _BODY_SHELL_MM, _ARCH_MM = 0.9, 0.6, 1.4
+_OTHER_SHELL_MM, _BODY_SHELL_MM, _ARCH_MM, _SPINOUS_MM = 0.9, 0.6, 1.3, 0.6
 _FAT_BEYOND_LUMBAR = {
     Group.CERVICAL: -0.08,
     Group.THORACIC: -0.05,
@@ -125,7 +126,7 @@ def _gathered(labels: NDArray[np.uint8], stack: Stack) -> NDArray[np.uint8]:
 
 
 def _soft_layers(soft: SoftTissue, scene: Scene, softness_mm: float) -> Layers:
-    """Shapes laid over air in order, streaks of fat in muscle, septa in fat, strands in fluid."""
+    """Shapes laid over air in order, streaks of fat in muscle, septa in fat, roots and streams in fluid."""
     shape = scene.grid.shape
     first, second = np.full(shape, Tissue.AIR, dtype=np.uint8), np.full(shape, Tissue.AIR, dtype=np.uint8)
     layers = first, second, np.zeros(shape, dtype=np.float32)
@@ -136,8 +137,10 @@ def _soft_layers(soft: SoftTissue, scene: Scene, softness_mm: float) -> Layers:
         softness_mm, *layers,
     )  # fmt: skip
     muscle, fat, ligament = int(Tissue.MUSCLE), int(Tissue.SUBCUTANEOUS_FAT), int(Tissue.LIGAMENT)
-    parts = muscle, fat, ligament, int(Tissue.CSF), int(Tissue.NERVE_ROOT)
-    mr_filling.add_streaks(scene.points_mm, parts, soft.streaks, soft.seed % 2**31, *layers)
+    seed = soft.seed % 2**31
+    mr_filling.add_streaks(scene.points_mm, (muscle, fat, ligament), soft.streaks, seed, *layers)
+    fluids = int(Tissue.CSF), int(Tissue.NERVE_ROOT), int(Tissue.CSF_STREAM)
+    sac.stir(scene.points_mm, fluids, soft.sac_mm, seed, *layers)
     return layers
 
 
@@ -147,7 +150,8 @@ def _shell_mm(body: Body, scene: Scene) -> NDArray[np.float32]:
     for structure in STRUCTURES.values():
         by_bone[structure.id] = _SHELL_MM.get(structure.group, _OTHER_SHELL_MM)
     shell = np.where(scene.part == BODY, np.float32(_BODY_SHELL_MM), by_bone[scene.owner])
-    return np.where(is_posterior(scene.part), np.float32(_ARCH_MM), shell) * np.float32(body.cortex_factor)
+    arch = np.where(scene.part == PARTS["spinous_process"], np.float32(_SPINOUS_MM), np.float32(_ARCH_MM))
+    return np.where(is_posterior(scene.part), arch, shell) * np.float32(body.cortex_factor)
 
 
 def _taken(

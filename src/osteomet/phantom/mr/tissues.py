@@ -73,6 +73,7 @@ class Tissue(IntEnum):
     METAL = auto()
     LYMPH_NODE = auto()
     SKIN = auto()
+    CSF_STREAM = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +198,7 @@ TISSUES: Mapping[Tissue, TissueProperties] = MappingProxyType({
     Tissue.METAL: _row(0.0, 0.0, *_VOID, 0.0, _NONE),
     Tissue.LYMPH_NODE: _row(0.78, 0.06, (1000, 82, 45), (1250, 76, 35), 0.95, (0.120, 0.25, 0.040)),
     Tissue.SKIN: _row(0.65, 0.05, (850, 28, 12), (1050, 25, 9), 1.2, (0.020, 0.15, 0.015)),
+    Tissue.CSF_STREAM: _row(1.0, 0.0, (4000, 2000, 700), (4300, 1800, 500), 3.0, _NONE, flow=0.85),
 })
 # fmt: on
 

@@ -201,15 +201,18 @@ def transverse_tip(v: Vertebra, side: float) -> NDArray[np.float64]:
 
 
 def _add_spinous(pen: Sketch, style: Style, roof: NDArray[np.float64], rng: np.random.Generator) -> None:
-    """Spinous process: sloping in the chest, square below, forked in the neck."""
+    """Spinous process: sloping in the chest, a hatchet below, forked in the neck."""
     v, s = pen.vertebra, pen.vertebra.sizes
     tall, thick = style.spinous_tip[0] * rng.uniform(0.85, 1.15), style.spinous_tip[1] * rng.uniform(0.9, 1.15)
     if v.name[0] == "T" and v.place > _SQUARE_SPINES_FROM:
         tall *= 2.0
     reach = v.depth_mm / 2 + s.spinous_reach - thick
     bend = rng.uniform(-1.5, 1.5)
-    tip = [np.array([bend, reach - 0.1 * tall, -s.spinous_drop + end * tall / 2]) for end in (1.0, -1.0)]
     root = [roof[0] + [0, 1.0, -1.5], roof[1] + [0, 0.0, 1.5]]
+    if v.name[0] == "L":
+        _add_hatchet(pen, root, np.array([bend, reach, -s.spinous_drop]), (tall, thick), rng.spawn(1)[0])
+        return
+    tip = [np.array([bend, reach - 0.1 * tall, -s.spinous_drop + end * tall / 2]) for end in (1.0, -1.0)]
     pen.sheet([root[0], tip[0], tip[1], root[1]], thick, "spinous_process")
     if v.name in ("C2", "C3", "C4", "C5"):
         middle = 0.5 * (tip[0] + tip[1])
@@ -217,3 +220,29 @@ def _add_spinous(pen: Sketch, style: Style, roof: NDArray[np.float64], rng: np.r
             pen.rod(middle - [0, 3.5, 0], middle + [side * 3.6, 1.0, 0.0], 2.2, 1.9, "spinous_process")
     else:
         pen.rod(tip[0], tip[1], thick * 1.25, thick * 1.35, "spinous_process")
+
+
+def _add_hatchet(
+    pen: Sketch,
+    root: list[NDArray[np.float64]],
+    tip: NDArray[np.float64],
+    size: tuple[float, float],
+    rng: np.random.Generator,
+) -> None:
+    """Lumbar spinous process: a waist, then a blade whose stout edge droops behind; thin above, thick below."""
+    tall, thick = size
+    if pen.vertebra.place > 22.9:
+        tall *= 0.7
+    above = tip + [0, -rng.uniform(0.25, 0.5) * tall, rng.uniform(0.32, 0.5) * tall]
+    below = tip + [0, -rng.uniform(0.0, 0.25) * tall, -rng.uniform(0.42, 0.66) * tall]
+    far = tip + [0, 0, -rng.uniform(0.0, 0.3) * tall]
+    place = rng.uniform(0.4, 0.6)
+    waist = [
+        (1 - place) * root[0] + place * above - [0, 0, rng.uniform(0.0, 1.5)],
+        (1 - place) * root[1] + place * below + [0, 0, rng.uniform(1.5, 4.0)],
+    ]
+    pen.sheet([root[0], waist[0], waist[1], root[1]], 0.75 * thick, "spinous_process")
+    pen.sheet([waist[0], above, below, waist[1]], 0.7 * thick, "spinous_process")
+    pen.rod(waist[1], below, 0.8 * thick, 1.15 * thick, "spinous_process")
+    pen.rod(above, far, 0.75 * thick, 1.1 * thick, "spinous_process")
+    pen.rod(far, below, 1.1 * thick, 1.2 * thick, "spinous_process")

@@ -37,7 +37,8 @@ class SoftTissue:
     lower case. Where that table has no row of its own, the name is that of the tissue it resembles: spleen and other
     glands are ``lymph_node``, the outer zone of the prostate ``nucleus_hydrated`` and the inner one ``bowel_wall``, as
     the heart is, the table ``gas``. ``streaks`` (0–1) is how far fat has replaced muscle. ``seed`` gives
-    every tissue of this body its texture, bone included.
+    every tissue of this body its texture, bone included. ``sac_mm`` are sections of the dural sac by ascending height,
+    shape (n, 6): z, centre x and y, half width, half depth (mm), and the place along the column (see `Levels`).
     """
 
     shapes: Shapes
@@ -48,6 +49,7 @@ class SoftTissue:
     streaks: float
     marrow_shift_hu: float
     seed: int
+    sac_mm: NDArray[np.float64]
 
 
 def sample_soft_tissue(
@@ -82,7 +84,7 @@ def sample_soft_tissue(
     add_back_muscles(canvas, levels, patient, rng)
     add_lookalikes(canvas, levels, chest, outline, bones, patient, rng)
     add_devices(canvas, room, chest, outline, patient, rng)
-    add_canal(canvas, column, levels, patient, rng)
+    sac_mm = add_canal(canvas, column, levels, patient, rng)
     return SoftTissue(
         shapes=canvas.table.freeze(),
         values_hu=np.array(canvas.values_hu),
@@ -92,6 +94,7 @@ def sample_soft_tissue(
         streaks=patient.streaks,
         marrow_shift_hu=PHASES[name].marrow_shift_hu,
         seed=int(rng.integers(2**31)),
+        sac_mm=sac_mm,
     )
 
 

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from osteomet.phantom.skeleton.anatomy import Column, Vertebra
+from osteomet.phantom.soft_tissue.between_spines import add_between_spines
 from osteomet.phantom.soft_tissue.canvas import SIDES, Canvas, Levels, Patient
 
 _CONUS_PLACE = 19.6
 """The cord ends at the disc between L1 and L2 on average."""
 _SAC_END_PLACE = 25.3
+_WAIST_MM = 1.2
+"""How much further forwards than behind a disc the sac may reach behind the middle of a body."""
 _N_SHEAVES = 4
 """Sheaves of roots on each side of the sac below the cord."""
 _CORD_MM = ((1, 6.6, 4.4), (4, 7.0, 3.9), (7, 6.0, 3.6), (12, 4.7, 3.4), (17, 5.0, 3.9), (19, 3.6, 3.2))
 """Half width and half depth of the cord by place: wide in the neck and above its end."""
 
 
-def add_canal(canvas: Canvas, column: Column, levels: Levels, patient: Patient, rng: np.random.Generator) -> None:
-    """Draw discs and the contents of the canal from the skull to S2."""
+def add_canal(
+    canvas: Canvas, column: Column, levels: Levels, patient: Patient, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Draw discs and the contents of the canal from the skull to S2; return the sac as `SoftTissue` keeps it."""
     for v in column.vertebrae:
         if v.disc_below_mm > 0:
             _add_disc(canvas, v, patient, rng)
@@ -31,17 +37,23 @@ def add_canal(canvas: Canvas, column: Column, levels: Levels, patient: Patient, 
         if v.disc_below_mm > 0:
             _add_fat_behind(canvas, v, patient)
             _add_yellow_ligaments(canvas, v, patient)
+    add_between_spines(canvas, column, patient, rng.spawn(1)[0])
     # Fat lies behind the sac and, in the sacrum, all round it.
     fill = np.interp(places, [0, 8, 17, 22, 24, 25, _SAC_END_PLACE + 0.6], [0.86, 0.84, 0.88, 0.86, 0.7, 0.5, 0.12])
     fill = fill * rng.uniform(0.94, 1.03)
     sac = middle - np.column_stack([np.zeros(len(places)), (1 - fill) * half_depth * 0.8, np.zeros(len(places))])
     sac_width, sac_depth = half_width * fill, half_depth * fill / slope
+    # The waist of a body leaves the sac room, which bone then cuts to its shape.
+    swell = 0.5 * _WAIST_MM * np.cos(np.pi * (places - np.round(places))) ** 2 * (places < 24.0)
+    sac[:, 1] -= swell
+    sac_depth = sac_depth + swell
     # The sac lies over the fat of the foramina, which would reach into it.
     _add_roots(canvas, column, patient)
     canvas.loft(sac, sac_width + 0.5, sac_depth + 0.5, "ligament", 55.0)
     canvas.loft(sac, sac_width, sac_depth, "csf", float(rng.uniform(8, 20)))
     _add_cord(canvas, sac, places, rng)
     _add_cauda(canvas, sac, sac_width, sac_depth, places, rng)
+    return np.column_stack([sac[:, 2], sac[:, :2], sac_width, sac_depth, places])
 
 
 def _sizes(column: Column, name: str) -> tuple[list[float], list[float]]:
@@ -76,32 +88,34 @@ def _add_disc(canvas: Canvas, v: Vertebra, patient: Patient, rng: np.random.Gene
     """Annulus and nucleus below a vertebra; worn discs bulge and may hold gas."""
     wear = float(np.clip(patient.wear + rng.normal(0, 0.2), 0, 1))
     place = v.at(0, 0, -(v.height_mm + v.disc_below_mm) / 2)
-    half = v.disc_below_mm / 2 + 1.2
     bulge = rng.uniform(0, 1.5) * wear
     annulus = float(rng.normal(88, 8) + 8 * wear)
-    radii = (v.width_mm / 2 + 0.2 + bulge, v.depth_mm / 2 + 0.2 + bulge)
-    for height, shrink in ((half, 1.6), (half * 0.5, 0.0)):
-        canvas.ellipsoid(place, (radii[0] - shrink, radii[1] - shrink, height * 1.35), "annulus", annulus, axes=v.axes)
-    nucleus = place + v.axes @ np.array([0, 0.05 * v.depth_mm, 0])
-    name = "nucleus_degenerated" if wear > 0.5 else "nucleus_hydrated"
-    canvas.ellipsoid(
-        nucleus, (v.width_mm * 0.28, v.depth_mm * 0.27, half * 0.9), name, annulus - 18 * (1 - wear), axes=v.axes
-    )
+    size = (v.width_mm, v.depth_mm, v.disc_below_mm + 4.0)
+    canvas.drum(place, v.axes, size, (0.3 + bulge) / (v.depth_mm / 2), "annulus", annulus)
+    _add_nucleus(canvas, v, place + v.axes @ np.array([0, 0.05 * v.depth_mm, 0]), wear, annulus)
     if wear > 0.55 and rng.random() < 0.3:
         gas = place + v.axes @ (rng.uniform(-0.15, 0.15, 3) * [v.width_mm, v.depth_mm, 0])
         size = (v.width_mm * rng.uniform(0.1, 0.3), v.depth_mm * rng.uniform(0.1, 0.25), rng.uniform(0.7, 1.6))
         canvas.ellipsoid(gas, size, "gas", float(rng.uniform(-800, -300)), axes=v.axes)
 
 
+def _add_nucleus(canvas: Canvas, v: Vertebra, place: NDArray[np.float64], wear: float, annulus_hu: float) -> None:
+    """A flat lens that the end plates bound, fading into the annulus; worn ones are small."""
+    half, hu = v.disc_below_mm / 2, annulus_hu - 18 * (1 - wear)
+    if wear > 0.5:
+        radii = np.array([0.30 * v.width_mm, 0.29 * v.depth_mm, half + 0.6])
+        canvas.ellipsoid(place, radii, "nucleus_degenerated", hu, axes=v.axes)
+        return
+    rim = np.array([0.39 * v.width_mm, 0.40 * v.depth_mm, half + 1.5])
+    canvas.ellipsoid(place, rim, "nucleus_degenerated", 0.5 * (hu + annulus_hu), axes=v.axes)
+    canvas.ellipsoid(place, rim * (0.9, 0.88, 0.95), "nucleus_hydrated", hu, axes=v.axes)
+
+
 def _add_fat_behind(canvas: Canvas, v: Vertebra, patient: Patient) -> None:
-    """Fat behind the sac, between the arches of a vertebra and the one below, and in the ligament of their spines."""
+    """Fat behind the sac, between the arches of a vertebra and the one below."""
     size = min(1.0, v.height_mm / 26)
     back = v.depth_mm / 2 + v.sizes.canal_depth
     low = -0.5 * v.height_mm - 0.6 * v.disc_below_mm
-    canvas.ellipsoid(v.at(0, back + 14 * size, low), np.array([2.6, 11, 6.5]) * size, "ligament", 70.0, axes=v.axes)
-    for behind, deep, up, tall in ((10.5, 4.5, -2.0, 1.7), (18.0, 6.0, 1.0, 1.3), (21.0, 5.0, -3.5, 2.2)):
-        canvas.ellipsoid(v.at(0, back + behind * size, low + up * size), np.array([1.9, deep, tall]) * size,
-                         "epidural_fat", patient.fat_hu + 12, axes=v.axes)  # fmt: skip
     canvas.ellipsoid(v.at(0, back - 0.5, low), np.array([6.0, 5.0, 9.5]) * size, "epidural_fat", patient.fat_hu + 15,
                      axes=v.axes)  # fmt: skip
 

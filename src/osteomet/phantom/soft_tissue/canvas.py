@@ -174,6 +174,13 @@ class Canvas:
         self.table.ellipsoid(centre, np.maximum(radii_mm, 0.8), owner=0, axes=axes)
         self._note(tissue, hu)
 
+    def drum(
+        self, centre: ArrayLike, axes: ArrayLike, size_mm: ArrayLike, bulge: float, tissue: str, hu: float
+    ) -> None:
+        """A disc with the outline of a vertebral body, wider at half its height by a share ``bulge``."""
+        self.table.vertebral_body(centre, axes, size_mm, (0.0, -bulge, 0.0), owner=0)
+        self._note(tissue, hu)
+
     def tube(self, points: ArrayLike, radii_mm: ArrayLike, tissue: str, hu: float) -> None:
         """Round tube through points of shape (n, 3)."""
         path = np.asarray(points, dtype=float)

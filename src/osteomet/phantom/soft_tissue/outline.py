@@ -183,7 +183,7 @@ def _add_back_furrow(canvas: Canvas, outline: Outline, levels: Levels, patient: 
     points = levels.at(places)
     back = np.interp(points[:, 2], outline.z_mm, outline.back_mm)
     points[:, 1] = back - 0.55 * np.interp(points[:, 2], outline.z_mm, outline.fat_mm) - 3
-    canvas.loft(points, 3.5, 8.0, "subcutaneous_fat", patient.fat_hu)
+    canvas.loft(points, 6.0, 6.0, "subcutaneous_fat", patient.fat_hu)
 
 
 def _add_arms(canvas: Canvas, outline: Outline, levels: Levels, patient: Patient, rng: np.random.Generator) -> None:
