@@ -42,15 +42,17 @@ def test_roots_lie_in_the_back_of_the_sac_and_grow_fewer_downwards() -> None:
 
 
 def test_the_chest_has_streams_and_hardly_a_root() -> None:
-    points, layers = stirred(280.0)
-    everywhere = np.ones(points.shape[:3], dtype=np.bool_)
-    assert mean_share(layers, STREAM, everywhere) > 0.03
+    chest, loins = ([stirred(low_mm, seed)[1] for seed in range(6)] for low_mm in (280.0, 15.0))
+    everywhere = np.ones(chest[0][0].shape, dtype=np.bool_)
+    streams = [mean_share(layers, STREAM, everywhere) for layers in chest]
+    assert 0.02 < np.mean(streams) < 0.3
+    # Some patients have hardly a stream.
+    assert min(streams) < 0.4 * max(streams)
     # Noise of unit variance seldom exceeds 2.5: 0.08 times what is above 0.5.
-    assert layers[2][layers[1] == ROOT].max() < 0.2
-    # 0.45 at most of what pulsates, of which a twentieth is left below L4.
-    _, low = stirred(15.0)
-    assert layers[2].max() <= 0.45 + 1e-6
-    assert np.where(low[1] == STREAM, low[2], 0).max() <= 0.45 * 0.05 + 1e-6
+    assert max(layers[2][layers[1] == ROOT].max() for layers in chest) < 0.2
+    # 0.75 at most of what pulsates, of which a twentieth is left below L4.
+    assert max(layers[2].max() for layers in chest) <= 0.75 + 1e-6
+    assert max(np.where(second == STREAM, share, 0).max() for _, second, share in loins) <= 0.75 * 0.05 + 1e-6
 
 
 def test_roots_are_long_along_the_sac_and_thin_across_it() -> None:

@@ -226,12 +226,10 @@ def _body(x: float, y: float, z: float, q: Numbers) -> float:
     behind = v - skew * half_depth
     is_back = behind > 0.0
     slim = 1.0 - waist * (1.0 - rim * rim)
-    slim_depth = 0.5 + 0.5 * slim if is_back else slim
+    reach = half_depth * ((0.5 + 0.5 * slim) * (1.0 - skew) if is_back else slim * (1.0 + skew))
     hollow = 0.06 * half_depth * max(0.0, 1.0 - (u / (0.5 * half_width)) ** 2)
     ru = abs(u) / (half_width * slim)
-    rv = (abs(behind) + (hollow if is_back else 0.0)) / (
-        half_depth * slim_depth * (1.0 - skew if is_back else 1.0 + skew)
-    )
+    rv = (abs(behind) + (hollow if is_back else 0.0)) / reach
     u2, v2 = ru * ru, rv * rv
     r, r4 = np.sqrt(u2 + v2), np.sqrt(np.sqrt(u2 * u2 + v2 * v2))
     r += (_FLAT_BACK if is_back else _ROUND_FRONT) * (r4 - r)

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from osteomet.phantom.geometry.textures import noise
+from osteomet.phantom.geometry.textures import lattice_value, noise
 
 _CONUS_PLACE = 19.2
 """Below this place (L1) the sac holds roots instead of the cord."""
@@ -14,6 +14,7 @@ _EMPTY_PLACE = 25.0
 """By this place (S2) hardly a root is left."""
 _STILL_PLACE = 22.5
 """Below this place (L4) fluid hardly moves."""
+_MOST_MOVED = 0.75
 
 
 @njit(cache=True, error_model="numpy")
@@ -63,12 +64,16 @@ def _roots(left: float, back: float, z: float, a: float, b: float, place: float,
     below = min(1.0, max(0.0, (place - _CONUS_PLACE) / 1.2))
     left_over = np.sqrt(min(1.0, max(0.05, (_EMPTY_PLACE - place) / (_EMPTY_PLACE - _CONUS_PLACE))))
     bed = min(1.0, max(0.0, 0.45 + 1.1 * b + 0.3 * a * a + 0.4 * coarse))
-    return below * left_over * bed * min(0.95, max(0.0, 0.55 + 0.5 * fine)) + 0.08 * max(0.0, fine - 0.5)
+    return float(below * left_over * bed * min(0.95, max(0.0, 0.55 + 0.5 * fine)) + 0.08 * max(0.0, fine - 0.5))
 
 
 @njit(cache=True, error_model="numpy", inline="always")
 def _moved(a: float, b: float, z: float, place: float, seed: int) -> float:
-    """Share of streaming fluid: streams before and behind the cord, strongest in the chest, none in the lower loins."""
+    """Share of streaming fluid, most behind the cord and in the chest, hardly any in the lower loins.
+
+    Some patients have strong streams and some have none.
+    """
     pulse = min(1.0, max(0.05, (_STILL_PLACE - place) / 8.0))
     eddy = noise(1.7 * a, 2.0 * b, z / 24.0, seed + 10) + 0.5 * noise(3.1 * a, 3.4 * b, z / 11.0, seed + 11)
-    return 0.45 * pulse * min(1.0, max(0.0, 0.25 * eddy + 0.2 * b))
+    strong = 0.55 + 0.45 * lattice_value(0, 0, 0, seed + 12)
+    return _MOST_MOVED * strong * pulse * min(1.0, max(0.0, 0.35 * eddy + 0.3 * b))
