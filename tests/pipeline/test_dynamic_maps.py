@@ -11,6 +11,7 @@ from pydicom import dcmread
 from tests.conftest import Osteomet
 from tests.pipeline.dynamic_set import BASELINE, CURVES, GRID, TIMES_S, write_series
 
+from osteomet.core.errors import UsageError
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import SequenceRole
 from osteomet.core.volume import Modality, Unit, Volume
@@ -22,7 +23,7 @@ from osteomet.phantom.mr.protocols import preset
 from osteomet.phantom.mr.sequences import tissue_signals
 from osteomet.phantom.mr.signals import RELAXIVITY_PER_MM_S
 from osteomet.phantom.mr.tissues import Tissue, tissue_table
-from osteomet.pipeline.dynamic_maps import MAPS, TOFTS_MAPS
+from osteomet.pipeline.dynamic_maps import MAPS, TOFTS_MAPS, read_tofts
 
 TISSUES = (Tissue.METASTASIS, Tissue.PRIMARY_TUMOUR)
 
@@ -239,3 +240,28 @@ def test_a_folder_without_a_dynamic_series_is_refused(tmp_path: Path, osteomet: 
     found = osteomet("radiomics", "map", "--series", tmp_path / "study", "--out", tmp_path / "maps")
     assert found.code == 3
     assert not (tmp_path / "maps").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "remedy"),
+    [
+        ("t1_ms", "0", "write t1_ms of the tissue before contrast medium, measured or from a table"),
+        ("tr_ms", "-4.2", "write tr_ms as the series names it (RepetitionTime)"),
+        ("flip_degree", "inf", "write flip_degree as the series names it (FlipAngle)"),
+        ("relaxivity_per_mm_s", "nan", "write relaxivity_per_mm_s of the contrast medium at this field strength"),
+    ],
+)
+def test_settings_of_the_tofts_model_that_cannot_be_meant_name_their_remedy(
+    tmp_path: Path, key: str, value: str, remedy: str
+) -> None:
+    given = {"t1_ms": "1100", "tr_ms": "4.2", "flip_degree": "15", "relaxivity_per_mm_s": "4.5"}
+    path = tmp_path / "tofts.toml"
+    path.write_text("\n".join(f"{k} = {v}" for k, v in given.items()))
+    assert read_tofts(path).t1_ms == 1100
+    path.write_text("\n".join(f"{k} = {v}" for k, v in (given | {key: value}).items()))
+    with pytest.raises(UsageError) as caught:
+        read_tofts(path)
+    assert caught.value.what == f"{path}: {key} cannot be meant"
+    assert caught.value.expected == "a positive number"
+    assert caught.value.got == f"{float(value):g}"
+    assert (caught.value.remedy or "").startswith(remedy)

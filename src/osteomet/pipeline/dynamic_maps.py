@@ -31,6 +31,13 @@ from osteomet.radiomics.settings import read_toml
 MAPS = ("wash_in_per_s", "wash_out_per_s", "peak_enhancement", "time_to_peak_s", "area_s")
 """Maps that are always made, in the order of their channels."""
 TOFTS_MAPS = ("ktrans_per_min", "ve", "vp")
+_WHERE_FOUND = {
+    "t1_ms": "of the tissue before contrast medium, measured or from a table",
+    "tr_ms": "as the series names it (RepetitionTime)",
+    "flip_degree": "as the series names it (FlipAngle)",
+    "relaxivity_per_mm_s": "of the contrast medium at this field strength, such as 4.5",
+}
+"""Where the settings of the Tofts model come from, for the remedy of an error."""
 _KEPT_TABLES = ("cases.csv", "lesions.csv")
 _KEPT_FOLDERS = ("labels", "instances", "bones")
 
@@ -49,7 +56,12 @@ class ToftsSettings:
     def __post_init__(self) -> None:
         for key in ("t1_ms", "tr_ms", "flip_degree", "relaxivity_per_mm_s"):
             if not 0 < getattr(self, key) < float("inf"):
-                raise UsageError(f"{key} cannot be meant", expected="a positive number", got=f"{getattr(self, key):g}")
+                raise UsageError(
+                    f"{key} cannot be meant",
+                    expected="a positive number",
+                    got=f"{getattr(self, key):g}",
+                    remedy=f"write {key} {_WHERE_FOUND[key]}",
+                )
 
 
 def read_tofts(path: Path) -> ToftsSettings:

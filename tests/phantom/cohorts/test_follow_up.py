@@ -49,7 +49,7 @@ def test_volumes_have_the_ratio_asked_for(pair: FollowUp, change: Change) -> Non
     link = link_of(pair, change)
     assert link.ratio is not None
     found = volume(pair.current, link.current[0]) / volume(pair.prior, link.prior[0])
-    assert found == pytest.approx(link.ratio, rel=0.03)
+    assert found == pytest.approx(link.ratio, rel=0.02)
 
 
 def test_growth_grows_and_shrinkage_shrinks(pair: FollowUp) -> None:

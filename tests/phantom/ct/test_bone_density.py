@@ -5,6 +5,7 @@ from osteomet.core.vocabulary import STRUCTURES
 from osteomet.phantom.body import sample_body
 from osteomet.phantom.ct.bone_density import bone_density
 from osteomet.phantom.scene import view_body
+from osteomet.phantom.skeleton.parts import PARTS
 
 
 def test_the_wings_of_the_sacrum_are_full_of_fat() -> None:
@@ -20,3 +21,14 @@ def test_the_wings_of_the_sacrum_are_full_of_fat() -> None:
     assert 50 < np.median(bodies) < 120  # 0.6 of the loins
     # 0.3 of the bodies less 30 HU, of which a tenth is not yet reached at this depth
     assert -30 < np.median(wings) < 15
+
+
+def test_the_femoral_head_bears_the_body_and_the_trochanters_are_fat() -> None:
+    body = sample_body(np.random.default_rng(5), n_metastases=0, age_years=65.0)
+    grid = Grid.from_spacing((60, 40, 60), (2.0, 2.0, 2.0), origin_mm=(50.0, -40.0, -80.0))
+    scene = view_body(body, grid, margin_mm=3.0)
+    density, _ = bone_density(scene, body.column, 100.0, 1.0, 0.0, 0.5, 1)
+    deep = (scene.owner == STRUCTURES["femur_left"].id) & (scene.depth_mm > 5)
+    head, shaft = (np.median(density[deep & (scene.part == PARTS[name])]) for name in ("femoral_head", "femur"))
+    assert 190 < head < 250
+    assert -40 < shaft < 40

@@ -82,11 +82,17 @@ def test_labels_are_those_of_ct(body: Body, grid: Grid, scene: TissueScene) -> N
     truth = label_scene(view, list(lobes_in(view, body.deposits)))
     np.testing.assert_array_equal(scene.truth.bones, truth.bones)
     np.testing.assert_array_equal(scene.truth.lesions, truth.lesions)
-    inside = scene.truth.lesions == 1
-    ball_mm3 = 4 / 3 * np.pi * RADIUS_MM**3
-    assert inside.sum() * grid.voxel_volume_mm3 == pytest.approx(ball_mm3, rel=0.06)
     # Each voxel of the label holds the tumour, apart from its rim.
-    assert pure(scene, Tissue.METASTASIS)[inside].mean() > 0.7
+    assert pure(scene, Tissue.METASTASIS)[scene.truth.lesions == 1].mean() > 0.7
+
+
+def test_the_label_of_a_ball_has_its_volume(body: Body) -> None:
+    """Counted in voxels of 0.6 × 0.5 × 0.7 mm: on a grid of 1.5 mm counting itself errs by some percent."""
+    centre = body.column.nearest("L3").centre_mm
+    fine = Grid.from_spacing((30, 36, 26), (0.6, 0.5, 0.7), origin_mm=(centre - [8.7, 8.75, 8.75]).tolist())
+    inside = compose(body, fine, MARROW).truth.lesions == 1
+    ball_mm3 = 4 / 3 * np.pi * RADIUS_MM**3
+    assert inside.sum() * fine.voxel_volume_mm3 == pytest.approx(ball_mm3, rel=0.02)
 
 
 def test_a_crop_is_a_part_of_the_whole(body: Body, grid: Grid, scene: TissueScene) -> None:

@@ -198,12 +198,9 @@ def apply_along(matrix: Image, image: Image, axis: int) -> Image:
 
 def distort(first: Image, second: Image, shift_px: Image, axis: int) -> tuple[Image, Image]:
     """Move the signal of two pictures along an axis by ``shift_px`` and let it pile up; sums are kept."""
-    lines = [np.ascontiguousarray(np.moveaxis(a, axis, -1)) for a in (first, second, shift_px)]
-    n = shift_px.shape[axis]
-    outs = np.zeros_like(lines[0]), np.zeros_like(lines[0])
-    mr_kernels.push(*(a.reshape(-1, n) for a in (*lines, *outs)))
-    moved_first, moved_second = (np.ascontiguousarray(np.moveaxis(out, -1, axis)) for out in outs)
-    return moved_first, moved_second
+    outs = np.empty_like(first), np.empty_like(second)
+    mr_kernels.push(*(np.moveaxis(a, axis, -1) for a in (first, second, shift_px, *outs)))
+    return outs
 
 
 def dephasing_rate(field_hz: Image) -> Image:

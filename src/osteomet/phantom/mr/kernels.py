@@ -52,35 +52,63 @@ def push(
     first_out: NDArray[np.float32],
     second_out: NDArray[np.float32],
 ) -> None:
-    """Move the signal of each pixel of two pictures along the last axis (arrays of shape (lines, n)), keeping its sum.
+    """Move the signal of each pixel of two pictures along the last axis (of three, in any order in memory).
+
+    Planes are copied to where lines are contiguous, one at a time, for a plane fits into the cache of a core.
+    """
+    n_planes, n_lines, n = shift_px.shape
+    given, moved = np.empty((3, n_lines, n), dtype=np.float32), np.empty((2, n_lines, n), dtype=np.float32)
+    for plane in range(n_planes):
+        for i in range(n):
+            for line in range(n_lines):
+                given[0, line, i] = first[plane, line, i]
+                given[1, line, i] = second[plane, line, i]
+                given[2, line, i] = shift_px[plane, line, i]
+        moved[:] = 0.0
+        for line in range(n_lines):
+            _push_line(given[0, line], given[1, line], given[2, line], moved[0, line], moved[1, line])
+        for i in range(n):
+            for line in range(n_lines):
+                first_out[plane, line, i] = moved[0, line, i]
+                second_out[plane, line, i] = moved[1, line, i]
+
+
+@njit(cache=True)
+def _push_line(
+    first: NDArray[np.float32],
+    second: NDArray[np.float32],
+    shift_px: NDArray[np.float32],
+    first_out: NDArray[np.float32],
+    second_out: NDArray[np.float32],
+) -> None:
+    """Move the signal of each pixel of a line of two pictures, keeping its sum.
 
     A pixel is a segment whose ends move by the mean shift of the two pixels that meet there; its signal spreads evenly
     over where the segment comes to lie. Where the field folds space, segments overlap and signal piles up. Beyond its
     ends a line goes on with its outer pixel, so that no dark rim moves in.
     """
-    n = shift_px.shape[1]
-    for line in range(shift_px.shape[0]):
-        reach = np.float32(0.0)
-        for i in range(n):
-            reach = max(reach, abs(shift_px[line, i]))
-        pad = int(reach) + 1
-        end = -pad - 0.5 + shift_px[line, 0]
-        for i in range(-pad, n + pad):
-            c = min(max(i, 0), n - 1)
-            after = min(max(i + 1, 0), n - 1)
-            a = end
-            end = i + 0.5 + 0.5 * (shift_px[line, c] + shift_px[line, after])
-            b = max(a, end)
-            a = min(a, end)
-            if b <= -0.5 or a >= n - 0.5:
-                continue
-            share = np.float32(1.0 / max(b - a, 1e-6))
-            low = max(int(np.floor(a + 0.5)), 0)
-            high = min(int(np.floor(b + 0.5)), n - 1)
-            for target in range(low, high + 1):
-                part = np.float32(min(b, target + 0.5) - max(a, target - 0.5)) * share
-                first_out[line, target] += part * first[line, c]
-                second_out[line, target] += part * second[line, c]
+    n = shift_px.size
+    reach = np.float32(0.0)
+    for i in range(n):
+        reach = max(reach, abs(shift_px[i]))
+    pad = int(reach) + 1
+    end = -pad - 0.5 + shift_px[0]
+    for i in range(-pad, n + pad):
+        c = min(max(i, 0), n - 1)
+        after = min(max(i + 1, 0), n - 1)
+        a = end
+        end = i + 0.5 + 0.5 * (shift_px[c] + shift_px[after])
+        b = max(a, end)
+        a = min(a, end)
+        if b <= -0.5 or a >= n - 0.5:
+            continue
+        share = np.float32(1.0 / max(b - a, 1e-6))
+        low = max(int(np.floor(a + 0.5)), 0)
+        high = min(int(np.floor(b + 0.5)), n - 1)
+        for target in range(low, high + 1):
+            part = np.float32(min(b, target + 0.5) - max(a, target - 0.5)) * share
+            first_out[target] += part * first[c]
+            second_out[target] += part * second[c]
 
 
 @njit(cache=True)

@@ -19,7 +19,7 @@ from osteomet.phantom.soft_tissue.canal import add_canal
 from osteomet.phantom.soft_tissue.canvas import Canvas, Patient, chest_of, levels_of
 from osteomet.phantom.soft_tissue.chest import add_chest
 from osteomet.phantom.soft_tissue.devices import add_devices
-from osteomet.phantom.soft_tissue.hips import add_hip_muscles
+from osteomet.phantom.soft_tissue.hips import add_hip_bed, add_hip_muscles
 from osteomet.phantom.soft_tissue.lookalikes import add_lookalikes
 from osteomet.phantom.soft_tissue.muscles import add_back_muscles
 from osteomet.phantom.soft_tissue.neck import add_neck
@@ -75,6 +75,7 @@ def sample_soft_tissue(
     add_table(canvas, outline, patient, rng)
     add_outline(canvas, outline, levels, patient, rng)
     add_cavity(canvas, levels, outline, patient)
+    add_hip_bed(canvas, patient)
     room = room_of(levels, chest, patient.scale)
     add_chest(canvas, levels, chest, room, patient, rng)
     add_abdomen(canvas, levels, outline, room, patient, rng)

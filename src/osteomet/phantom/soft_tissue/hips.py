@@ -89,6 +89,10 @@ _STRANDS: Mapping[str, tuple[tuple[tuple[float, float, float], ...], tuple[float
     "quadratus_femoris": (((78, 36, -66), (98, 36, -62), (118, 30, -56)), (12, 13, 9)),
     "gemelli": (((54, 42, -4), (84, 44, 0), (122, 26, 0)), (6, 10, 5)),
 })
+_BED: tuple[Knot, ...] = (
+    (-95, 92, -12, 50, 52), (-60, 97, -12, 50, 52), (-20, 100, -8, 48, 50), (20, 106, -8, 42, 48), (50, 114, -6, 32, 44),
+    (78, 120, -2, 16, 34),
+)
 _SCIATIC_NERVE = ((56, 60, 34), (78, 56, 12), (84, 52, -20), (86, 50, -60), (88, 40, -140))
 # fmt: on
 
@@ -107,6 +111,18 @@ def add_hip_muscles(canvas: Canvas, patient: Patient, rng: np.random.Generator) 
         nerve = np.array(_SCIATIC_NERVE) * [side, 1, 1] * patient.scale
         canvas.tube(nerve, 5.5 * patient.scale, "subcutaneous_fat", patient.fat_hu)
         canvas.tube(nerve, 3.6 * patient.scale, "nerve_root", 35.0)
+
+
+def add_hip_bed(canvas: Canvas, patient: Patient) -> None:
+    """Muscle around the joint, below vessels and organs: what parts the muscles drawn on it is their sheaths alone.
+
+    It is narrower where fat has replaced muscle.
+    """
+    table = np.array(_BED)
+    size = table[:, 3:5] * patient.scale * (1 - 0.5 * max(0.0, patient.streaks - 0.3))
+    for side in SIDES:
+        path = table[:, [1, 2, 0]] * [side, 1, 1] * patient.scale
+        canvas.loft(path, size[:, 0], size[:, 1], "muscle", patient.muscle_hu, squareness=0.35, turn_rad=side * 0.2)
 
 
 def add_hip_muscle(canvas: Canvas, name: str, side: float, patient: Patient, *, strong: float, hu: float = 0.0) -> None:
