@@ -89,8 +89,3 @@ def test_an_mr_study(untrained: Path, tmp_path: Path) -> None:
     assert all(set(lesion.sequences) <= {"T1", "FO"} for lesion in findings.lesions)
     (use,) = findings.provenance.classifiers
     assert (use.package, use.version, use.images) == ("fat", "9", ("FO",))
-    for lesion in findings.lesions:
-        (one,) = lesion.classifications
-        assert (one.probabilities is None) == ("FO" not in lesion.sequences)
-        # Fat has a positive signal, and the odds of a metastasis grow with it.
-        assert one.prediction == ("metastasis" if "FO" in lesion.sequences else None)
