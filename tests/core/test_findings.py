@@ -194,5 +194,5 @@ def test_another_major_version_is_refused_and_a_minor_one_read() -> None:
     document["schema_version"] = "1.9"
     assert from_json(json.dumps(document)).schema_version == "1.9"
     document["schema_version"] = "2.0"
-    with pytest.raises(FormatError, match=r"expected 1\.1; got 2\.0; remedy"):
+    with pytest.raises(FormatError, match=r"expected 1\.2; got 2\.0; remedy"):
         from_json(json.dumps(document))

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from osteomet.core.errors import InputError
 from osteomet.core.grid import Grid
 from osteomet.core.volume import Modality, Unit, Volume
-from osteomet.lesions.measure import LesionMeasures, measure_lesion, measure_lesions
+from osteomet.lesions.measure import LesionMeasures, is_metal, measure_lesion, measure_lesions
 
 CENTRE_MM = np.array([13.9, -71.6, 405.4])
 
@@ -138,3 +138,12 @@ def test_an_empty_map_has_no_measures_and_an_empty_mask_is_refused() -> None:
         measure_lesion(np.zeros(grid.shape, dtype=bool), blank(grid))
     with pytest.raises(InputError, match=r"differ in shape; got \(2, 2, 2\) against \(4, 4, 4\)"):
         measure_lesions(np.zeros((2, 2, 2), dtype=np.uint16), blank(grid))
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "expected"), [(2400, Unit.HU, True), (1700, Unit.HU, False), (2400, Unit.ONE, False)]
+)
+def test_what_is_denser_than_bone_is_metal(value: int, unit: Unit, expected: bool) -> None:
+    grid = Grid.from_spacing((4, 4, 4), (1.0, 1.0, 1.0))
+    volume = Volume(np.full(grid.shape, value, dtype=np.int16), grid, Modality.CT, unit)
+    assert is_metal(measure_lesion(np.ones(grid.shape, dtype=bool), volume), unit) == expected

@@ -1,18 +1,22 @@
 """Maps by command: of one series against what the phantom is made of, of a data set, and what is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 from tests.conftest import Osteomet
-from tests.pipeline.dynamic_set import CURVES, GRID, TIMES_S, write_series
+from tests.pipeline.dynamic_set import BASELINE, CURVES, GRID, TIMES_S, write_series
 
 from osteomet.core.errors import UsageError
 from osteomet.core.grid import Grid
 from osteomet.core.vocabulary import SequenceRole
 from osteomet.core.volume import Modality, Unit, Volume
+from osteomet.io.dicom_instances import DicomStudy, SeriesTitle
+from osteomet.io.dicom_mr_writer import MrAcquisition, MrRepeat, write_mr_series
 from osteomet.io.formats import read_instances, read_volume, write_volume
 from osteomet.io.lesion_cases import channel_names
 from osteomet.phantom.mr.protocols import preset
@@ -175,7 +179,67 @@ def test_times_that_cannot_be_meant(tmp_path: Path, times: str, code: int, messa
     assert found.code == code
     assert message in found.err
     found = osteomet("radiomics", "map", *phases, "--data", data, "--out", tmp_path / "maps")
-    assert "say what to map; expected either --phase, once for each, and --times, or --data" in found.err
+    expected = "say what to map; expected --phase, once for each, with --times; or --series; or --data"
+    assert expected in found.err
+    found = osteomet("radiomics", "map", *phases, "--times", times, "--series", data, "--out", tmp_path / "maps")
+    assert (found.code, expected in found.err) == (2, True)
+
+
+T1_SPOILED = MrAcquisition(1.5, 63.87, 4.2, 1.5, ("GR",), ("SP",), flip_degree=15.0)
+
+
+def write_dicom(folder: Path, *, titles: tuple[str, ...], times_s: tuple[float | None, ...] = TIMES_S) -> None:
+    """One dynamic series for each title, of one block that enhances as a metastasis, and one image of T2 beside it."""
+    study, rng = DicomStudy("1.2.3", "1.2.4"), np.random.default_rng(0)
+    repeats = []
+    for value, time in zip(CURVES["metastasis"], times_s, strict=True):
+        signal = np.full(GRID.shape, BASELINE)
+        signal[8:14, 8:14, 3:7] *= 1 + value
+        repeats.append(MrRepeat(Volume(signal.astype(np.int16), GRID, Modality.MR, Unit.ARBITRARY), time_s=time))
+    for number, title in enumerate(titles, start=1):
+        place = folder / f"{number}"
+        write_mr_series(repeats, place, T1_SPOILED, rng=rng, study=study, title=SeriesTitle(number, title))
+    t2 = replace(T1_SPOILED, tr_ms=4000.0, te_ms=90.0, scanning_sequence=("SE",), sequence_variant=("NONE",))
+    write_mr_series(repeats[:1], folder / "t2", t2, rng=rng, study=study, title=SeriesTitle(9, "t2_tse_sag"))
+
+
+def test_a_dicom_series_among_others_is_mapped_by_the_times_of_its_headers(tmp_path: Path, osteomet: Osteomet) -> None:
+    """The peak of 1.8 comes 24 s after the arrival at 12 s, and 0.8 of it is gone 24 s later."""
+    write_dicom(tmp_path / "study", titles=("Ax T1 dynamic",))
+    found = osteomet("radiomics", "map", "--series", tmp_path / "study", "--still", "--out", tmp_path / "maps")
+    assert found.code == 0, found.err
+    facts = json.loads((tmp_path / "maps" / "maps.json").read_text())
+    assert (facts["times_s"], facts["arrival_s"], facts["n_phases"]) == (list(TIMES_S), 12.0, 5)
+    assert (facts["series"], facts["description"]) == ("1", "Ax T1 dynamic")
+    expected = {"peak_enhancement": 1.8, "time_to_peak_s": 24.0, "wash_in_per_s": 1.8 / 24, "wash_out_per_s": -0.8 / 24}
+    for name, value in expected.items():
+        written = read_volume(tmp_path / "maps" / f"{name}.nii.gz", modality=Modality.MR)
+        assert written.grid.same_as(GRID)
+        assert written.array[10, 10, 5] == pytest.approx(value, rel=1e-5)
+        assert written.array[2, 2, 5] == (12.0 if name == "time_to_peak_s" else 0.0)  # nothing enhances there
+
+
+def test_times_may_be_stated_for_a_dicom_series(tmp_path: Path, osteomet: Osteomet) -> None:
+    write_dicom(tmp_path / "study", titles=("Ax T1 dynamic",))
+    for path in sorted((tmp_path / "study" / "1").iterdir()):
+        dataset = dcmread(path)
+        dataset.AcquisitionTime = "120000"
+        dataset.save_as(path)
+    arguments = ("radiomics", "map", "--series", tmp_path / "study", "--still", "--out", tmp_path / "maps")
+    found = osteomet(*arguments)
+    assert (found.code, "do not say when its phases were taken" in found.err) == (3, True)
+    found = osteomet(*arguments, "--times", "0,10,20,30")
+    assert (found.code, "expected --times with 5 numbers; got 4" in found.err) == (2, True)
+    assert osteomet(*arguments, "--times", "0,10,20,30,50").code == 0
+    written = read_volume(tmp_path / "maps" / "time_to_peak_s.nii.gz", modality=Modality.MR)
+    assert written.array[10, 10, 5] == pytest.approx(20.0)
+
+
+def test_a_folder_without_a_dynamic_series_is_refused(tmp_path: Path, osteomet: Osteomet) -> None:
+    write_dicom(tmp_path / "study", titles=())
+    found = osteomet("radiomics", "map", "--series", tmp_path / "study", "--out", tmp_path / "maps")
+    assert found.code == 3
+    assert not (tmp_path / "maps").exists()
 
 
 @pytest.mark.parametrize(

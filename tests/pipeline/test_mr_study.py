@@ -10,10 +10,12 @@ import torch
 from osteomet.core.findings import from_json
 from osteomet.core.grid import Grid
 from osteomet.core.model import ModelDescription, ModelPart
+from osteomet.core.signature import Signature, SignatureTerm
 from osteomet.core.vocabulary import SequenceRole
 from osteomet.core.volume import Modality
 from osteomet.io.formats import read_labels, write_volume
 from osteomet.io.model_package import Tensors, write_package
+from osteomet.io.signature_file import write_signature
 from osteomet.nn.unet import build_network
 from osteomet.phantom.cohorts.draw import draw_patient
 from osteomet.pipeline.analyze import AnalyzeSettings, analyze_study
@@ -57,7 +59,15 @@ def test_an_mr_study(untrained: Path, tmp_path: Path) -> None:
     )
     given[SequenceRole.CE] = tmp_path / "away.nii.gz"
     write_volume(replace(case.volume, grid=away), given[SequenceRole.CE])
-    settings = AnalyzeSettings(str(untrained), "cpu", tmp_path / "cache", overwrite=False)
+    terms = (SignatureTerm("FO_original_firstorder_Mean", 0.0, 1.0, 1e-3),)
+    extraction = {"log_sigmas_mm": [], "wavelet": "none"}
+    write_signature(
+        Signature("fat", ("metastasis", "primary"), terms, 0.0, 1.0, 0.5, extraction, {"software": "osteomet 9"}, {}),
+        tmp_path / "signature.json",
+    )
+    settings = AnalyzeSettings(
+        str(untrained), "cpu", tmp_path / "cache", overwrite=False, classifiers=(str(tmp_path / "signature.json"),)
+    )
     analysis = analyze_study([], tmp_path / "out", settings, sequences=given, progress=lambda *_: None)
     findings = from_json((tmp_path / "out" / "findings.json").read_text(encoding="utf-8"))
     roles = {facts.source: facts.role for facts in findings.study.series}
@@ -77,3 +87,5 @@ def test_an_mr_study(untrained: Path, tmp_path: Path) -> None:
     document = json.loads((tmp_path / "out" / "findings.json").read_text(encoding="utf-8"))
     assert document["provenance"]["model"] == "untrained 1"
     assert all(set(lesion.sequences) <= {"T1", "FO"} for lesion in findings.lesions)
+    (use,) = findings.provenance.classifiers
+    assert (use.package, use.version, use.images) == ("fat", "9", ("FO",))

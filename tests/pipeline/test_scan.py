@@ -99,6 +99,20 @@ def test_mr_takes_every_sequence_that_it_knows_and_says_why_not_the_others() -> 
     }
 
 
+@pytest.mark.usefixtures("aligned")
+def test_what_a_classifier_reads_beside_the_model_is_not_called_left_out() -> None:
+    """The model knows T1, and not the dynamic series; T2 is read by neither."""
+    given = study(series("T1"), series("dynamic"), series("T2"))
+    chosen = choose_scan(given, package(Modality.MR), classified=frozenset({SequenceRole.T1, SequenceRole.DYNAMIC}))
+    assert set(chosen.sequences) == {SequenceRole.T1}
+    assert {facts.source: (facts.role, facts.reason) for facts in chosen.facts} == {
+        "T1": ("T1", "by its tags"),
+        "dynamic": ("dynamic", "by its tags; read by a classifier"),
+        "T2": (None, "by its tags; not read by this model"),
+        "scout": (None, "localizer"),
+    }
+
+
 @pytest.mark.parametrize(
     ("modality", "roles", "message"),
     [

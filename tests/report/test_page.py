@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from osteomet.core.classification import Classification, ClassifierKind, ClassifierUse
 from osteomet.core.errors import GeometryError, InputError
 from osteomet.core.findings import DISCLAIMER, Abstention, Exam, Findings, Provenance, StudyFacts
 from osteomet.core.grid import Grid
@@ -222,3 +223,44 @@ def test_maps_that_do_not_fit_are_refused(column: Phantom, column_grid: Grid, mo
 def empty_findings() -> Findings:
     provenance = Provenance("osteomet", "0.1", "m", "ab" * 32, "cpu", {}, (), "2026-01-02")
     return Findings(StudyFacts(None, None, ()), Exam(None, None, None), (), (), provenance)
+
+
+def classified(findings: Findings) -> Findings:
+    """Networks that call the first lesion and say nothing of the second, and a grader."""
+    networks, grader = ClassifierKind.NETWORKS, ClassifierKind.GRADER
+    says = Classification(networks, HOSTILE, "2", "metastasis", {"metastasis": 0.814, "primary": 0.186})
+    silent = Classification(networks, HOSTILE, "2", None, None, "the lesion lies outside of what CE shows")
+    grades = {"none": 0.05, "mild": 0.75, "apparent": 0.2}
+    lesions = zip(findings.lesions, (says, silent), strict=True)
+    uses = (
+        ClassifierUse(networks, HOSTILE, "2", "cd" * 32, ("metastasis", "primary"), ("CE",)),
+        ClassifierUse(grader, "spine", "1", "ef" * 32, tuple(grades), ("T1", "T2")),
+    )
+    return dataclasses.replace(
+        findings,
+        exam=dataclasses.replace(
+            findings.exam, gradings=(Classification(grader, "spine", "1", "mild", grades, "it was hard"),)
+        ),
+        lesions=tuple(dataclasses.replace(lesion, classifications=(one,)) for lesion, one in lesions),
+        provenance=dataclasses.replace(findings.provenance, classifiers=uses),
+    )
+
+
+def test_what_packages_say_stands_with_exam_lesions_and_provenance(column: Phantom, model: ModelDescription) -> None:
+    html = render_report(classified(column[0]), *column[1:], model)
+    assert HOSTILE not in html
+    text = words(Reader(html))
+    order = [
+        "Exam grade mild by the grader spine 1: none 0.05, mild 0.75, apparent 0.20; it was hard.",
+        f"Lesions by the networks {HOSTILE} 2: 1 metastasis and 1 not classified.",
+        f"Confidence {HOSTILE} 2 (networks) Centre, LPS mm",
+        "0.80 metastasis 0.81 (",
+        "0.80 – (",
+        f"By the networks {HOSTILE} 2: metastasis 0.81, primary 0.19.",
+        f"By the networks {HOSTILE} 2: the lesion lies outside of what CE shows.",
+        f"{HOSTILE} 2 (networks) metastasis, primary; on CE; SHA-256 {'cd' * 32}",
+        f"spine 1 (grader) none, mild, apparent; on T1, T2; SHA-256 {'ef' * 32}",
+    ]
+    places = [text.find(part) for part in order]
+    assert places == sorted(places), list(zip(order, places, strict=True))
+    assert min(places) >= 0, order[places.index(-1)]

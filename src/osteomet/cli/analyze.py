@@ -36,6 +36,13 @@ def analyze(
     sequence: Annotated[
         list[str] | None, typer.Option(metavar="ROLE=PATH", help="State what a series is for, e.g. CT=scan.nii.gz.")
     ] = None,
+    classifier: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME|PATH",
+            help="Package that says what kind each lesion is, or which grade the exam has; may be repeated.",
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     json: Json = False,
     verbose: Verbose = False,
@@ -53,14 +60,14 @@ def analyze(
         result = analyze_study(
             inputs or [],
             out,
-            AnalyzeSettings(found, device, cache_folder(), overwrite, models),
+            AnalyzeSettings(found, device, cache_folder(), overwrite, models, tuple(classifier or ())),
             sequences=sequences,
             progress=update,
         )
     if verbose:
         for line in result.log:
             say(line)
-    lines = (result.statement(), *result.series_read(), str(out / "report.html"))
+    lines = (result.statement(), *result.classes(), *result.series_read(), str(out / "report.html"))
     emit(result.summary(), as_json=json, text="\n".join(lines))
 
 

@@ -25,6 +25,9 @@ def map_(
     times: Annotated[
         str | None, typer.Option(metavar="SECONDS", help="When each phase was taken, e.g. 0,12,24,36.")
     ] = None,
+    series: Annotated[
+        Path | None, typer.Option(help="Dynamic DICOM series, a folder or zip, instead of files; it knows its times.")
+    ] = None,
     data: Annotated[
         Path | None, typer.Option(help="Data set whose channels are phases, with phases.csv, instead of one series.")
     ] = None,
@@ -41,21 +44,25 @@ def map_(
     verbose: Verbose = False,  # noqa: ARG001 - read by the error handler
 ) -> None:
     """Maps of dynamic contrast series: wash-in, wash-out, peak, time to peak, area, and Ktrans, ve and vp."""
-    from osteomet.pipeline.dynamic_maps import MapSettings, map_dataset, map_series, read_tofts
+    from osteomet.pipeline.dynamic_maps import MapSettings, map_dataset, map_dicom, map_series, read_tofts
 
     settings = MapSettings(arrival, not still, None if tofts is None else read_tofts(tofts))
-    if data is not None and not phase and times is None:
+    if data is not None and not phase and times is None and series is None:
         with progress_or_lines() as tell:
             cases = map_dataset(data, out, settings, overwrite=overwrite, tell=tell)
         result = {"out": str(out), "maps": list(settings.names), "cases": list(cases)}
         emit(result, as_json=json, text=f"{out}: {len(settings.names)} maps of {len(cases)} cases")
-    elif data is None and phase and times is not None:
-        found = map_series(phase, _numbers(times), out, settings, overwrite=overwrite)
+    elif data is None and (series is not None) != bool(phase) and (series is not None or times is not None):
+        taken = None if times is None else _numbers(times)
+        if series is not None:
+            found = map_dicom(series, taken, out, settings, overwrite=overwrite)
+        else:
+            found = map_series(phase or [], taken or [], out, settings, overwrite=overwrite)
         result = {"out": str(out), "maps": list(settings.names), **found.facts}
         text = f"{out}: {len(settings.names)} maps, contrast medium from {found.facts['arrival_s']:g} s on"
         emit(result, as_json=json, text=text)
     else:
-        raise UsageError("say what to map", expected="either --phase, once for each, and --times, or --data")
+        raise UsageError("say what to map", expected="--phase, once for each, with --times; or --series; or --data")
 
 
 def _numbers(text: str) -> list[float]:

@@ -12,10 +12,11 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from osteomet.core.classification import Classification, ClassifierUse
 from osteomet.core.errors import FormatError
 from osteomet.core.lesion import Lesion
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 DISCLAIMER = "Research software, not a medical device. Not for clinical use; a person decides."
 
 
@@ -98,7 +99,8 @@ class Exam:
     """Statements about the whole exam; None where osteomet abstains or nothing could be scored.
 
     ``calibrated_on`` says on which exams the probabilities, those of the lesions included, were calibrated; None where
-    the model has no calibration: they then put exams and lesions in order and are no frequencies.
+    the model has no calibration: they then put exams and lesions in order and are no frequencies. ``gradings`` is what
+    packages that grade exams say, one each; ``grade`` follows from the lesions and does not change with them.
     """
 
     probability: float | None
@@ -107,6 +109,7 @@ class Exam:
     abstentions: tuple[Abstention, ...] = ()
     grade_probabilities: GradeProbabilities | None = None
     calibrated_on: str | None = None
+    gradings: tuple[Classification, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +156,7 @@ class LevelFinding:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What it takes to get the same result again."""
+    """What it takes to get the same result again; ``classifiers`` are the packages that classified lesions or exam."""
 
     software: str
     version: str
@@ -163,6 +166,7 @@ class Provenance:
     settings: dict[str, Any]
     inputs: tuple[str, ...]
     created_utc: str
+    classifiers: tuple[ClassifierUse, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,6 +121,18 @@ class Grid:
         world = np.asarray(xyz_mm, dtype=np.float64)
         return (world - self.affine[:3, 3]) @ np.linalg.inv(self.affine[:3, :3]).T
 
+    def contains(self, xyz_mm: Sequence[float]) -> bool:
+        """Tell whether a point, LPS mm, lies in the box that the voxels fill.
+
+        Examples
+        --------
+        >>> grid = Grid.from_spacing((2, 2, 2), (1.0, 1.0, 4.0))
+        >>> grid.contains((0.0, 0.0, 5.9)), grid.contains((0.0, 0.0, 6.1))
+        (True, False)
+        """
+        ijk = self.to_ijk(xyz_mm)
+        return bool(((ijk >= -0.5) & (ijk <= np.array(self.shape) - 0.5)).all())
+
     def corners_xyz_mm(self) -> NDArray[np.float64]:
         """Centres of the eight corner voxels, shape (8, 3), LPS mm."""
         last = np.array(self.shape) - 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from osteomet.core.classification import Classification
 from osteomet.core.errors import InputError
 from osteomet.core.mr_grade import MrGrade
 from osteomet.core.vocabulary import STRUCTURES, SUBSITES, LesionType, SequenceRole
@@ -46,6 +47,8 @@ class Lesion:
         Roles of the MR sequences that were used and show its place; none on CT.
     mr_grade
         Indeterminate, probable or definite, with the evidence; None where it was not graded, as on CT.
+    classifications
+        Which class packages say it is, such as metastasis or primary tumour, one for each package.
 
     Raises
     ------
@@ -68,6 +71,7 @@ class Lesion:
     tracking_uid: str
     sequences: tuple[SequenceRole, ...] = ()
     mr_grade: MrGrade | None = None
+    classifications: tuple[Classification, ...] = ()
 
     def __post_init__(self) -> None:
         if self.id < 1:

@@ -55,6 +55,9 @@ class Signature:
         What it was fitted to and how: numbers of lesions and patients, and the recipe.
     metrics
         Figures of the cross-validation, each with its interval.
+    image
+        Name of the image that features were extracted from, such as CT or T1; None where it was not known, or where
+        the names of several images stand in front of the features.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Signature:
     extraction: Mapping[str, Any] | None
     training: Mapping[str, Any]
     metrics: Mapping[str, Any]
+    image: str | None = None
 
     def probability(self, rad_score: float) -> float:
         """Probability of the first class."""

@@ -29,6 +29,7 @@ REPEAT_TAGS = (
     "AcquisitionTime",
 )
 """Tags that tell repetitions of one position apart, in the order in which they are tried."""
+_TIME_TAGS = ("TemporalPositionTimeOffset",)
 
 _PRIVATE_B_VALUES = (
     ("SIEMENS MR HEADER", 0x0019, 0x0C),
@@ -143,7 +144,9 @@ def _frame(layers: Layers, identity: Identity, file: FileRef, number: int) -> Fr
         slope=number_of(layers, "RescaleSlope"),
         intercept=number_of(layers, "RescaleIntercept"),
         repeat_tags={
-            keyword: str(value) for keyword in REPEAT_TAGS if (value := value_of(layers, keyword)) is not None
+            keyword: str(value)
+            for keyword in (*REPEAT_TAGS, *_TIME_TAGS)
+            if (value := value_of(layers, keyword)) is not None
         },
         identity=identity,
         tags=_sequence_tags(layers, identity),

@@ -51,15 +51,7 @@ def read_graded_exams(folder: Path, sequences: Sequence[str], grades: Sequence[s
     FormatError
         If ``dataset.json`` is damaged.
     """
-    channels, _ = read_channels(folder / "dataset.json")
-    lacking = [name for name in sequences if name not in channels]
-    if lacking:
-        raise DatasetError(
-            f"{folder} lacks {', '.join(lacking)}",
-            expected=f"channel_names with {', '.join(sequences)}",
-            got=", ".join(channels),
-            remedy="name the channels so in dataset.json; for other sequences, copy the recipe and change it",
-        )
+    channels = _channels(folder, sequences)
     rows = read_cases_table(folder / "cases.csv")
     cases = []
     for end in ("Tr", "Ts"):
@@ -70,7 +62,7 @@ def read_graded_exams(folder: Path, sequences: Sequence[str], grades: Sequence[s
             files = _in_order(name, images, sequences)
             cases.append(_graded(rows[name], files, _bones_of(name, bones, folder / f"bones{end}"), grades))
     if not cases:
-        raise DatasetError(f"{folder} holds no exam", expected="imagesTr/CASE_0000.nii.gz and bonesTr/CASE.nii.gz")
+        raise _no_exam(folder)
     return tuple(sorted(cases, key=lambda case: case.name))
 
 
@@ -89,6 +81,48 @@ def list_new_exams(folder: Path, sequences: Sequence[str]) -> tuple[ExamCase, ..
     place = folder.parent / beside if folder.name in ("imagesTr", "imagesTs") else folder / "bones"
     bones = maps_by_case(place)
     return tuple(ExamCase(case.name, case.images, _bones_of(case.name, bones, place)) for case in cases)
+
+
+def list_exams(folder: Path, sequences: Sequence[str]) -> tuple[ExamCase, ...]:
+    """List exams to grade: all of a data set, whose ``dataset.json`` names the channels, or a folder of new ones.
+
+    Raises
+    ------
+    DatasetError
+        As `read_graded_exams`, but no table of grades is needed, or as `list_new_exams`.
+    FormatError
+        If ``dataset.json`` is damaged.
+    """
+    if not (folder / "dataset.json").is_file():
+        return list_new_exams(folder, sequences)
+    channels = _channels(folder, sequences)
+    cases = []
+    for end in ("Tr", "Ts"):
+        place = folder / f"bones{end}"
+        bones = maps_by_case(place)
+        for name, images in images_by_case(folder / f"images{end}", channels).items():
+            cases.append(ExamCase(name, _in_order(name, images, sequences), _bones_of(name, bones, place)))
+    if not cases:
+        raise _no_exam(folder)
+    return tuple(sorted(cases, key=lambda case: case.name))
+
+
+def _channels(folder: Path, sequences: Sequence[str]) -> tuple[str, ...]:
+    """Channels of a data set, which must hold the sequences."""
+    channels, _ = read_channels(folder / "dataset.json")
+    lacking = [name for name in sequences if name not in channels]
+    if lacking:
+        raise DatasetError(
+            f"{folder} lacks {', '.join(lacking)}",
+            expected=f"channel_names with {', '.join(sequences)}",
+            got=", ".join(channels),
+            remedy="name the channels so in dataset.json; for other sequences, copy the recipe and change it",
+        )
+    return channels
+
+
+def _no_exam(folder: Path) -> DatasetError:
+    return DatasetError(f"{folder} holds no exam", expected="imagesTr/CASE_0000.nii.gz and bonesTr/CASE.nii.gz")
 
 
 def _in_order(name: str, images: Mapping[str, Path], sequences: Sequence[str]) -> tuple[Path, ...]:

@@ -36,6 +36,8 @@ class FeatureTable:
         Shape (n_rows, n_features); NaN where a feature could not be computed.
     settings
         Settings of the extraction, from the JSON file of the same name beside the table; None without one.
+    image
+        Name of the channel that all features are of, from that file; None where it does not say.
     """
 
     path: Path
@@ -43,6 +45,7 @@ class FeatureTable:
     names: tuple[str, ...]
     values: NDArray[np.float64]
     settings: Mapping[str, Any] | None
+    image: str | None = None
 
 
 def read_features(path: Path, *, perturbed: bool = False) -> FeatureTable:
@@ -77,7 +80,8 @@ def read_features(path: Path, *, perturbed: bool = False) -> FeatureTable:
         raise DatasetError(f"{path}: the table has no feature", expected="a column for each", got=", ".join(keys))
     values = np.array([[_value(row, name) for name in names] for row in rows])
     lesions = tuple((row.text("case"), row.text("lesion"), row.cells.get(PERTURBATION, "")) for row in rows)
-    return FeatureTable(path, lesions, names, values, _settings(path.with_suffix(".json")))
+    settings, image = _extraction(path.with_suffix(".json"))
+    return FeatureTable(path, lesions, names, values, settings, image)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +146,15 @@ def _value(row: Row, name: str) -> float:
     return np.nan if number is None else number
 
 
-def _settings(path: Path) -> Mapping[str, Any] | None:
-    """Settings of an extraction; None without a file."""
+def _extraction(path: Path) -> tuple[Mapping[str, Any] | None, str | None]:
+    """Settings of an extraction and the name of its channel; None without a file."""
     if not path.is_file():
-        return None
+        return None, None
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))["settings"]
+        document = json.loads(path.read_text(encoding="utf-8"))
+        settings, image = document["settings"], document.get("channel_name")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise FormatError(f"{path}: the settings of the extraction cannot be read", got=repr(error)) from error
     if not isinstance(settings, dict):
         raise FormatError(f"{path}: the settings of the extraction are no table", got=repr(settings)[:80])
-    return settings
+    return settings, image if isinstance(image, str) else None

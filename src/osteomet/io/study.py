@@ -18,6 +18,7 @@ from osteomet.core.volume import Modality, Volume
 from osteomet.io.dicom_files import FileRef, list_files, open_each
 from osteomet.io.dicom_series import SeriesHeader, find_series_in, read_series
 from osteomet.io.formats import is_image_file, read_volume
+from osteomet.io.phase_clock import phase_times_s
 from osteomet.io.sequence_roles import RoleDecision, decide_role
 from osteomet.io.series_choice import Candidate, choose
 
@@ -32,7 +33,8 @@ _MAX_LISTED = 8
 class StudySeries:
     """One series to analyse.
 
-    ``b_value_s_per_mm2`` is known for DWI, ``phase`` counts the repetitions of a dynamic series from 1.
+    ``b_value_s_per_mm2`` is known for DWI, ``phase`` counts the repetitions of a dynamic series from 1, and
+    ``time_s`` is when one was taken, counted from the first; None where the files do not say.
     """
 
     role: SequenceRole
@@ -40,6 +42,7 @@ class StudySeries:
     facts: SeriesFacts
     b_value_s_per_mm2: float | None = None
     phase: int | None = None
+    time_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ def read_study(inputs: Sequence[Path], *, sequences: Mapping[SequenceRole, Path]
     series = [entry for role, each in stated.items() for entry in _read_stated(role, sequences[role], each)]
     candidates = [Candidate(h, decide_role(h.tags, n_slices=h.n_slices)) for h in found.headers]
     chosen, left = _choose(candidates, stated=set(stated))
-    series += [_read_candidate(candidate) for candidate in chosen]
+    series += _read_candidates(chosen)
     set_aside = [_facts(c.header, c.decision.reason) for c in left]
     if found.images and not chosen and SequenceRole.CT not in stated:
         series.append(_read_only_image(found.images))
@@ -113,6 +116,31 @@ def read_study(inputs: Sequence[Path], *, sequences: Mapping[SequenceRole, Path]
         _refuse_unusable(inputs, set_aside)
     identity = _identity([c.header for c in chosen] or [h for each in stated.values() for h in each.headers])
     return Study(tuple(series), tuple(set_aside), *identity)
+
+
+def read_dynamic(path: Path) -> tuple[StudySeries, ...]:
+    """Read the phases of the one dynamic series under a path, in order.
+
+    Parameters
+    ----------
+    path
+        DICOM folder, at any depth, or zip. Of several series the one is taken that the rules for roles call dynamic; a
+        series that is there alone is taken whatever it is called.
+
+    Raises
+    ------
+    InputError
+        If there is no such series, several series could be meant, or several studies or patients are mixed.
+    FormatError, SeriesError, GeometryError
+        If the series is damaged or incomplete.
+    """
+    headers = _find([path]).headers
+    _check_one_study(headers)
+    candidates = [Candidate(h, decide_role(h.tags, n_slices=h.n_slices)) for h in headers]
+    chosen, _ = choose([c for c in candidates if c.decision.role is SequenceRole.DYNAMIC])
+    if not chosen:
+        return read_study([], sequences={SequenceRole.DYNAMIC: path}).series
+    return tuple(_read_candidates(chosen))
 
 
 def _find(paths: Sequence[Path]) -> _Found:
@@ -215,13 +243,21 @@ def _read_stated(role: SequenceRole, path: Path, found: _Found) -> list[StudySer
     multiple = role in (SequenceRole.DWI, SequenceRole.DYNAMIC)
     if len(set(names)) > 1 or (len(usable) > 1 and not multiple):
         _refuse_several([_title(h) for h in usable], f"--sequence {role.value}")
-    return [_read_candidate(Candidate(header, RoleDecision(role, reason))) for header in usable]
+    return _read_candidates([Candidate(header, RoleDecision(role, reason)) for header in usable])
 
 
 def _refuse_several(names: Sequence[str], where: str) -> NoReturn:
     raise InputError(
         "several images could be meant", expected=f"one for {where}", got="; ".join(names), remedy="pass the one to use"
     )
+
+
+def _read_candidates(candidates: Sequence[Candidate]) -> list[StudySeries]:
+    """Read chosen stacks; the phases of a dynamic series with their times."""
+    phases = [c for c in candidates if c.decision.role is SequenceRole.DYNAMIC]
+    times = phase_times_s([c.header for c in phases]) if len(phases) > 1 else None
+    known = {} if times is None else {id(c): time for c, time in zip(phases, times, strict=True)}
+    return [replace(_read_candidate(c), time_s=known.get(id(c))) for c in candidates]
 
 
 def _read_candidate(candidate: Candidate) -> StudySeries:

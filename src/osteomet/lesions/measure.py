@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 
 from osteomet.core.errors import InputError
 from osteomet.core.lesion import PointMm
-from osteomet.core.volume import Volume
+from osteomet.core.volume import Unit, Volume
 from osteomet.lesions.boxes import find_boxes, origin_of
 
+DENSEST_BONE_HU = 2000.0
+"""No bone is as dense over more than a few voxels, not the shaft of a thigh either: metal and dense cement are."""
 _VOXEL_EXTENT = 0.5
 """Diameter of the ellipsoid that stands for a voxel, as a fraction of the spacing."""
 _SEARCH_DIRECTIONS = 90
@@ -59,6 +61,11 @@ def measure_lesions(instances: NDArray[Any], volume: Volume) -> dict[int, Lesion
         crop = Volume(volume.array[box], grid, volume.modality, volume.unit)
         measures[label] = measure_lesion(mask, crop)
     return measures
+
+
+def is_metal(measured: LesionMeasures, unit: Unit) -> bool:
+    """Whether what was called a lesion is denser than bone can be: an implant, whatever a network makes of it."""
+    return unit == Unit.HU and measured.mean_intensity > DENSEST_BONE_HU
 
 
 def measure_lesion(mask: NDArray[np.bool_], volume: Volume) -> LesionMeasures:

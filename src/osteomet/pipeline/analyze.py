@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import uuid
@@ -39,11 +38,15 @@ from osteomet.lesions.characterise import characterise_lesions
 from osteomet.lesions.exam import calibrate_lesions, grade_exam, ungraded_exam
 from osteomet.lesions.levels import describe_levels
 from osteomet.lesions.locate import locate_lesions
-from osteomet.lesions.measure import measure_lesions
+from osteomet.lesions.measure import is_metal, measure_lesions
+from osteomet.pipeline.lesion_table import write_lesion_table
 from osteomet.pipeline.mr_lesions import grade_where_shown
 from osteomet.pipeline.scan import Scan, choose_scan, default_model
+from osteomet.pipeline.study_classes import classes_log, classify_findings
+from osteomet.pipeline.study_classifiers import StudyClassifier, read_classifiers
+from osteomet.pipeline.study_images import gather_images, roles_of
 from osteomet.report.page import write_report
-from osteomet.report.wording import statement
+from osteomet.report.wording import classification_sentences, statement
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of a step, how much of it is done, and how much there is."""
@@ -55,7 +58,8 @@ class AnalyzeSettings:
     """How to analyse: model by name or path, device, and where converted networks are kept.
 
     Without a model the embedded one for the modality of the study is taken, or one of its name among the imported
-    ``models``.
+    ``models``. ``classifiers`` are packages that say what kind each lesion is, or which grade the exam has, by name or
+    path.
     """
 
     model: str | None
@@ -63,6 +67,7 @@ class AnalyzeSettings:
     cache_dir: Path
     overwrite: bool
     models: Path | None = None
+    classifiers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,6 +93,10 @@ class Analysis:
             for facts in self.findings.study.series
         )
 
+    def classes(self) -> tuple[str, ...]:
+        """A line for what each grader says of the exam, and how many lesions of each class each package calls."""
+        return classification_sentences(self.findings)
+
     def summary(self) -> dict[str, Any]:
         """The result for programs."""
         exam = self.findings.exam
@@ -97,6 +106,7 @@ class Analysis:
             "levels": [level.name for level in self.findings.levels],
             "m_stage": exam.m_stage,
             "grade": exam.grade,
+            "gradings": {one.package: one.prediction for one in exam.gradings},
             "abstentions": [a.code for a in exam.abstentions],
         }
 
@@ -122,29 +132,55 @@ def analyze_study(
     Raises
     ------
     InputError
-        If the input cannot be used, or shows a modality that the model does not handle.
+        If the input cannot be used, shows a modality that the model does not handle, or lacks what a classifier needs.
     ModelError
-        If the model is missing or unusable.
+        If a model or classifier is missing or unusable.
     UsageError
         If the folder exists and ``settings.overwrite`` is False.
     """
     with output_folder(out, overwrite=settings.overwrite) as folder:
         stated = None if settings.model is None else read_package(find_package(settings.model))
+        classifiers = read_classifiers(settings.classifiers, imported=settings.models)
+        roles = roles_of(classifiers)
         study = read_study(inputs, sequences=sequences)
         package = stated or _default_package(study, settings.models)
+        scan = choose_scan(study, package, classified=roles)
+        images = gather_images(classifiers, study, scan)
         analysis = analyze_scan(
             study,
-            choose_scan(study, package),
+            scan,
             package,
             device=settings.device,
             cache_dir=settings.cache_dir,
             inputs=_input_names(inputs, sequences),
             progress=progress,
         )
+        if classifiers:
+            analysis = _classified(analysis, classifiers, images, settings.device, progress)
         progress("writing", 0, 1)
         write_analysis(analysis, package, folder)
         progress("writing", 1, 1)
     return analysis
+
+
+def _classified(
+    analysis: Analysis,
+    classifiers: Sequence[StudyClassifier],
+    images: Mapping[str, Volume],
+    device: Device,
+    progress: Progress,
+) -> Analysis:
+    """Join what packages say of lesions and exam."""
+    findings = classify_findings(
+        analysis.findings,
+        classifiers,
+        images,
+        lesions=analysis.lesions,
+        bones=analysis.bones,
+        device=device,
+        progress=progress,
+    )
+    return replace(analysis, findings=findings, log=(*analysis.log, *classes_log(findings)))
 
 
 def _default_package(study: Study, models: Path | None) -> ModelPackage:
@@ -156,7 +192,7 @@ def write_analysis(analysis: Analysis, package: ModelPackage, folder: Path) -> N
     """Write every output of `analyze_study` into an existing folder."""
     findings = analysis.findings
     (folder / "findings.json").write_text(to_json(findings), encoding="utf-8")
-    _write_csv(findings.lesions, folder / "lesions.csv")
+    write_lesion_table(findings, folder / "lesions.csv")
     write_labels(analysis.lesions, folder / "lesions.nii.gz")
     write_labels(analysis.bones, folder / "bones.nii.gz")
     labels = {
@@ -265,7 +301,7 @@ def _find_lesions(
     for label, measured in sorted(measures.items()):
         site = sites[label]
         # The fine grid reaches beyond the scan: what the scan itself shows of a lesion must still be large enough.
-        if site is not None and measured.volume_ml >= rule.minimum_volume_ml:
+        if site is not None and measured.volume_ml >= rule.minimum_volume_ml and not is_metal(measured, volume.unit):
             new_ids[label] = number = len(lesions) + 1
             lesions.append(
                 Lesion(
@@ -284,13 +320,7 @@ def _find_lesions(
 
 def _shown_by(scan: Scan, centroid_xyz_mm: PointMm) -> tuple[SequenceRole, ...]:
     """MR sequences whose field of view holds a place."""
-    point = np.array(centroid_xyz_mm)
-    found = []
-    for role, volume in scan.sequences.items():
-        ijk = volume.grid.to_ijk(point)
-        if ((ijk >= -0.5) & (ijk <= np.array(volume.grid.shape) - 0.5)).all():
-            found.append(role)
-    return tuple(found)
+    return tuple(role for role, volume in scan.sequences.items() if volume.grid.contains(centroid_xyz_mm))
 
 
 def _bring_to_scan(
@@ -328,21 +358,6 @@ def _peak(probability: NDArray[np.float32]) -> float:
 def _input_names(inputs: Sequence[Path], sequences: Mapping[SequenceRole, Path]) -> tuple[str, ...]:
     """Inputs as the user gave them, without the folders above them."""
     return tuple(path.name for path in inputs) + tuple(f"{role}={path.name}" for role, path in sequences.items())
-
-
-def _write_csv(lesions: Sequence[Lesion], path: Path) -> None:
-    """One row a lesion; the header is there also when nothing was found."""
-    columns = [
-        "id", "type", "site", "subsite", "x_mm", "y_mm", "z_mm", "long_axis_mm", "short_axis_mm", "volume_ml",
-        "mean_intensity", "confidence", "tracking_uid",
-    ]  # fmt: skip
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        for x in lesions:
-            place = [f"{v:.2f}" for v in x.centroid_xyz_mm]
-            sizes = [f"{x.long_axis_mm:.2f}", f"{x.short_axis_mm:.2f}", f"{x.volume_ml:.4f}", f"{x.mean_intensity:.1f}"]
-            writer.writerow([x.id, x.type.value, x.site, x.subsite or "", *place, *sizes, x.confidence, x.tracking_uid])
 
 
 def _log(findings: Findings, cascade: CascadeResult) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict
 
 from osteomet import __version__
-from osteomet.core.errors import UsageError
+from osteomet.core.errors import InputError, UsageError
 from osteomet.core.grid import Grid
 from osteomet.core.volume import Modality, Unit, Volume
 from osteomet.image.dynamic import DynamicSeries, align_phases, enhancement_curves, enhancement_maps, find_arrival_s
@@ -24,6 +24,7 @@ from osteomet.io.lesion_cases import list_lesion_images
 from osteomet.io.naming import naming_case
 from osteomet.io.output import output_folder
 from osteomet.io.phase_times import read_phase_times, times_of
+from osteomet.io.study import read_dynamic
 from osteomet.pipeline.studies.study_job import Tell
 from osteomet.radiomics.settings import read_toml
 
@@ -145,16 +146,46 @@ def map_series(
         If a file cannot be read, and as `make_maps`.
     """
     if len(phases) != len(times_s):
-        raise UsageError(
-            "each phase of a dynamic series has its time",
-            expected=f"--times with {len(phases)} numbers",
-            got=f"{len(times_s)}",
-        )
+        raise _wrong_times(len(phases), len(times_s))
     found = make_maps([read_volume(path, modality=Modality.MR) for path in phases], times_s, settings)
-    with output_folder(out, overwrite=overwrite) as folder:
-        for name, volume in found.maps.items():
-            write_volume(volume, folder / f"{name}.nii.gz")
-        _write_facts({"phases": [path.name for path in phases], **found.facts}, folder)
+    _write_maps(found, {"phases": [path.name for path in phases]}, out, overwrite=overwrite)
+    return found
+
+
+def map_dicom(
+    path: Path, times_s: Sequence[float] | None, out: Path, settings: MapSettings, *, overwrite: bool
+) -> SeriesMaps:
+    """Write the maps of a dynamic DICOM series into a folder, as `map_series` does.
+
+    Parameters
+    ----------
+    path
+        As for `osteomet.io.study.read_dynamic`.
+    times_s
+        When each phase was taken; None takes the times of the headers.
+
+    Raises
+    ------
+    UsageError
+        If phases and times differ in number, or the folder exists.
+    InputError
+        If the series cannot be read or its headers do not say when phases were taken, and as `make_maps`.
+    """
+    phases = read_dynamic(path)
+    source = Path(phases[0].facts.source).name
+    known = [one.time_s for one in phases if one.time_s is not None]
+    if times_s is None and len(known) < len(phases):
+        raise InputError(
+            f"the headers of {source} do not say when its phases were taken",
+            expected="TemporalPositionTimeOffset, AcquisitionTime or TriggerTime in each of two phases or more",
+            got=f"{len(phases)} phases",
+            remedy="state them with --times",
+        )
+    if times_s is not None and len(times_s) != len(phases):
+        raise _wrong_times(len(phases), len(times_s))
+    found = make_maps([one.volume for one in phases], known if times_s is None else times_s, settings)
+    facts = {"series": source, "description": phases[0].facts.description, "n_phases": len(phases)}
+    _write_maps(found, facts, out, overwrite=overwrite)
     return found
 
 
@@ -188,6 +219,20 @@ def map_dataset(data: Path, out: Path, settings: MapSettings, *, overwrite: bool
         _write_dataset(data, folder, settings.names)
         _write_facts({"cases": facts}, folder)
     return tuple(facts)
+
+
+def _wrong_times(n_phases: int, n_times: int) -> UsageError:
+    return UsageError(
+        "each phase of a dynamic series has its time", expected=f"--times with {n_phases} numbers", got=f"{n_times}"
+    )
+
+
+def _write_maps(found: SeriesMaps, source: Mapping[str, Any], out: Path, *, overwrite: bool) -> None:
+    """Write the maps of one series, and what is worth knowing about them."""
+    with output_folder(out, overwrite=overwrite) as folder:
+        for name, volume in found.maps.items():
+            write_volume(volume, folder / f"{name}.nii.gz")
+        _write_facts({**source, **found.facts}, folder)
 
 
 def _tofts(series: DynamicSeries, tofts: ToftsSettings) -> dict[str, NDArray[np.float64]]:

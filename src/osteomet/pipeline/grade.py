@@ -11,6 +11,7 @@ from typing import Any
 from osteomet.core.errors import FormatError, InputError, ModelError
 from osteomet.core.findings import DISCLAIMER
 from osteomet.core.grader import GraderPart
+from osteomet.image.exam_map import ExamMap
 from osteomet.inference.engine import Device, choose_device
 from osteomet.inference.ensemble import build_ensemble
 from osteomet.io.exam_cases import ExamCase, list_new_exams
@@ -88,11 +89,8 @@ def _grade_one(case: ExamCase, part: GraderPart, ensemble: Any, out: Path, devic
         raise
     except InputError as error:
         return {"case": case.name, "grade": None, "probabilities": None, "decisive": None, "note": str(error)}
-    window = max(2, round(_WINDOW_MM / part.straighten.spacing_mm))
-    decision = decide(exam, ensemble, window=window, device=device)
+    decision = draw_decision(case.name, exam, part, ensemble, out, device=device)
     grade = part.outputs[decision.grade]
-    picture = DecisionPicture(f"{case.name}: {grade}", exam.array[decision.plane], decision.falls[decision.plane])
-    save_chart(decision_chart([picture]), out, case.name)
     return {
         "case": case.name,
         "grade": grade,
@@ -100,6 +98,16 @@ def _grade_one(case: ExamCase, part: GraderPart, ensemble: Any, out: Path, devic
         "decisive": _place(decision),
         "note": "; ".join(exam.notes),
     }
+
+
+def draw_decision(name: str, exam: ExamMap, part: GraderPart, ensemble: Any, folder: Path, *, device: str) -> Decision:
+    """Grade the map of an exam, and draw what the grade draws on: ``NAME.png`` and ``NAME.svg``."""
+    window = max(2, round(_WINDOW_MM / part.straighten.spacing_mm))
+    decision = decide(exam, ensemble, window=window, device=device)
+    title = f"{name}: {part.outputs[decision.grade]}"
+    picture = DecisionPicture(title, exam.array[decision.plane], decision.falls[decision.plane])
+    save_chart(decision_chart([picture]), folder, name)
+    return decision
 
 
 def _place(decision: Decision) -> dict[str, Any]:

@@ -30,6 +30,7 @@ def write_grader(
     metrics: Mapping[str, Metric],
     *,
     data: str,
+    command: str,
     folder: Path,
 ) -> Path:
     """Write the networks of all rounds as an ensemble; replaces what a former run left. Returns the folder.
@@ -40,6 +41,8 @@ def write_grader(
         Figures of exams that the networks had not seen, each exam by the network of its round.
     data
         What they learnt from, in words.
+    command
+        How to make them again.
     """
     part = GraderPart(
         network=recipe.networks[name].network,
@@ -55,7 +58,7 @@ def write_grader(
         modality=Modality.MR,
         parts=(),
         training_data=f"{data} Each network was trained without one fold of {recipe.split.n_folds} of the patients.",
-        training_command=f"osteomet reproduce {recipe.name} --out DIR",
+        training_command=command,
         intended_use="Research on spine MRI. Not for decisions about patients.",
         limitations=_LIMITATIONS,
         licence="that of the data it was trained on",

@@ -20,7 +20,7 @@ from osteomet.core.grid import check_same_grid
 from osteomet.core.volume import LabelMap, Modality, Volume
 from osteomet.io.feature_table import PERTURBATION
 from osteomet.io.formats import image_stem, read_labels, read_volume
-from osteomet.io.lesion_cases import LesionCase, lesions_of, list_lesion_cases, read_lesions
+from osteomet.io.lesion_cases import LesionCase, channel_names, lesions_of, list_lesion_cases, read_lesions
 from osteomet.io.naming import naming_case
 from osteomet.io.output import output_file
 from osteomet.radiomics.extract import RadiomicFeatures, extract_features
@@ -146,7 +146,8 @@ def extract_from_dataset(
     progress(len(cases), len(cases))
     if not rows:
         raise DatasetError(f"{data}: no case has a lesion", got=f"{len(cases)} empty maps")
-    _write(rows, settings, out, source={"data": data.name, "channel": channel or 0})
+    source = {"data": data.name, "channel": channel or 0, "channel_name": channel_names(data).get(channel or 0)}
+    _write(rows, settings, out, source=source)
     return tuple(rows)
 
 

@@ -41,8 +41,10 @@ def default_model(study: Study, imported: Path | None) -> str:
     return name if name in known else _DEFAULT_MODELS[Modality.CT]
 
 
-def choose_scan(study: Study, package: ModelPackage) -> Scan:
+def choose_scan(study: Study, package: ModelPackage, *, classified: frozenset[SequenceRole] = frozenset()) -> Scan:
     """Choose what the model reads of a study, on MR register it, and say what was left out and why.
+
+    ``classified`` are roles that classifiers read beside it.
 
     Raises
     ------
@@ -52,7 +54,7 @@ def choose_scan(study: Study, package: ModelPackage) -> Scan:
     description = package.description
     fitting = [series for series in study.series if series.volume.modality is description.modality]
     if description.modality is Modality.MR:
-        return _mr_scan(study, fitting, description)
+        return _mr_scan(study, fitting, description, classified)
     if not fitting:
         raise _nothing(study, f"{description.modality} for model {description.name!r}")
     chosen = fitting[0]
@@ -60,7 +62,9 @@ def choose_scan(study: Study, package: ModelPackage) -> Scan:
     return Scan(chosen.volume, _without_folders([chosen.facts, *others, *study.set_aside]))
 
 
-def _mr_scan(study: Study, fitting: list[StudySeries], description: ModelDescription) -> Scan:
+def _mr_scan(
+    study: Study, fitting: list[StudySeries], description: ModelDescription, classified: frozenset[SequenceRole]
+) -> Scan:
     """Every sequence that a network of the model can take, in place on the one that shows it the bones."""
     known = {role for part in description.parts for roles in part.sequences for role in roles}
     preferred = [role for roles in description.part("bones").sequences for role in roles]
@@ -78,7 +82,9 @@ def _mr_scan(study: Study, fitting: list[StudySeries], description: ModelDescrip
     left: list[SeriesFacts] = []
     for series in study.series:
         role = series.role
-        if by_role.get(role) is not series:
+        if by_role.get(role) is not series and role in classified - set(by_role):
+            used.append(replace(series.facts, reason=f"{series.facts.reason}; read by a classifier"))
+        elif by_role.get(role) is not series:
             left.append(_not_read(series))
         elif role in aligned.left_out:
             left.append(replace(series.facts, role=None, reason=f"{series.facts.reason}; {aligned.left_out[role]}"))

@@ -131,4 +131,5 @@ def to_signature(outcome: Outcome, *, features: str) -> Signature:
             "recipe": asdict(recipe),
         },
         metrics={name: metric.as_json() for name, metric in outcome.metrics.items()},
+        image=study.table.image,
     )

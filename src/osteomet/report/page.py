@@ -6,6 +6,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from osteomet.core.classification import ClassifierKind
 from osteomet.core.findings import Findings
 from osteomet.core.model import ModelDescription
 from osteomet.core.vocabulary import LesionType
@@ -69,6 +70,7 @@ def render_report(
         not_assessed=wording.not_assessed(findings, scene.bone_names),
         sins=wording.sins_table(findings.levels),
         overview=overview_figures(scene),
+        classifying=[use for use in findings.provenance.classifiers if use.kind is not ClassifierKind.GRADER],
         legend=[kind for kind in LesionType if any(lesion.type is kind for lesion in findings.lesions)],
         lesion_figures={shape.lesion.id: lesion_figures(scene, shape) for shape in scene.shapes},
     )

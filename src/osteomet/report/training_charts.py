@@ -27,11 +27,13 @@ def training_chart(curves: Mapping[str, Curve]) -> Figure:
     curves
         Step and value by name (`osteomet.training.log.read_curves`): ``loss``, ``pseudo_dice``, ``validation loss``,
         ``validation pseudo_dice``, ``validation dice``; what is missing is not drawn. The pseudo-Dice of patches tells
-        only whether a network learns; what it is worth, the Dice of whole images of other patients says.
+        only whether a network learns; what it is worth, the Dice of whole images of other patients says. A panel that
+        would stay empty, such as the last one of a classifier, is left out.
     """
-    figure = Figure(figsize=size_inches(1.5 * COLUMN_WIDTH_MM), layout="constrained")
-    rows = figure.subplots(len(_PANELS), 1, sharex=True)
-    for axes, (title, series) in zip(rows, _PANELS, strict=True):
+    panels = [(title, series) for title, series in _PANELS if any(curves.get(key) for _, key in series)]
+    figure = Figure(figsize=size_inches(0.5 * len(panels) * COLUMN_WIDTH_MM), layout="constrained")
+    rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (title, series) in zip(rows, panels, strict=True):
         for name, key in series:
             is_training = name == "training"
             points = curves.get(key, ())
@@ -47,7 +49,6 @@ def training_chart(curves: Mapping[str, Curve]) -> Figure:
         label_axes(axes, "Step" if axes is rows[-1] else "", title)
         if "Dice" in title:
             axes.set_ylim(0, 1)
-        if axes.lines:
-            axes.legend(loc="best")
+        axes.legend(loc="best")
     rows[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure

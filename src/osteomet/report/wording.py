@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from osteomet.core.classification import Classification, ClassifierKind, ClassifierUse
 from osteomet.core.findings import Exam, ExamGrade, Findings, LevelFinding, MStage, Sins, SinsPart
 from osteomet.core.grid import Grid
 from osteomet.core.lesion import Lesion
@@ -118,6 +119,52 @@ def suggestions(exam: Exam) -> tuple[str, ...]:
         return stage, grade, probability
     shares = (f"{kind} {exam.grade_probabilities.of(kind):.2f}" for kind in ExamGrade)
     return stage, grade, probability, f"Probability of each grade: {', '.join(shares)}."
+
+
+def package_name(one: Classification | ClassifierUse) -> str:
+    """Name of a package that classifies, as it reads inside a sentence.
+
+    Examples
+    --------
+    >>> package_name(Classification(ClassifierKind.GRADER, "wangd2023", "0.1.0", None, None, "no canal"))
+    'the grader wangd2023 0.1.0'
+    """
+    return f"the {one.kind.value} {one.package} {one.version}"
+
+
+def classification(one: Classification) -> str:
+    """Say in a sentence what a package calls a lesion or an exam.
+
+    Examples
+    --------
+    >>> shares = {"metastasis": 0.81, "primary": 0.19}
+    >>> classification(Classification(ClassifierKind.NETWORKS, "a", "1", "metastasis", shares))
+    'By the networks a 1: metastasis 0.81, primary 0.19.'
+    """
+    return f"By {package_name(one)}: {_shares(one)}."
+
+
+def _shares(one: Classification) -> str:
+    """Probabilities of a classification, or why there are none."""
+    shares = ", ".join(f"{label} {number(share, 2)}" for label, share in (one.probabilities or {}).items())
+    return "; ".join(part for part in (shares, one.note) if part)
+
+
+def classification_sentences(findings: Findings) -> tuple[str, ...]:
+    """Say what packages make of the exam, and how many lesions each of them calls of each class."""
+    sentences = []
+    for one in findings.exam.gradings:
+        grade = "No exam grade" if one.prediction is None else f"Exam grade {one.prediction}"
+        sentences.append(f"{grade} by {package_name(one)}: {_shares(one)}.")
+    for use in findings.provenance.classifiers:
+        if use.kind is ClassifierKind.GRADER or not findings.lesions:
+            continue
+        said = [x for lesion in findings.lesions for x in lesion.classifications]
+        called = Counter(x.prediction for x in said if (x.kind, x.package) == (use.kind, use.package))
+        parts = [f"{called[label]} {label}" for label in use.classes if called[label]]
+        parts += [f"{called[None]} not classified"] if called[None] else []
+        sentences.append(f"Lesions by {package_name(use)}: {join_words(parts)}.")
+    return tuple(sentences)
 
 
 def category_name(grade: MrGrade) -> str:
