@@ -50,7 +50,8 @@ class Echo:
 class Run:
     """What all images of one acquisition share.
 
-    ``fat_left`` is the share of fat that suppression leaves, ``fading`` the rate with which gradient echoes dephase.
+    ``fat_left`` is the share of fat that suppression leaves, ``fading`` the rate with which gradient echoes dephase,
+    ``excited`` the share of the signal that pulses reach, None where no metal keeps them from any.
     """
 
     composition: Composition
@@ -68,6 +69,7 @@ class Run:
     field_hz: Image | None
     fat_left: Image | np.float32
     fading: Image | None
+    excited: Image | None
 
     @classmethod
     def prepare(
@@ -104,6 +106,7 @@ class Run:
             field_hz=field_hz,
             fat_left=_fat_left(sequence, scanner, field_hz),
             fading=artefacts.dephasing_rate(field_hz) if field_hz is not None and fades else None,
+            excited=_excited(sequence, scanner, field_hz) if field_hz is not None and _has_metal(composition) else None,
         )
 
     def encode(self, contrast: Contrast) -> Echo:
@@ -155,13 +158,9 @@ class Run:
         fat *= self.fat_left
         if self.field_hz is None:
             return water, fat
-        if _has_metal(self.composition):
-            is_planar = np.isfinite(sequence.phase_hz_per_px)
-            band_hz = _WATER_BAND_PPM * self.scanner.hz_per_ppm if is_planar else _SLICE_BAND_HZ
-            square = (self.field_hz / np.float32(band_hz)) ** 2
-            excited = np.exp(-square * square)
-            water *= excited
-            fat *= excited
+        if self.excited is not None:
+            water *= self.excited
+            fat *= self.excited
         if self.fading is not None:
             te_ms = sequence.opposed_te_ms if contrast.name == OPPOSED else sequence.te_ms
             left = np.exp(self.fading * np.float32(-(te_ms**2)))
@@ -170,7 +169,7 @@ class Run:
         if np.isfinite(sequence.phase_hz_per_px):
             shift = self.field_hz / np.float32(sequence.phase_hz_per_px)
             return artefacts.distort(water, fat, shift, stack.phase_axis)
-        if np.isfinite(sequence.readout_hz_per_px) and _has_metal(self.composition):
+        if np.isfinite(sequence.readout_hz_per_px) and self.excited is not None:
             shift = self.field_hz * np.float32(self.scanner.polarity / sequence.readout_hz_per_px)
             return artefacts.distort(water, fat, shift, stack.readout_axis)
         return water, fat
@@ -232,6 +231,14 @@ def _fat_left(sequence: Sequence, scanner: MrScanner, field_hz: Image | None) ->
         return left
     square = (field_hz / np.float32(_FAT_SATURATION_PPM * scanner.hz_per_ppm)) ** 2
     return np.asarray(1 - (1 - left) * np.exp(-square * square))
+
+
+def _excited(sequence: Sequence, scanner: MrScanner, field_hz: Image) -> Image:
+    """Share of the signal whose frequency lies in the band of the pulses."""
+    is_planar = np.isfinite(sequence.phase_hz_per_px)
+    band_hz = _WATER_BAND_PPM * scanner.hz_per_ppm if is_planar else _SLICE_BAND_HZ
+    square = (field_hz / np.float32(band_hz)) ** 2
+    return np.asarray(np.exp(-square * square))
 
 
 def _has_metal(composition: Composition) -> bool:
