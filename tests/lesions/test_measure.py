@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from osteomet.core.errors import InputError
 from osteomet.core.grid import Grid
 from osteomet.core.volume import Modality, Unit, Volume
-from osteomet.lesions.measure import LesionMeasures, is_metal, measure_lesion, measure_lesions
+from osteomet.lesions.measure import LesionMeasures, find_metal, measure_lesion, measure_lesions
 
 CENTRE_MM = np.array([13.9, -71.6, 405.4])
 
@@ -140,10 +140,12 @@ def test_an_empty_map_has_no_measures_and_an_empty_mask_is_refused() -> None:
         measure_lesions(np.zeros((2, 2, 2), dtype=np.uint16), blank(grid))
 
 
-@pytest.mark.parametrize(
-    ("value", "unit", "expected"), [(2400, Unit.HU, True), (1700, Unit.HU, False), (2400, Unit.ONE, False)]
-)
-def test_what_is_denser_than_bone_is_metal(value: int, unit: Unit, expected: bool) -> None:
-    grid = Grid.from_spacing((4, 4, 4), (1.0, 1.0, 1.0))
-    volume = Volume(np.full(grid.shape, value, dtype=np.int16), grid, Modality.CT, unit)
-    assert is_metal(measure_lesion(np.ones(grid.shape, dtype=bool), volume), unit) == expected
+@pytest.mark.parametrize(("unit", "expected"), [(Unit.HU, {1, 3}), (Unit.ONE, set())])
+def test_what_is_denser_than_bone_is_metal(unit: Unit, expected: set[int]) -> None:
+    """Of 20 voxels each: all dense, one dense, two dense; a shaft of 1900 HU is bone."""
+    values, instances = np.full((20, 4, 1), 1900, dtype=np.int16), np.zeros((20, 4, 1), dtype=np.uint16)
+    instances[:] = np.arange(1, 5)[None, :, None]
+    for column, n in enumerate((20, 1, 2, 0)):
+        values[:n, column] = 2600
+    volume = Volume(values, Grid.from_spacing((20, 4, 1), (1.0, 1.0, 1.0)), Modality.CT, unit)
+    assert find_metal(instances, volume) == expected

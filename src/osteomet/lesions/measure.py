@@ -24,7 +24,8 @@ from osteomet.core.volume import Unit, Volume
 from osteomet.lesions.boxes import find_boxes, origin_of
 
 DENSEST_BONE_HU = 2000.0
-"""No bone is as dense over more than a few voxels, not the shaft of a thigh either: metal and dense cement are."""
+"""No bone is as dense, not the shaft of a thigh either: metal and most cement are."""
+_METAL_SHARE = 0.1
 _VOXEL_EXTENT = 0.5
 """Diameter of the ellipsoid that stands for a voxel, as a fraction of the spacing."""
 _SEARCH_DIRECTIONS = 90
@@ -63,9 +64,18 @@ def measure_lesions(instances: NDArray[Any], volume: Volume) -> dict[int, Lesion
     return measures
 
 
-def is_metal(measured: LesionMeasures, unit: Unit) -> bool:
-    """Whether what was called a lesion is denser than bone can be: an implant, whatever a network makes of it."""
-    return unit == Unit.HU and measured.mean_intensity > DENSEST_BONE_HU
+def find_metal(instances: NDArray[Any], volume: Volume) -> frozenset[int]:
+    """Labels of what is metal or cement rather than a lesion: a tenth of it or more is denser than bone can be.
+
+    A tenth, because the outline of an implant takes in its blurred edge and bone beside it. Empty but for CT.
+    """
+    if volume.unit != Unit.HU:
+        return frozenset()
+    dense = {
+        label: float((volume.array[box][instances[box] == label] > DENSEST_BONE_HU).mean())
+        for label, box in find_boxes(instances).items()
+    }
+    return frozenset(label for label, share in dense.items() if share >= _METAL_SHARE)
 
 
 def measure_lesion(mask: NDArray[np.bool_], volume: Volume) -> LesionMeasures:

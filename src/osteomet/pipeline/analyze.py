@@ -38,7 +38,7 @@ from osteomet.lesions.characterise import characterise_lesions
 from osteomet.lesions.exam import calibrate_lesions, grade_exam, ungraded_exam
 from osteomet.lesions.levels import describe_levels
 from osteomet.lesions.locate import locate_lesions
-from osteomet.lesions.measure import is_metal, measure_lesions
+from osteomet.lesions.measure import find_metal, measure_lesions
 from osteomet.pipeline.lesion_table import write_lesion_table
 from osteomet.pipeline.mr_lesions import grade_where_shown
 from osteomet.pipeline.scan import Scan, choose_scan, default_model
@@ -294,14 +294,14 @@ def _find_lesions(
         and site.inside_fraction >= rule.minimum_inside_fraction
     ]
     on_scan = _bring_to_scan(fine, kept, evidence, volume)
-    measures = measure_lesions(on_scan, volume)
+    measures, metal = measure_lesions(on_scan, volume), find_metal(on_scan, volume)
     scan_uid = volume.grid.frame_of_reference_uid or _fingerprint(volume)
     lesions: list[Lesion] = []
     new_ids = np.zeros(int(fine.max()) + 1, dtype=np.uint16)
     for label, measured in sorted(measures.items()):
         site = sites[label]
         # The fine grid reaches beyond the scan: what the scan itself shows of a lesion must still be large enough.
-        if site is not None and measured.volume_ml >= rule.minimum_volume_ml and not is_metal(measured, volume.unit):
+        if site is not None and measured.volume_ml >= rule.minimum_volume_ml and label not in metal:
             new_ids[label] = number = len(lesions) + 1
             lesions.append(
                 Lesion(
