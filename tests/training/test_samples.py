@@ -61,8 +61,8 @@ def test_lesions_are_asked_for_near_bones_that_are_searched() -> None:
 
 
 def test_the_lesion_network_learns_only_near_bones() -> None:
-    """What it is told of bones has surfaces that are a few millimetres off; whole patches, for a bone beyond the edge of
-    a scan is near too, though nobody sees it."""
+    """What it is told of bones has surfaces that are a few millimetres off; whole patches, for a bone beyond the edge
+    of a scan is near too, though nobody sees it."""
     recipe = replace(read_recipe("default-ct").lesions, patch=(32, 32, 32), n_metastases=3)
     samples = [draw_sample("lesions", recipe, number) for number in range(9)]
     told = []
