@@ -139,9 +139,11 @@ def test_with_its_own_spacing_it_stays(grid: Grid) -> None:
 
 
 @pytest.mark.parametrize("spacing", [(0, 1, 1), (1, -1, 1), (1, 1, np.nan)])
-def test_with_spacing_refuses_what_is_not_positive(spacing: tuple[float, float, float]) -> None:
+def test_spacing_that_is_not_positive_is_refused(spacing: tuple[float, float, float]) -> None:
     with pytest.raises(GeometryError, match="spacing must be positive"):
         GRIDS["isotropic"].with_spacing(spacing)
+    with pytest.raises(GeometryError, match="spacing must be positive"):
+        Grid.from_spacing((2, 2, 2), spacing)
 
 
 def test_describe_is_short() -> None:

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import hashlib
+import json
 import os
 import resource
 import signal
@@ -30,6 +31,7 @@ from osteomet.io.formats import read_labels, read_volume, write_labels
 from osteomet.phantom.cohorts import draw as cohorts
 from osteomet.phantom.cohorts.ct import ct_case
 from osteomet.phantom.cohorts.draw import PatientCases, draw_identity
+from osteomet.phantom.lesions.mimic_names import MIMICS
 from osteomet.phantom.skeleton.labelled_anatomy import LabelledBones
 from osteomet.pipeline import synth
 from osteomet.pipeline.synth import write_cohort
@@ -115,8 +117,12 @@ def test_the_table_equals_the_label_maps(write: Write, tmp_path: Path) -> None:
         centre = instances.grid.to_xyz_mm(np.argwhere(inside)).mean(axis=0)
         np.testing.assert_allclose([float(row[f"{axis}_mm"]) for axis in "xyz"], centre, atol=0.0051)
         assert set(np.unique(kinds.array[inside])) == {2}
+        assert (row["treated"], row["subsite"]) == ("no", "body")
     np.testing.assert_array_equal(kinds.array > 0, instances.array > 0)
     assert not read_labels(tmp_path / "set" / "labelsTr" / "case_0001.nii.gz").array.any()
+    assert (
+        json.loads((tmp_path / "set" / "mimics.json").read_text())["schmorl_node"] == MIMICS.index("schmorl_node") + 1
+    )
 
 
 def test_a_second_run_gives_the_same_bytes_whatever_the_number_of_cases(write: Write, tmp_path: Path) -> None:

@@ -70,10 +70,16 @@ class Grid:
         direction: ArrayLike | None = None,
         frame_of_reference_uid: str | None = None,
     ) -> Self:
-        """Build a grid from spacing (mm), origin (LPS mm, centre of voxel 0) and a 3×3 matrix of unit axis columns."""
+        """Build a grid from spacing (mm), origin (LPS mm, centre of voxel 0) and a 3×3 matrix of unit axis columns.
+
+        Raises
+        ------
+        GeometryError
+            If a spacing is not positive; an axis that runs the other way is a column of ``direction``.
+        """
         axes = np.eye(3) if direction is None else np.asarray(direction, dtype=np.float64)
         affine = np.eye(4)
-        affine[:3, :3] = axes * np.asarray(spacing_mm, dtype=np.float64)
+        affine[:3, :3] = axes * _positive(spacing_mm)
         affine[:3, 3] = origin_mm
         i, j, k = shape
         return cls((i, j, k), affine, frame_of_reference_uid)
@@ -162,14 +168,7 @@ class Grid:
         The box is measured from voxel edge to voxel edge. The number of voxels is rounded up, and the new lattice is
         centred on the old one, so that no tissue is lost and no half-voxel shift arises.
         """
-        wanted = np.asarray(spacing_mm, dtype=np.float64)
-        if not (np.isfinite(wanted).all() and (wanted > 0).all()):
-            raise GeometryError(
-                "spacing must be positive",
-                expected="three distances above 0 mm",
-                got=f"{tuple(wanted.tolist())} mm",
-                remedy="ask for the distance between voxel centres in mm",
-            )
+        wanted = _positive(spacing_mm)
         shape = np.maximum(1, np.ceil(np.array(self.extent_mm) / wanted - 1e-6)).astype(int)
         centre = self.to_xyz_mm((np.array(self.shape) - 1) / 2)
         axes = self.direction * wanted
@@ -195,6 +194,19 @@ def check_same_grid(first: Grid, second: Grid, *, names: tuple[str, str]) -> Non
             got=f"{first.describe()} against {second.describe()}",
             remedy="resample one to the other with `osteomet resample`",
         )
+
+
+def _positive(spacing_mm: Sequence[float]) -> NDArray[np.float64]:
+    """Spacing that was asked for, if it can be meant."""
+    wanted = np.asarray(spacing_mm, dtype=np.float64)
+    if not (np.isfinite(wanted).all() and (wanted > 0).all()):
+        raise GeometryError(
+            "spacing must be positive",
+            expected="three distances above 0 mm",
+            got=f"{tuple(wanted.tolist())} mm",
+            remedy="ask for the distance between voxel centres in mm",
+        )
+    return wanted
 
 
 def _check_affine(affine: NDArray[np.float64]) -> None:

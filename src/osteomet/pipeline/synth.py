@@ -20,7 +20,7 @@ from osteomet.io.formats import write_labels, write_volume
 from osteomet.io.output import output_folder
 from osteomet.io.phase_times import PHASES_FILE
 from osteomet.lesions.measure import measure_lesions
-from osteomet.phantom.cohorts.case import Case
+from osteomet.phantom.cohorts.case import MIMIC_LABELS, Case
 from osteomet.phantom.cohorts.draw import COHORTS, PatientCases, draw_patient
 from osteomet.phantom.cohorts.own_bones import check_bones
 from osteomet.phantom.cohorts.presets import EXTERNAL, preset_of
@@ -35,8 +35,8 @@ _CASE_COLUMNS = (
     *("diagnosis", "primary_site", "psa_ng_ml", "free_psa_ng_ml", "grade", "split", "stack", "displacement_mm"),
 )
 _LESION_COLUMNS = (
-    *("case", "lesion", "type", "site", "true_volume_ml", "volume_ml", "long_axis_mm", "short_axis_mm"),
-    *("x_mm", "y_mm", "z_mm"),
+    *("case", "lesion", "type", "treated", "site", "subsite", "true_volume_ml", "volume_ml", "long_axis_mm"),
+    *("short_axis_mm", "x_mm", "y_mm", "z_mm"),
 )
 _LINK_COLUMNS = (
     *("patient", "prior_case", "current_case", "change", "prior_lesions", "current_lesions", "prior_volume_ml"),
@@ -76,7 +76,8 @@ def write_cohort(
     """Write a cohort in nnU-Net's raw layout, with more truth beside it.
 
     ``imagesTr`` holds the images, one file a channel, ``labelsTr`` the kind of lesion at each voxel, ``instancesTr``
-    the lesions one by one, ``bonesTr`` the bones by vocabulary id, ``mimicsTr`` what looks like a metastasis. Cases
+    the lesions one by one, ``bonesTr`` the bones by vocabulary id, ``mimicsTr`` what looks like a metastasis, by the
+    labels of ``mimics.json``. Cases
     of an external test set lie in the same folders with ``Ts``. ``dicomTr`` has a study an exam where ``dicom`` is
     true. ``cases.csv`` has a row a case, ``lesions.csv`` a row a lesion, ``links.csv`` (pairs) a row for what became of
     each lesion, ``marks.csv`` (readers, and the external part of mr-spine) a row a mark, ``phases.csv`` (ce-dynamic) a
@@ -136,6 +137,7 @@ def write_cohort(
             progress(number + 1, n_cases)
         _write_tables(tables, cohort, folder)
         _write_dataset(drawn.cases[0], tables, cohort, seed, folder)
+        (folder / "mimics.json").write_text(json.dumps(dict(MIMIC_LABELS), indent=2) + "\n", encoding="utf-8")
     return {"patients": n_cases, "cases": len(tables.cases), "lesions": len(tables.lesions)}
 
 
@@ -230,7 +232,9 @@ def _lesion_rows(case: Case) -> list[Row]:
                 "case": case.name,
                 "lesion": lesion.number,
                 "type": lesion.type.value,
+                "treated": "yes" if lesion.treated else "no",
                 "site": lesion.site,
+                "subsite": lesion.subsite,
                 "true_volume_ml": f"{lesion.volume_ml:.4f}",
                 "volume_ml": f"{m.volume_ml:.4f}",
                 "long_axis_mm": f"{m.long_axis_mm:.2f}",
